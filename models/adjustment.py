@@ -1,0 +1,154 @@
+"""Which measures to hold fixed when one is moved: those upstream in the journey, never those that follow from it.
+
+Controlling for the calls that a bad onboarding causes hides the onboarding. The order of journeys in the study, their
+`leads_to` arrows and the order of measures within a touchpoint say what comes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from features.study import Study
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Exposure:
+    """A measure in a journey, as a customer meets it."""
+
+    journey: str
+    measure: str
+
+    def __str__(self) -> str:
+        """Readable form, `journey: measure`."""
+        return f"{self.journey}: {self.measure}"
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustmentSet:
+    """What is held fixed, and what is deliberately left free, when some exposures are moved.
+
+    Attributes
+    ----------
+    moved : tuple of Exposure
+        What the policy changes.
+    upstream : tuple of Exposure
+        Measures held fixed.
+    volumes : tuple of str
+        Journeys whose number is held fixed: how often a customer came says how often quality could act.
+    context : tuple of Exposure
+        Measures that nobody controls (weather, outages): held fixed.
+    left_out : tuple of Exposure
+        Consequences of what is moved, ratings included; holding them fixed would hide part of the effect.
+    covariates : tuple of str
+        Baseline columns held fixed.
+    """
+
+    moved: tuple[Exposure, ...]
+    upstream: tuple[Exposure, ...]
+    volumes: tuple[str, ...]
+    context: tuple[Exposure, ...]
+    left_out: tuple[Exposure, ...]
+    covariates: tuple[str, ...]
+
+    @property
+    def exposures(self) -> tuple[Exposure, ...]:
+        """Every exposure in the models: moved, upstream and context."""
+        return (*self.moved, *self.upstream, *self.context)
+
+    def describe(self) -> str:
+        """One readable line of what is held fixed."""
+        held = [*map(str, self.upstream), *map(str, self.context), *(f"number of {v}" for v in self.volumes)]
+        return ", ".join([*held, *self.covariates, "tenure", "season"])
+
+
+def adjustment_set(study: Study, moved: Iterable[Exposure], observed: Iterable[Exposure]) -> AdjustmentSet:
+    """Order the observed exposures around the moved ones.
+
+    Parameters
+    ----------
+    study : Study
+        Gives the order of journeys, their arrows, the order and the nature of measures.
+    moved : iterable of Exposure
+        What the policy changes.
+    observed : iterable of Exposure
+        Measures seen with values, by journey.
+
+    Returns
+    -------
+    AdjustmentSet
+
+    Notes
+    -----
+    A measure is upstream when its journey comes earlier in the lifecycle or leads to the moved one, or when it stands
+    earlier in the study's list within the same journey; it is a consequence when its journey can be reached from the
+    moved one by arrows. A journey that is both (a loop) is left out: holding a consequence fixed costs more than
+    leaving out part of a cause. Assumes that the study's order is right; a wrong arrow shows as an effect that changes
+    when the arrow is drawn.
+    """
+    targets = tuple(sorted(set(moved)))
+    everything = sorted(set(observed))
+    measures = {m.name: m for m in study.measures}
+    context = tuple(e for e in everything if measures[e.measure].control == "none" and e not in targets)
+    candidates = [e for e in everything if e not in targets and e not in context]
+    free = [e for e in candidates if measures[e.measure].is_rating or measures[e.measure].known == "after"]
+    consequences = {e for e in candidates if any(_follows(study, e, t) for t in targets)}
+    upstream = {e for e in candidates if any(_precedes(study, e, t) for t in targets)} - consequences - set(free)
+    volumes = {t.journey for t in targets} | {e.journey for e in (*upstream, *context)}
+    return AdjustmentSet(
+        moved=targets,
+        upstream=tuple(sorted(upstream)),
+        volumes=tuple(j.name for j in study.journeys if j.name in volumes and not _behind_all(study, j.name, targets)),
+        context=context,
+        left_out=tuple(sorted(set(candidates) - upstream)),
+        covariates=tuple(study.customers.covariates) if study.customers else (),
+    )
+
+
+def _behind_all(study: Study, journey: str, targets: tuple[Exposure, ...]) -> bool:
+    """Whether the number of these journeys is itself a consequence of what is moved."""
+    return any(journey in descendants(study, t.journey) and journey != t.journey for t in targets)
+
+
+def _precedes(study: Study, exposure: Exposure, moved: Exposure) -> bool:
+    if exposure.journey == moved.journey:
+        return _measure_order(study, exposure) < _measure_order(study, moved)
+    order = [j.name for j in study.journeys]
+    earlier = order.index(exposure.journey) < order.index(moved.journey)
+    return earlier or moved.journey in descendants(study, exposure.journey)
+
+
+def _follows(study: Study, exposure: Exposure, moved: Exposure) -> bool:
+    if exposure.journey == moved.journey:
+        return _measure_order(study, exposure) > _measure_order(study, moved)
+    return exposure.journey in descendants(study, moved.journey)
+
+
+def _measure_order(study: Study, exposure: Exposure) -> int:
+    return [m.name for m in study.measures].index(exposure.measure)
+
+
+def descendants(study: Study, journey: str) -> frozenset[str]:
+    """Journeys that can be reached from one by `leads_to` arrows, however long the way.
+
+    Parameters
+    ----------
+    study : Study
+        Gives the arrows.
+    journey : str
+        Where to start.
+
+    Returns
+    -------
+    frozenset of str
+        Contains `journey` itself only when a loop leads back to it.
+    """
+    arrows = {j.name: j.leads_to for j in study.journeys}
+    found: set[str] = set()
+    waiting = list(arrows.get(journey, ()))
+    while waiting:
+        here = waiting.pop()
+        if here not in found:
+            found.add(here)
+            waiting.extend(arrows.get(here, ()))
+    return frozenset(found)

@@ -1,0 +1,186 @@
+"""The effect estimator against closed forms, references and a company of coin flips whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+
+from features.errors import EmptyResultError
+from models.effects import (
+    Effect,
+    Estimate,
+    PeriodRows,
+    TargetRows,
+    estimate_effect,
+    fit_linear,
+    fit_logistic,
+    robustness_value,
+    verdict,
+)
+
+PERIODS = 13
+
+
+def world(rng, customers=6_000, effect=0.6, shift=-0.5):
+    """Hazard depends on a confounder z and an exposure a that z drives; spend likewise."""
+    z = rng.normal(size=customers)
+    rows = []
+    alive = np.ones(customers, bool)
+    for t in range(PERIODS * 2):
+        a = 0.7 * z + rng.normal(size=customers)
+        h = 1 / (1 + np.exp(-(-4.2 + effect * a + 0.8 * z)))
+        spend = 10 - 2.0 * a + 3.0 * z + rng.normal(size=customers)
+        left = rng.random(customers) < h
+        rows.append((np.flatnonzero(alive), a[alive], z[alive], left[alive], spend[alive], t))
+        alive &= ~left
+    key = np.concatenate([r[0] for r in rows])
+    a, z_row = (np.concatenate([r[i] for r in rows]) for i in (1, 2))
+    t = np.concatenate([np.full(len(r[0]), r[5]) for r in rows])
+    X = np.column_stack([np.ones(len(a)), z_row, a])
+    data = PeriodRows(
+        X, np.array([False, False, True]), np.concatenate([r[3] for r in rows]).astype(float),
+        np.concatenate([r[4] for r in rows]), np.ones(len(a)), key.astype(np.int64),
+    )  # fmt: skip
+    live = t >= PERIODS
+    moved = X[live].copy()
+    moved[:, 2] += shift
+    n = int(live.sum())
+    target = TargetRows(
+        X[live], moved, np.zeros(n, np.int64), (t[live] - PERIODS).astype(np.int64), key[live].astype(np.int64),
+        np.ones(n),
+    )  # fmt: skip
+    return data, target, z[np.unique(key[t == PERIODS])]
+
+
+def truth(rng, z, effect=0.6, shift=-0.5, draws=200):
+    """Survival and spend with and without the shift, by simulation without coin flips."""
+    out = np.zeros((2, 2))
+    for _ in range(draws):
+        alive = np.ones((2, len(z)))
+        money = np.zeros((2, len(z)))
+        for _ in range(PERIODS):
+            a = 0.7 * z + rng.normal(size=len(z))
+            for arm, move in enumerate((0.0, shift)):
+                money[arm] += alive[arm] * (10 - 2.0 * (a + move) + 3.0 * z)
+                alive[arm] *= 1 - 1 / (1 + np.exp(-(-4.2 + effect * (a + move) + 0.8 * z)))
+        out += np.array([1 - alive.mean(axis=1), money.mean(axis=1)]) / draws
+    return out[:, 1] - out[:, 0]
+
+
+def test_effects_lie_within_their_standard_errors_of_the_truth():
+    rng = np.random.default_rng(1)
+    rows, target, z = world(rng, customers=20_000)
+    effect = estimate_effect(rows, target, np.random.default_rng(2))
+    churn, revenue = truth(rng, z)
+    assert abs(effect.churn.value - churn) < 3 * effect.churn.se
+    assert abs(effect.revenue.value - revenue) < 3 * effect.revenue.se
+    assert effect.churn.se < 0.25 * abs(churn)  # an interval that is too wide would hide a wrong estimate
+    assert effect.revenue.se < 0.25 * abs(revenue)
+
+
+@pytest.mark.slow
+def test_intervals_cover_and_estimates_centre_on_the_truth():
+    rng = np.random.default_rng(3)
+    inside, bias, z_scores = [], [], []
+    for seed in range(60):
+        rows, target, z = world(rng, customers=4_000)
+        effect = estimate_effect(rows, target, np.random.default_rng(seed))
+        churn, revenue = truth(rng, z, draws=30)
+        inside.append([effect.churn.lo <= churn <= effect.churn.hi, effect.revenue.lo <= revenue <= effect.revenue.hi])
+        bias.append([effect.churn.value / churn - 1, effect.revenue.value / revenue - 1])
+        z_scores.append([(effect.churn.value - churn) / effect.churn.se, (effect.revenue.value - revenue) / effect.revenue.se])
+    # 60 worlds at 90 %: standard error of the coverage is 0.039
+    assert (np.mean(inside, axis=0) > 0.90 - 3 * 0.039).all()
+    assert (np.abs(np.mean(bias, axis=0)) < 0.05).all()
+    assert (np.std(z_scores, axis=0) > 0.6).all()
+
+
+def test_a_policy_that_moves_nothing_has_exactly_no_effect():
+    rows, target, _ = world(np.random.default_rng(4), shift=0.0)
+    effect = estimate_effect(rows, target, np.random.default_rng(5))
+    assert effect.churn == Estimate(0.0, 0.0)
+    assert effect.revenue == Estimate(0.0, 0.0)
+    assert verdict(effect, 1.0) == "undecided"
+
+
+def test_units_of_an_exposure_do_not_matter():
+    rows, target, _ = world(np.random.default_rng(6), customers=2_000)
+    unit = np.array([1.0, 1.0, 60.0])
+    minutes = PeriodRows(rows.X * unit, rows.penalised, rows.churned, rows.spend, rows.weight, rows.customer)
+    moved = TargetRows(
+        target.X * unit, target.X_moved * unit, target.go_live, target.period, target.customer, target.weight
+    )
+    one = estimate_effect(rows, target, np.random.default_rng(7))
+    other = estimate_effect(minutes, moved, np.random.default_rng(7))
+    assert other.churn.value == pytest.approx(one.churn.value, rel=1e-6)
+    assert other.revenue.se == pytest.approx(one.revenue.se, rel=1e-6)
+
+
+def test_the_order_of_rows_does_not_matter():
+    rows, target, _ = world(np.random.default_rng(8), customers=2_000)
+    order = np.random.default_rng(9).permutation(len(target.customer))
+    shuffled = TargetRows(
+        target.X[order], target.X_moved[order], target.go_live[order], target.period[order], target.customer[order],
+        target.weight[order],
+    )  # fmt: skip
+    one = estimate_effect(rows, target, np.random.default_rng(10))
+    other = estimate_effect(rows, shuffled, np.random.default_rng(10))
+    assert other.churn.value == pytest.approx(one.churn.value, rel=1e-9)
+
+
+def test_logistic_without_ridge_equals_statsmodels():
+    rng = np.random.default_rng(11)
+    X = np.column_stack([np.ones(3_000), rng.normal(size=(3_000, 3))])
+    y = (rng.random(3_000) < 1 / (1 + np.exp(-(X @ [-3.0, 1.0, 0.0, -0.5])))).astype(float)
+    weight = rng.uniform(0.5, 2.0, 3_000)
+    ours = fit_logistic(X, y, weight, np.zeros(4, bool))
+    theirs = sm.GLM(y, X, family=sm.families.Binomial(), freq_weights=weight).fit(tol=1e-12).params
+    assert ours == pytest.approx(theirs, abs=1e-5)
+
+
+def test_linear_without_ridge_equals_statsmodels():
+    rng = np.random.default_rng(12)
+    X = np.column_stack([np.ones(500), rng.normal(size=(500, 2))])
+    y, weight = X @ [1.0, 2.0, 3.0] + rng.normal(size=500), rng.uniform(0.5, 2.0, 500)
+    theirs = sm.WLS(y, X, weights=weight).fit().params
+    assert fit_linear(X, y, weight, np.zeros(3, bool)) == pytest.approx(theirs, abs=1e-9)
+
+
+def test_exact_twins_among_the_columns_do_not_break_the_fit():
+    rng = np.random.default_rng(13)
+    x = rng.normal(size=1_000)
+    X = np.column_stack([np.ones(1_000), x, x])
+    y = (rng.random(1_000) < 0.2).astype(float)
+    assert np.isfinite(fit_logistic(X, y, np.ones(1_000), np.array([False, True, True]))).all()
+
+
+def test_a_bad_start_reaches_the_same_coefficients():
+    rng = np.random.default_rng(14)
+    X = np.column_stack([np.ones(2_000), rng.normal(size=2_000)])
+    y = (rng.random(2_000) < 0.02).astype(float)
+    free = np.zeros(2, bool)
+    far = fit_logistic(X, y, np.ones(2_000), free, start=np.array([5.0, -8.0]))
+    assert far == pytest.approx(fit_logistic(X, y, np.ones(2_000), free), abs=1e-3)
+
+
+def test_nobody_leaving_is_refused_with_the_counts():
+    rows, target, _ = world(np.random.default_rng(15), customers=200)
+    stay = PeriodRows(rows.X, rows.penalised, rows.churned * 0, rows.spend, rows.weight, rows.customer)
+    with pytest.raises(EmptyResultError, match="0 of .* person-periods end in churn"):
+        estimate_effect(stay, target, np.random.default_rng(16))
+
+
+@pytest.mark.parametrize(
+    ("t", "support", "expected"),
+    [(4.0, 1.0, "likely"), (1.9, 1.0, "possible"), (1.0, 1.0, "undecided"), (9.0, 0.3, "unsupported")],
+)
+def test_the_verdict_follows_the_stated_rules(t, support, expected):
+    nothing = Estimate(0.0, 1.0)
+    effect = Effect(Estimate(-t, 1.0), nothing, nothing, 0.1, 1.0, np.zeros((1, 3)), 100, 0.0)
+    assert verdict(effect, support) == expected
+
+
+def test_the_interval_is_the_ninety_per_cent_normal_one():
+    assert Estimate(1.0, 2.0).lo == pytest.approx(1.0 - 2.0 * 1.6448536)
+    assert robustness_value(0.0, 100) == 0.0
