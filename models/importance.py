@@ -1,0 +1,364 @@
+"""Association: how much of an outcome's variance goes along with each driver.
+
+For reading what leavers and stayers differ in, and for nothing else: a share of R2 says neither what would happen if
+the driver were improved (`models.effects` estimates that) nor in which direction it points.
+
+A driver owns a block of columns (a measure and the flag for "does not apply"), journeys are unions of drivers, controls
+are in every model. Shares are Owen values, exact over all coalitions; intervals come from drawing customers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import fdtrc
+
+from models.drivers import MISSING_FLAG, Design, Driver, design_matrix, drivers_from_features
+from models.lattice import coalition_r2, owen, partial_out
+from models.moments import GroupMoments, covariance, group_moments
+
+__all__ = ["Association", "Driver", "DriverShare", "association", "drivers_from_features"]
+
+FloatArray = NDArray[np.float64]
+
+MIN_CUSTOMERS = 200
+"""With fewer customers intervals are so wide that any ranking is noise."""
+
+MAX_BITS = 20
+"""Other journeys + drivers of one journey: 2 ** 20 coalitions are still exact within a second."""
+
+SIGNIFICANCE = 0.05
+TOO_GOOD_R2 = 0.5
+TWIN_CORRELATION = 0.98
+
+_OUTCOME_LABELS = {"is_churned": "churn"}
+
+
+@dataclass(frozen=True, slots=True)
+class DriverShare:
+    """One driver's share of the explained variance, in [0, 1] (NaN where not ranked), with its interval.
+
+    `alone_r2` is the R2 of this driver alone, `warning` a sentence or empty.
+    """
+
+    driver: Driver
+    share: float
+    lo: float
+    hi: float
+    alone_r2: float
+    warning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Association:
+    """What goes along with one outcome.
+
+    Parameters
+    ----------
+    outcome
+        'churn', 'revenue' or the column's name.
+    shares
+        Largest first; they sum to 1 unless `refusal` says why nothing is ranked (then every share is NaN).
+    r2, r2_lo, r2_hi
+        Share of the outcome's variance that all drivers explain on top of the controls, in the sample, with interval.
+    r2_controls
+        Share of the outcome's variance that the controls explain.
+    p_value
+        Of the cluster-robust score test that no driver goes along with the outcome.
+    level
+        Of all intervals.
+    n_customers, n_rows
+        Customers and rows used.
+    refusal
+        Why drivers are not ranked, or empty.
+    """
+
+    outcome: str
+    shares: tuple[DriverShare, ...]
+    r2: float
+    r2_lo: float
+    r2_hi: float
+    r2_controls: float
+    p_value: float
+    level: float
+    n_customers: int
+    n_rows: int
+    refusal: str
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a driver, largest share first; `n` counts customers."""
+        return pd.DataFrame(
+            {
+                "outcome": self.outcome,
+                "journey": [share.driver.journey for share in self.shares],
+                "driver": [share.driver.name for share in self.shares],
+                "feature": [share.driver.columns[0] for share in self.shares],
+                "share": np.array([share.share for share in self.shares], dtype=np.float64),
+                "share_lo": np.array([share.lo for share in self.shares], dtype=np.float64),
+                "share_hi": np.array([share.hi for share in self.shares], dtype=np.float64),
+                "r2": self.r2,
+                "n": self.n_customers,
+                "warning": [share.warning for share in self.shares],
+            }
+        )
+
+
+def association(
+    frame: pd.DataFrame,
+    drivers: Sequence[Driver],
+    outcome: str,
+    *,
+    controls: Sequence[str] = (),
+    weight: str | None,
+    rng: np.random.Generator,
+    replicates: int = 200,
+    customer: str = "customer_id",
+    level: float = 0.9,
+) -> Association:
+    """Share out the explained variance of an outcome among drivers: exact Owen values of R2.
+
+    Parameters
+    ----------
+    frame
+        Panel rows; rows without the outcome or without weight are left out.
+    drivers
+        Players of the game, grouped by their journey.
+    outcome
+        A numeric column: 0/1 (churn) or an amount (revenue).
+    controls
+        Columns that are in every model; text is expanded into levels.
+    weight
+        Column of weights, or None.
+    rng
+        Draws the customers of the bootstrap.
+    replicates
+        Bootstrap draws.
+    customer
+        The column that names the customer: rows of one customer are drawn together.
+    level
+        Of the percentile intervals.
+
+    Returns
+    -------
+    Association
+        With `refusal` filled and no shares where ranking would be noise: fewer than 200 customers, an outcome that
+        does not vary, or an R2 that is not distinguishable from 0.
+
+    Raises
+    ------
+    ValueError
+        No drivers, a column that `frame` does not have, or two drivers with the same first column.
+
+    Notes
+    -----
+    Model: linear; for a 0/1 outcome the linear probability model, whose R2 is the difference between the mean predicted
+    risk of leavers and stayers. Missing values are set to the mean of the others; a flag column, where the driver has
+    one, carries the difference between "did not apply" and "average".
+    R2 and shares are those of the sample: with many drivers and few customers R2 is too high. Shares are never
+    negative, so an interval that excludes 0 proves nothing; `p_value` tests all drivers together.
+    Where a journey has too many drivers for an exact answer (`MAX_BITS`), those that alone explain least are left
+    out, their share is NaN and their warning says so.
+    Cost: one pass over the rows (rows x columns^2), then nothing depends on the number of rows.
+
+    References
+    ----------
+    Lindeman, Merenda, Gold (1980); Owen (1977); see `models.lattice`.
+    """
+    _check(frame, drivers, [outcome, *controls, customer, *([] if weight is None else [weight])])
+    rows = _usable(frame, outcome, weight)
+    n_customers = int(rows[customer].nunique())
+    sample = _Sample(outcome, tuple(drivers), level, n_customers, len(rows))
+    if n_customers < MIN_CUSTOMERS:
+        return sample.refused(f"not ranked: {n_customers} customers; at least {MIN_CUSTOMERS} are needed")
+    design = design_matrix(rows, drivers, controls, outcome, weight)
+    moments = group_moments(design.values, rows[customer], design.weight)
+    C = covariance(moments.total())
+    if C[-1, -1] <= 0:
+        return sample.refused("not ranked: the outcome does not vary")
+    game = _game(drivers, design, C)
+    point = _play(C[np.newaxis], design.n_controls, game)
+    p_value = _score_test(moments, design.n_controls)
+    if not p_value < SIGNIFICANCE:
+        reason = f"not ranked: together the drivers do no better than chance (p = {p_value:.2f})"
+        return sample.refused(reason, point, p_value)
+    drawn = _play(covariance(moments.resampled(replicates, rng)), design.n_controls, game)
+    return sample.ranked(game, point, drawn, p_value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Game:
+    """The players: drivers that take part, and for all drivers what they explain alone and what to warn of."""
+
+    alone: FloatArray
+    warnings: tuple[str, ...]
+    played: tuple[int, ...]
+    blocks: tuple[tuple[int, ...], ...]
+    journeys: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shares:
+    """Owen values (stack, players) of the outcome's variance and the R2 of the controls (stack,)."""
+
+    owen: FloatArray
+    r2_controls: FloatArray
+
+    @property
+    def r2(self) -> FloatArray:
+        """R2 of all players on top of the controls: (stack,)."""
+        total: FloatArray = self.owen.sum(axis=1)
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """What every result says about the rows it comes from."""
+
+    outcome: str
+    drivers: tuple[Driver, ...]
+    level: float
+    n_customers: int
+    n_rows: int
+
+    def refused(self, reason: str, point: _Shares | None = None, p_value: float = np.nan) -> Association:
+        """Drivers in their order, no shares."""
+        return Association(
+            outcome=_OUTCOME_LABELS.get(self.outcome, self.outcome),
+            shares=tuple(DriverShare(driver, np.nan, np.nan, np.nan, np.nan, reason) for driver in self.drivers),
+            r2=np.nan if point is None else float(point.r2[0]),
+            r2_lo=np.nan,
+            r2_hi=np.nan,
+            r2_controls=np.nan if point is None else float(point.r2_controls[0]),
+            p_value=p_value,
+            level=self.level,
+            n_customers=self.n_customers,
+            n_rows=self.n_rows,
+            refusal=reason,
+        )
+
+    def ranked(self, game: _Game, point: _Shares, drawn: _Shares, p_value: float) -> Association:
+        """Shares with percentile intervals, largest first."""
+        tails = [0.5 - self.level / 2, 0.5 + self.level / 2]
+        usable = drawn.r2 > 0
+        table = np.full((3, len(self.drivers)), np.nan)
+        table[0, list(game.played)] = point.owen[0] / point.r2[0]
+        relative = drawn.owen[usable] / drawn.r2[usable, np.newaxis]
+        table[1:, list(game.played)] = np.quantile(relative, tails, axis=0)
+        share, low, high = table.tolist()
+        shares = [
+            DriverShare(driver, share[k], low[k], high[k], float(game.alone[k]), game.warnings[k])
+            for k, driver in enumerate(self.drivers)
+        ]
+        shares.sort(key=lambda one: np.inf if np.isnan(one.share) else -one.share)
+        r2_lo, r2_hi = np.quantile(drawn.r2, tails)
+        return replace(self.refused("", point, p_value), shares=tuple(shares), r2_lo=float(r2_lo), r2_hi=float(r2_hi))
+
+
+def _check(frame: pd.DataFrame, drivers: Sequence[Driver], others: Sequence[str]) -> None:
+    """Refuse drivers and columns that cannot be computed with."""
+    if not drivers:
+        raise ValueError("drivers is empty. At least one driver was expected. Pass drivers_from_features(...).")
+    first = [driver.columns[0] for driver in drivers]
+    twice = sorted({column for column in first if first.count(column) > 1})
+    if twice:
+        raise ValueError(f"{twice[0]!r} stands for two drivers. Each driver needs its own first column. Drop one.")
+    named = [column.removeprefix(MISSING_FLAG) for driver in drivers for column in driver.columns]
+    missing = [column for column in [*others, *named] if column not in frame.columns]
+    if missing:
+        raise ValueError(f"{missing[0]!r} is not a column of the frame. Name one of its {frame.shape[1]} columns.")
+
+
+def _usable(frame: pd.DataFrame, outcome: str, weight: str | None) -> pd.DataFrame:
+    """Rows whose outcome is known and whose weight is positive."""
+    usable = frame[outcome].notna()
+    if weight is not None:
+        usable &= frame[weight] > 0
+    return frame if bool(usable.all()) else frame[usable]
+
+
+def _game(drivers: Sequence[Driver], design: Design, C: FloatArray) -> _Game:
+    """Look at each driver alone, then choose the players that an exact answer can hold."""
+    alone = np.array([float(coalition_r2(C[np.newaxis], [block])[1, 0]) for block in design.blocks])
+    played = _affordable([driver.journey for driver in drivers], alone)
+    names = [drivers[k].journey for k in played]
+    return _Game(
+        alone=alone,
+        warnings=_warnings(drivers, design, C, alone, played),
+        played=played,
+        blocks=tuple(tuple(c - design.n_controls for c in design.blocks[k]) for k in played),
+        journeys=tuple(tuple(i for i, name in enumerate(names) if name == own) for own in dict.fromkeys(names)),
+    )
+
+
+def _affordable(journeys: Sequence[str], alone: FloatArray) -> tuple[int, ...]:
+    """Keep so many drivers that every journey's lattice stays within MAX_BITS: the strongest alone, in their order."""
+    room = max(1, MAX_BITS + 1 - len(set(journeys)))
+    kept: list[int] = []
+    for own in dict.fromkeys(journeys):
+        members = [k for k, journey in enumerate(journeys) if journey == own]
+        kept += sorted(members, key=lambda k: (-alone[k], k))[:room]
+    return tuple(sorted(kept))
+
+
+def _warnings(
+    drivers: Sequence[Driver], design: Design, C: FloatArray, alone: FloatArray, played: tuple[int, ...]
+) -> tuple[str, ...]:
+    """Say for each driver what a reader has to know before believing its share."""
+    varies = np.diagonal(C) > 0
+    twins = _twins(drivers, design, C)
+    texts = []
+    for k, block in enumerate(design.blocks):
+        parts = [
+            "" if varies[list(block)].any() else "does not vary, so it explains nothing",
+            "" if k in played else "left out: too many drivers in this journey for an exact answer",
+            "too good to be a driver: check that it is known before the outcome" if alone[k] > TOO_GOOD_R2 else "",
+            f"moves in step with {twins[k]}: the two share what either explains" if twins[k] else "",
+        ]
+        texts.append("; ".join(part for part in parts if part))
+    return tuple(texts)
+
+
+def _twins(drivers: Sequence[Driver], design: Design, C: FloatArray) -> tuple[str, ...]:
+    """For each driver, the name of another one that goes in step with it, or nothing."""
+    first = [block[0] for block in design.blocks]
+    variance = np.diagonal(C)[first]
+    deviation = np.sqrt(np.where(variance > 0, variance, np.inf))
+    correlation = np.abs(C[np.ix_(first, first)] / np.outer(deviation, deviation))
+    np.fill_diagonal(correlation, 0.0)
+    best = correlation.argmax(axis=1)
+    names = [f"{driver.journey} {driver.name}" for driver in drivers]
+    return tuple(names[j] if correlation[i, j] > TWIN_CORRELATION else "" for i, j in enumerate(best))
+
+
+def _play(C: FloatArray, n_controls: int, game: _Game) -> _Shares:
+    """Owen values on top of the controls, in units of the outcome's whole variance."""
+    partial = partial_out(C, range(n_controls))
+    values = owen(partial, game.blocks, game.journeys)
+    whole = C[:, -1, -1]
+    left = partial[:, -1, -1] / np.where(whole > 0, whole, np.inf)
+    return _Shares(owen=np.maximum(values, 0.0) * left[:, np.newaxis], r2_controls=1.0 - left)
+
+
+def _score_test(moments: GroupMoments, n_controls: int) -> float:
+    """P-value that no driver goes along with the outcome: cluster-robust scores as Hotelling's T2, F reference.
+
+    The scores of the drivers at the model with controls only need nothing but the groups' moments and, unlike the
+    Wald form, do not reject too often when drivers are many and customers few.
+    """
+    known = n_controls + 1
+    total = moments.total()
+    slopes = np.linalg.pinv(total[:known, :known], rcond=1e-10, hermitian=True) @ total[:known, known:]
+    residual = np.vstack([-slopes, np.eye(len(total) - known)])
+    U = np.einsum("gij,ik,j->gk", moments.sums, residual[:, :-1], residual[:, -1], optimize=True)
+    length = np.sqrt((U**2).sum(axis=0))
+    U = U / np.where(length > 0, length, 1.0)
+    ones = np.ones(len(U))
+    solution, _, rank, _ = np.linalg.lstsq(U, ones, rcond=1e-10)
+    groups, T = len(U), float(ones @ (U @ solution))
+    if rank == 0 or groups <= rank:
+        return 1.0
+    return float(fdtrc(rank, groups - rank, T / rank / max((groups - T) / (groups - rank), 1e-300)))

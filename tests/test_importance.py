@@ -1,0 +1,269 @@
+"""Association: exact shares on real frames, what is refused and what is warned of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models.importance import Association, Driver, association, drivers_from_features
+
+CHOSEN = ("support__wait_min__mean", "support__resolved_share__mean", "billing__error_count__mean")
+DRIVERS = (
+    Driver("wait, mean (min)", "support", (CHOSEN[0], f"is_missing:{CHOSEN[0]}")),
+    Driver("resolved, mean (share)", "support", (CHOSEN[1], f"is_missing:{CHOSEN[1]}")),
+    Driver("error, mean (count)", "billing", (CHOSEN[2],)),
+)
+
+
+@dataclass(frozen=True)
+class Feature:
+    """The attributes of features.measures.Feature that drivers are chosen by."""
+
+    name: str
+    journey: str | None
+    measure: str | None
+    unit: str = "min"
+    level: str = "journey"
+    kind: str = "number"
+
+
+def company(seed: int = 0, customers: int = 800, rows: int = 4) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    n = customers * rows
+    who = np.repeat(np.arange(customers), rows)
+    used_support = rng.random(n) < 0.7
+    wait = rng.gamma(2.0, 5.0, n)
+    resolved = np.round(rng.random(n), 1)
+    errors = rng.poisson(0.4, n) + np.repeat(rng.poisson(0.4, customers), rows)
+    risk = -2.5 + used_support * (0.06 * wait - 0.8 * resolved) + 0.5 * errors
+    return pd.DataFrame(
+        {
+            "customer_id": [f"c{k:04d}" for k in who],
+            CHOSEN[0]: np.where(used_support, wait, np.nan),
+            CHOSEN[1]: np.where(used_support, resolved, np.nan),
+            CHOSEN[2]: errors.astype(float),
+            "segment": np.array(["basic", "plus", None], dtype=object)[who % 3],
+            "tenure_days": rng.exponential(300, n),
+            "weight": rng.uniform(0.5, 2.0, n),
+            "is_churned": (rng.random(n) < 1 / (1 + np.exp(-risk))).astype(float),
+            "revenue": 50 - 2.0 * errors + rng.normal(0, 5, n),
+        }
+    )
+
+
+def run(frame: pd.DataFrame, drivers: tuple[Driver, ...] = DRIVERS, seed: int = 1, **options: object) -> Association:
+    arguments: dict[str, object] = {"outcome": "is_churned", "weight": "weight", "replicates": 100} | options
+    return association(frame, drivers, rng=np.random.default_rng(seed), **arguments)  # type: ignore[arg-type]
+
+
+def shares_by_feature(result: Association) -> dict[str, float]:
+    return {share.driver.columns[0]: share.share for share in result.shares}
+
+
+def test_shares_and_r2_equal_weighted_refits() -> None:
+    frame = company()
+    there = [frame[name].notna() for name in CHOSEN]
+    means = [np.average(frame[name][k], weights=frame.weight[k]) for name, k in zip(CHOSEN, there, strict=True)]
+    filled = [frame[name].fillna(mean) for name, mean in zip(CHOSEN, means, strict=True)]
+    flag = frame[CHOSEN[0]].isna().astype(float)
+    blocks = [[filled[0], flag], [filled[1], flag], [filled[2]]]
+
+    def r2(players: tuple[int, ...]) -> float:
+        X = np.column_stack([np.ones(len(frame)), *(column for k in players for column in blocks[k])])
+        root = np.sqrt(frame.weight.to_numpy())
+        y = frame.is_churned.to_numpy()
+        fitted = X @ np.linalg.lstsq(X * root[:, None], y * root, rcond=None)[0]
+        return float(1 - np.average((y - fitted) ** 2, weights=frame.weight) / np.cov(y, aweights=frame.weight, ddof=0))
+
+    orders = [(0, 1, 2), (1, 0, 2), (2, 0, 1), (2, 1, 0)]
+    expected = np.zeros(3)
+    for order in orders:
+        for place, player in enumerate(order):
+            expected[player] += (r2(order[: place + 1]) - r2(order[:place])) / len(orders)
+    result = run(frame)
+    assert result.r2 == pytest.approx(r2((0, 1, 2)), abs=1e-10)
+    ours = shares_by_feature(result)
+    np.testing.assert_allclose([ours[name] for name in CHOSEN], expected / expected.sum(), atol=1e-10)
+
+
+def test_shares_sum_to_one_and_lie_within_their_intervals() -> None:
+    table = run(company()).to_frame()
+    assert table["share"].sum() == pytest.approx(1.0)
+    assert (table["share_lo"] <= table["share"]).all()
+    assert (table["share"] <= table["share_hi"]).all()
+    assert table["share"].is_monotonic_decreasing
+
+
+def test_the_table_has_the_columns_of_the_contract() -> None:
+    table = run(company()).to_frame()
+    expected = ["outcome", "journey", "driver", "feature", "share", "share_lo", "share_hi", "r2", "n", "warning"]
+    assert list(table.columns) == expected
+    assert set(table["outcome"]) == {"churn"}
+    assert set(table["n"]) == {800}
+
+
+def test_a_change_of_unit_leaves_shares() -> None:
+    frame = company()
+    scaled = frame.assign(**{CHOSEN[0]: frame[CHOSEN[0]] * 60 + 7, CHOSEN[2]: -frame[CHOSEN[2]] * 1e-6})
+    a, b = run(frame), run(scaled)
+    np.testing.assert_allclose([s.share for s in a.shares], [s.share for s in b.shares], atol=1e-9)
+    np.testing.assert_allclose([s.lo for s in a.shares], [s.lo for s in b.shares], atol=1e-9)
+
+
+def test_the_order_of_rows_changes_nothing() -> None:
+    frame = company()
+    a, b = run(frame), run(frame.sample(frac=1.0, random_state=3))
+    np.testing.assert_allclose([s.share for s in a.shares], [s.share for s in b.shares], atol=1e-12)
+    np.testing.assert_allclose([s.hi for s in a.shares], [s.hi for s in b.shares], atol=1e-12)
+
+
+def test_twins_get_equal_shares_and_a_warning() -> None:
+    frame = company()
+    frame["copy"] = frame[CHOSEN[2]]
+    result = run(frame, (*DRIVERS, Driver("error again", "billing", ("copy",))))
+    shares = shares_by_feature(result)
+    assert shares["copy"] == pytest.approx(shares[CHOSEN[2]], abs=1e-12)
+    warned = {share.driver.name for share in result.shares if "moves in step with billing" in share.warning}
+    assert warned == {"error again", "error, mean (count)"}
+
+
+def test_a_driver_without_any_relation_gets_almost_nothing_and_never_less_than_nothing() -> None:
+    frame = company()
+    frame["noise"] = np.random.default_rng(9).normal(size=len(frame))
+    share = shares_by_feature(run(frame, (*DRIVERS, Driver("noise", "other", ("noise",)))))["noise"]
+    assert 0 <= share < 0.02
+
+
+@pytest.mark.parametrize("value", [7.0, np.nan])
+def test_a_column_that_does_not_vary_gets_zero_with_a_warning(value: float) -> None:
+    frame = company().assign(fixed=value)
+    result = run(frame, (*DRIVERS, Driver("fixed", "other", ("fixed",))))
+    [fixed] = [share for share in result.shares if share.driver.name == "fixed"]
+    assert fixed.share == pytest.approx(0.0, abs=1e-12)
+    assert fixed.hi == pytest.approx(0.0, abs=1e-12)
+    assert "does not vary" in fixed.warning
+
+
+def test_a_leak_is_called_too_good_to_be_a_driver() -> None:
+    frame = company()
+    frame["exit_interview"] = frame["is_churned"] + np.random.default_rng(2).normal(0, 0.1, len(frame))
+    result = run(frame, (*DRIVERS, Driver("exit interview", "other", ("exit_interview",))))
+    assert "too good to be a driver: check that it is known before the outcome" in result.shares[0].warning
+    assert result.shares[0].alone_r2 > 0.5
+    assert not any("too good" in share.warning for share in result.shares[1:])
+
+
+def test_few_customers_are_not_ranked() -> None:
+    result = run(company(customers=199))
+    assert "199 customers; at least 200" in result.refusal
+    assert result.to_frame()["share"].isna().all()
+    assert (result.to_frame()["warning"] == result.refusal).all()
+
+
+def test_drivers_that_explain_nothing_are_not_ranked() -> None:
+    frame = company()
+    frame["is_churned"] = np.random.default_rng(4).permutation(frame["is_churned"])
+    result = run(frame)
+    assert "no better than chance" in result.refusal
+    assert result.to_frame()["share"].isna().all()
+    assert result.r2 < 0.01
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_an_outcome_that_does_not_vary_is_not_ranked(value: float) -> None:
+    assert "the outcome does not vary" in run(company().assign(is_churned=value)).refusal
+
+
+def test_rows_without_outcome_or_weight_are_left_out() -> None:
+    frame = company()
+    extra = frame.head(50).assign(is_churned=np.nan), frame.tail(50).assign(weight=0.0, is_churned=1.0)
+    more = pd.concat([frame, *extra], ignore_index=True)
+    assert run(more).shares == run(frame).shares
+
+
+def test_no_rows_at_all_are_refused_not_crashed() -> None:
+    assert "0 customers" in run(company().head(0)).refusal
+
+
+def test_controls_take_what_they_explain_first() -> None:
+    frame = company()
+    frame["twin_of_errors"] = frame[CHOSEN[2]]
+    result = run(frame, controls=["segment", "tenure_days", "twin_of_errors"])
+    assert shares_by_feature(result)[CHOSEN[2]] == pytest.approx(0.0, abs=1e-12)
+    without = run(frame)
+    assert result.r2_controls > 0.01
+    assert result.r2 + result.r2_controls >= without.r2
+
+
+def test_revenue_is_ranked_like_churn() -> None:
+    result = run(company(), outcome="revenue", weight=None)
+    assert result.outcome == "revenue"
+    assert result.shares[0].driver.columns[0] == CHOSEN[2]
+
+
+def test_the_same_generator_state_gives_the_same_intervals() -> None:
+    assert run(company()) == run(company())
+
+
+def test_too_many_drivers_in_one_journey_leave_out_the_weakest_and_say_so() -> None:
+    frame = company(customers=300)
+    rng = np.random.default_rng(5)
+    noise = {f"x{k}": frame[CHOSEN[2]] * 5 * k + rng.normal(0, 10, len(frame)) for k in range(20)}
+    many = tuple(Driver(name, "other", (name,)) for name in noise)
+    result = run(frame.assign(**noise), (DRIVERS[2], *many), replicates=2)
+    [out] = [share for share in result.shares if "left out" in share.warning]
+    assert out.driver.name == "x0"
+    assert np.isnan(out.share)
+    assert result.shares[-1] is out
+    assert sum(share.share for share in result.shares[:-1]) == pytest.approx(1.0)
+
+
+def test_intervals_match_the_bootstrap_of_customers_refitted_one_by_one() -> None:
+    frame = company(customers=300)
+    rng = np.random.default_rng(6)
+    by_customer = [rows for _, rows in frame.groupby("customer_id")]
+    shares = []
+    for _ in range(150):
+        drawn = pd.concat([by_customer[k] for k in rng.integers(0, 300, 300)], ignore_index=True)
+        drawn["customer_id"] = np.arange(len(drawn))
+        shares.append(shares_by_feature(run(drawn, replicates=2, weight=None))[CHOSEN[2]])
+    result = run(frame, replicates=2000, weight=None)
+    [errors] = [share for share in result.shares if share.driver.columns[0] == CHOSEN[2]]
+    # 150 draws know a standard deviation to 6 %; three of those. 1.645: half a 90 % interval of a normal
+    assert (errors.hi - errors.lo) / 2 / 1.645 == pytest.approx(np.std(shares), rel=0.18)
+
+
+def test_unknown_columns_are_named() -> None:
+    with pytest.raises(ValueError, match=r"'nope' is not a column of the frame"):
+        run(company(), (Driver("nope", "other", ("is_missing:nope",)),))
+
+
+def test_no_drivers_and_drivers_twice_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"drivers is empty"):
+        run(company(), ())
+    with pytest.raises(ValueError, match=r"stands for two drivers"):
+        run(company(), (*DRIVERS, DRIVERS[0]))
+
+
+def test_one_driver_is_chosen_for_every_journey_and_measure() -> None:
+    features = [
+        Feature("support__wait_min__last", "support", "wait"),
+        Feature("support__wait_min__mean", "support", "wait"),
+        Feature("support__wait_min__worst", "support", "wait"),
+        Feature("support_call__wait_min__mean", "support", "wait", level="touchpoint"),
+        Feature("billing__error_count__worst", "billing", "error", unit="count"),
+        Feature("support__contacts__count", "support", None),
+        Feature("tenure_days", None, None, level="customer"),
+        Feature("segment", None, None, kind="category"),
+        Feature("billing__not_in_panel__mean", "billing", "not_in_panel"),
+    ]
+    frame = pd.DataFrame({feature.name: [1.0, np.nan] for feature in features[:-1]})
+    frame["billing__error_count__worst"] = [1.0, 2.0]
+    wait, errors = drivers_from_features(features, frame)  # type: ignore[arg-type]
+    assert wait.columns == ("support__wait_min__mean", "is_missing:support__wait_min__mean")
+    assert wait.name == "wait, mean (min)"
+    assert errors.columns == ("billing__error_count__worst",)
+    assert errors.name == "error, worst (count)"
