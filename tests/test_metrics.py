@@ -1,0 +1,248 @@
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import expit, logit
+from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, r2_score, roc_auc_score
+
+from models.metrics import (
+    Sample,
+    churn_metrics,
+    mean_difference,
+    metrics_frame,
+    reliability,
+    revenue_metrics,
+)
+
+CHURN = (
+    "log_loss",
+    "brier",
+    "auc",
+    "average_precision",
+    "calibration_intercept",
+    "calibration_slope",
+    "lift_10",
+    "mean_calibration",
+)
+
+
+def churners(n: int, customers: int, seed: int = 0, digits: int = 6) -> Sample:
+    """Rows of customers who share a hidden tendency; the predictions are the true risks given what is seen."""
+    rng = np.random.default_rng(seed)
+    who = np.arange(n) % customers
+    seen = rng.normal(0, 1, customers)[who] + rng.normal(0, 0.5, n)
+    risk = expit(-2 + seen)
+    y = (rng.random(n) < risk).astype(float)
+    return Sample.of(y, np.round(risk, digits), who, rng.choice([0.5, 1.0, 2.0], n))
+
+
+def value(estimates, metric: str) -> float:
+    return next(found.value for found in estimates if found.metric == metric)
+
+
+def interval(estimates, metric: str) -> tuple[float, float]:
+    return next((found.lo, found.hi) for found in estimates if found.metric == metric)
+
+
+@pytest.mark.parametrize("digits", [6, 1])
+def test_ranking_and_loss_equal_scikit_learn_with_weights_and_ties(digits):
+    s = churners(2000, 400, digits=digits)
+    p = np.clip(s.predicted, 1e-6, 1 - 1e-6)
+    found = churn_metrics(s)
+    assert value(found, "log_loss") == pytest.approx(log_loss(s.observed, p, sample_weight=s.weight))
+    assert value(found, "brier") == pytest.approx(brier_score_loss(s.observed, s.predicted, sample_weight=s.weight))
+    assert value(found, "auc") == pytest.approx(roc_auc_score(s.observed, s.predicted, sample_weight=s.weight))
+    theirs = average_precision_score(s.observed, s.predicted, sample_weight=s.weight)
+    assert value(found, "average_precision") == pytest.approx(theirs)
+
+
+def test_calibration_slope_and_its_interval_equal_statsmodels_clustered_by_customer():
+    s = churners(3000, 500)
+    s = Sample.of(s.observed, s.predicted, s.customer, np.ones(len(s)))
+    model = sm.GLM(s.observed, sm.add_constant(logit(s.predicted)), family=sm.families.Binomial())
+    fit = model.fit(cov_type="cluster", cov_kwds={"groups": s.customer})
+    found = churn_metrics(s)
+    assert value(found, "calibration_slope") == pytest.approx(fit.params[1], abs=1e-6)
+    lo, hi = interval(found, "calibration_slope")
+    assert (hi - lo) / (2 * 1.6448536) == pytest.approx(fit.bse[1], rel=0.01)
+
+
+def test_calibration_in_the_large_equals_statsmodels_with_an_offset():
+    s = churners(3000, 500)
+    s = Sample.of(s.observed, expit(logit(s.predicted) - 0.5), s.customer, np.ones(len(s)))
+    model = sm.GLM(s.observed, np.ones(len(s)), family=sm.families.Binomial(), offset=logit(s.predicted))
+    fit = model.fit(cov_type="cluster", cov_kwds={"groups": s.customer})
+    found = churn_metrics(s)
+    assert value(found, "calibration_intercept") == pytest.approx(fit.params[0], abs=1e-6)
+    lo, hi = interval(found, "calibration_intercept")
+    assert (hi - lo) / (2 * 1.6448536) == pytest.approx(fit.bse[0], rel=0.01)
+
+
+def test_a_true_risk_has_slope_one_and_intercept_zero():
+    found = churn_metrics(churners(60_000, 60_000))
+    assert value(found, "calibration_slope") == pytest.approx(1.0, abs=0.04)
+    assert value(found, "calibration_intercept") == pytest.approx(0.0, abs=0.04)
+    assert value(found, "mean_calibration") == pytest.approx(1.0, abs=0.03)
+
+
+def test_lift_counts_by_hand():
+    y = np.array([1, 1, 0, 0, 1, 0, 0, 0, 0, 0] * 2, dtype=float)
+    p = np.repeat(np.linspace(1, 0, 10), 2)
+    order = np.argsort(np.tile(np.arange(10), 2), kind="stable")
+    found = churn_metrics(Sample.of(y[order], p, np.arange(20), np.ones(20)))
+    assert value(found, "lift_10") == pytest.approx(1.0 / 0.3)
+
+
+def test_customers_tied_at_the_edge_of_the_lift_are_taken_in_part():
+    y = np.array([1.0, 0.0] * 10)
+    found = churn_metrics(Sample.of(y, np.full(20, 0.5), np.arange(20), np.ones(20)))
+    assert value(found, "lift_10") == pytest.approx(1.0)
+    assert value(found, "auc") == pytest.approx(0.5)
+
+
+@given(st.integers(0, 1000))
+def test_metrics_do_not_depend_on_row_order(seed):
+    s = churners(120, 40, seed=1, digits=1)
+    order = np.random.default_rng(seed).permutation(120)
+    mixed = Sample.of(s.observed[order], s.predicted[order], s.customer[order], s.weight[order])
+    for first, second in zip(churn_metrics(s), churn_metrics(mixed), strict=True):
+        assert second.value == pytest.approx(first.value)
+        assert second.lo == pytest.approx(first.lo)
+
+
+@given(st.floats(0.1, 10))
+def test_metrics_do_not_depend_on_the_unit_of_the_weights(scale):
+    s = churners(200, 50)
+    scaled = Sample.of(s.observed, s.predicted, s.customer, s.weight * scale)
+    assert value(churn_metrics(scaled), "auc") == pytest.approx(value(churn_metrics(s), "auc"))
+
+
+def test_whole_weights_equal_repeated_rows_of_the_same_customer():
+    s = churners(300, 100, digits=2)
+    times = np.random.default_rng(5).integers(1, 4, 300)
+    weighted = Sample.of(s.observed, s.predicted, s.customer, times)
+    repeated = Sample.of(*(np.repeat(x, times) for x in (s.observed, s.predicted, s.customer)), np.ones(times.sum()))
+    for first, second in zip(churn_metrics(weighted), churn_metrics(repeated), strict=True):
+        assert (second.value, second.lo, second.hi) == pytest.approx((first.value, first.lo, first.hi), rel=0.03)
+
+
+@pytest.mark.parametrize("metric", CHURN)
+def test_intervals_have_the_width_of_a_bootstrap_of_customers(metric):
+    s = churners(4000, 800, seed=4)
+    lo, hi = interval(churn_metrics(s), metric)
+    rng = np.random.default_rng(9)
+    rows = [np.flatnonzero(s.customer == c) for c in range(800)]
+    draws = []
+    for _ in range(200):
+        take = np.concatenate([rows[c] for c in rng.integers(0, 800, 800)])
+        again = Sample.of(s.observed[take], s.predicted[take], s.customer[take], s.weight[take])
+        draws.append(value(churn_metrics(again), metric))
+    assert (hi - lo) / (2 * 1.6448536) == pytest.approx(np.std(draws), rel=0.2)
+
+
+@pytest.mark.parametrize("metric", ["mae", "rmse", "r2", "mean_calibration"])
+def test_revenue_intervals_have_the_width_of_a_bootstrap_of_customers(metric):
+    rng = np.random.default_rng(4)
+    who = np.arange(3000) % 600
+    p = np.exp(rng.normal(0, 0.5, 600))[who]
+    y = p * rng.gamma(2.0, 0.5, 3000)
+    s = Sample.of(y, p, who, np.ones(3000))
+    lo, hi = interval(revenue_metrics(s), metric)
+    rows = [np.flatnonzero(who == c) for c in range(600)]
+    draws = []
+    for _ in range(200):
+        take = np.concatenate([rows[c] for c in rng.integers(0, 600, 600)])
+        draws.append(value(revenue_metrics(Sample.of(y[take], p[take], who[take], np.ones(len(take)))), metric))
+    assert (hi - lo) / (2 * 1.6448536) == pytest.approx(np.std(draws), rel=0.2)
+
+
+def test_revenue_metrics_equal_scikit_learn_and_hand_values():
+    y, p, w = np.array([0.0, 10.0, -4.0, 6.0]), np.array([1.0, 8.0, 0.0, 6.0]), np.array([1.0, 1.0, 2.0, 1.0])
+    found = revenue_metrics(Sample.of(y, p, np.arange(4), w))
+    assert value(found, "mae") == pytest.approx((1 + 2 + 8 + 0) / 5)
+    assert value(found, "r2") == pytest.approx(r2_score(y, p, sample_weight=w))
+    assert value(found, "mean_calibration") == pytest.approx(15 / 8)
+
+
+def test_one_class_leaves_ranking_undefined_and_the_loss_defined():
+    found = churn_metrics(Sample.of(np.zeros(5), np.full(5, 0.1), np.arange(5), np.ones(5)))
+    assert value(found, "log_loss") == pytest.approx(-np.log(0.9))
+    assert np.isnan(value(found, "auc"))
+
+
+def test_nothing_paid_leaves_the_ratio_undefined():
+    found = revenue_metrics(Sample.of(np.zeros(5), np.ones(5), np.arange(5), np.ones(5)))
+    assert np.isnan(value(found, "mean_calibration"))
+    assert np.isnan(value(found, "r2"))
+
+
+def test_a_constant_prediction_has_no_slope():
+    y = np.array([1.0, 0.0, 0.0, 0.0])
+    assert np.isnan(value(churn_metrics(Sample.of(y, np.full(4, 0.25), np.arange(4), np.ones(4))), "calibration_slope"))
+
+
+@pytest.mark.parametrize(("column", "bad"), [(0, np.nan), (1, np.inf), (3, 0.0)])
+def test_rows_without_a_number_are_refused(column, bad):
+    columns = [np.ones(3), np.ones(3), np.arange(3), np.ones(3)]
+    columns[column][0] = bad
+    with pytest.raises(ValueError, match="must be finite"):
+        Sample.of(*columns)
+
+
+def test_a_paired_difference_is_much_sharper_than_two_intervals():
+    s = churners(2000, 500)
+    loss = (s.predicted - s.observed) ** 2
+    found = mean_difference(s, loss + 0.01, loss, "difference")
+    assert (found.value, found.lo, found.hi) == pytest.approx((0.01, 0.01, 0.01))
+
+
+def test_the_metrics_table_has_the_columns_of_the_contract():
+    table = metrics_frame(churn_metrics(churners(50, 20)), outcome="churn", candidate="logistic")
+    assert list(table) == ["outcome", "candidate", "metric", "value", "lo", "hi", "n", "fold"]
+    assert table["metric"].tolist() == list(CHURN)
+    assert set(table["fold"]) == {"all"}
+
+
+def test_reliability_bins_hold_equal_weight_and_keep_ties_together():
+    s = churners(5000, 5000)
+    table = reliability(s, candidate="x")
+    assert list(table) == ["candidate", "bin", "predicted", "observed", "lo", "hi", "n"]
+    assert table["bin"].tolist() == list(range(10))
+    assert table["predicted"].is_monotonic_increasing
+    assert ((table["lo"] <= table["observed"]) & (table["observed"] <= table["hi"])).all()
+    tied = reliability(Sample.of(s.observed, np.full(5000, 0.2), s.customer, s.weight), candidate="x")
+    assert len(tied) == 1
+
+
+def test_reliability_of_an_empty_sample_is_an_empty_table():
+    none = np.array([])
+    assert reliability(Sample.of(none, none, none, none), candidate="x").empty
+
+
+def test_wilson_interval_of_a_bin_without_churners_by_hand():
+    table = reliability(Sample.of(np.zeros(100), np.full(100, 0.1), np.arange(100), np.ones(100)), candidate="x")
+    z2 = 1.6448536**2
+    assert table["hi"].iloc[0] == pytest.approx(z2 / (100 + z2), rel=1e-6)
+
+
+def test_reliability_of_amounts_may_be_negative():
+    rng = np.random.default_rng(0)
+    p = rng.normal(0, 10, 400)
+    table = reliability(Sample.of(p + rng.normal(0, 1, 400), p, np.arange(400), np.ones(400)), candidate="x")
+    assert table["lo"].iloc[0] < -10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("metric", CHURN)
+def test_intervals_cover_the_truth_nine_times_in_ten(metric):
+    truth = value(churn_metrics(churners(2_000_000, 400_000, seed=99)), metric)
+    runs = [interval(churn_metrics(churners(2500, 500, seed=i)), metric) for i in range(300)]
+    covered = np.mean([lo <= truth <= hi for lo, hi in runs])
+    assert covered == pytest.approx(0.9, abs=0.06)  # 3.5 Monte Carlo standard errors of 300 runs
+
+
+def test_customers_are_numbered_whatever_their_type():
+    s = Sample.of([0.0, 1.0, 0.0], [0.1, 0.2, 0.3], pd.Series(["b", "a", "b"]), [1, 1, 1])
+    assert s.customer.tolist() == [0, 1, 0]
