@@ -1,0 +1,59 @@
+# Everything runs in .venv at the root, made on first use. Needs python3 (3.11 or newer) and make.
+SHELL := /bin/sh
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+# Nothing phones home, also not from the tools; small fits do not fight over cores.
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export MLFLOW_DISABLE_TELEMETRY := true
+export DO_NOT_TRACK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint types layers lock bench clean
+
+help: ## print this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## create .venv and install the locked dependencies
+
+# The stamp is newer than the lock only after a complete installation: an interrupted one starts again.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 2; }
+	@echo "Setting up .venv (a few minutes the first time) ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+demo: $(READY) ## the whole job on a synthetic company: features, models, drivers, initiatives, report
+	@$(BIN)/journeylift demo --out demo
+
+test: $(READY) ## lint, types, layers and the quick tests
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY) ## the statistical runs of several minutes
+	@$(BIN)/python -m pytest -m slow
+
+lint: $(READY) ## lint and format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+types: $(READY) ## mypy, strict
+	@$(BIN)/mypy
+
+layers: $(READY) ## flows -> models -> features, and who may import what
+	@$(BIN)/lint-imports
+
+bench: $(READY) ## measure: estimates against a known truth
+	@$(BIN)/python benchmarks/truth.py
+
+lock: ## resolve the dependencies anew (needs uv)
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
+
+clean: ## remove the environment and the demo
+	rm -rf .venv demo
