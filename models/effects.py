@@ -245,9 +245,7 @@ def _cross_fit(
     return out
 
 
-def fit_logistic(
-    X: Array, y: Array, weight: Array, penalised: NDArray[np.bool_], start: Array | None = None
-) -> Array:
+def fit_logistic(X: Array, y: Array, weight: Array, penalised: NDArray[np.bool_], start: Array | None = None) -> Array:
     """Weighted logistic regression with a ridge on some columns, by damped Newton steps.
 
     scikit-learn and statsmodels penalise all columns alike or none; here the controls must stay free.
@@ -313,7 +311,7 @@ def fit_linear(X: Array, y: Array, weight: Array, penalised: NDArray[np.bool_]) 
 
 
 def _ridge(information: Array, penalised: NDArray[np.bool_]) -> Array:
-    """A share of each penalised column's own information."""
+    """Penalise by a share of each column's own information."""
     return np.where(penalised, RIDGE_SHARE * np.diag(information), 0.0)
 
 
@@ -339,7 +337,7 @@ def _paths(target: TargetRows, hazard: Array, spend: Array, reference: Array) ->
     mean_hazard = np.bincount(cell, share * hazard, G * H).reshape(G, H)
     mean_spend = np.bincount(cell, share * spend, G * H).reshape(G, H)
     survival = np.concatenate([np.ones((G, 1)), np.cumprod(1 - mean_hazard, axis=1)], axis=1)
-    return _Paths(mean_hazard, mean_spend, survival, share)
+    return _Paths(np.asarray(mean_hazard, float), np.asarray(mean_spend, float), survival, share)
 
 
 def _survival_ratio(target: TargetRows, hazard: Array, reference: Array) -> Array:
@@ -356,9 +354,7 @@ def _survival_ratio(target: TargetRows, hazard: Array, reference: Array) -> Arra
     return out
 
 
-def _one_step(
-    rows: PeriodRows, X: Array, target: TargetRows, base_X: Array, moved_X: Array, fitted: _Fitted
-) -> Effect:
+def _one_step(rows: PeriodRows, X: Array, target: TargetRows, base_X: Array, moved_X: Array, fitted: _Fitted) -> Effect:
     """Plug-in plus correction, for churn, revenue and the spend part of revenue."""
     base = _paths(target, fitted.base_hazard, fitted.base_spend, fitted.base_hazard)
     moved = _paths(target, fitted.moved_hazard, fitted.moved_spend, fitted.base_hazard)
@@ -366,7 +362,7 @@ def _one_step(
     cell = target.go_live * H + target.period
 
     def pull(in_base: Array, in_moved: Array) -> Array:
-        """Derivative of theta in the direction of each column of the basis, averaged over go-lives."""
+        """Differentiate theta in the direction of each column of the basis, averaged over go-lives."""
         at_base = (in_base.ravel()[cell] * base.share) @ base_X
         at_moved = (in_moved.ravel()[cell] * moved.share) @ moved_X
         return np.asarray((at_base + at_moved) / G)
@@ -383,7 +379,7 @@ def _one_step(
 
     def influence(*terms: tuple[Array, Array]) -> Array:
         value = sum((X @ (G_inverse @ slope)) * residual for slope, residual in terms)
-        return np.bincount(position, rows.weight * value / total, len(by_customer))
+        return np.asarray(np.bincount(position, rows.weight * value / total, len(by_customer)), np.float64)
 
     terms = np.column_stack(
         [
@@ -423,7 +419,7 @@ def _revenue(path: _Paths) -> Array:
 
 
 def _revenue_slope(path: _Paths) -> Array:
-    """Minus the derivative of revenue by the mean hazard of each period: what is earned later by those who leave now."""
+    """Minus the derivative of revenue by the mean hazard of each period: what leavers would have earned later."""
     earned = path.survival[:, :-1] * path.spend
     later = earned.sum(axis=1, keepdims=True) - np.cumsum(earned, axis=1)
     return np.asarray(later / (1 - path.hazard))

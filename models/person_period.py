@@ -64,12 +64,12 @@ class Periods:
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_], weight: Array | None = None) -> Periods:
         """Return some of the rows, with new weights where given for them."""
         kept = self.weight[rows] if weight is None else weight
-        columns = (self.customer_key, self.start, self.index, self.churned, self.spend)
-        return Periods(*(column[rows] for column in columns), kept)
+        keys, start, index = self.customer_key[rows], self.start[rows], self.index[rows]
+        return Periods(keys, start, index, self.churned[rows], self.spend[rows], kept)
 
 
 def period_grid(first: int, end: int, length: int) -> tuple[int, ...]:
-    """Starts of the periods that fit between two moments, counted back from the end.
+    """Return the starts of the periods that fit between two moments, counted back from the end.
 
     Parameters
     ----------

@@ -89,7 +89,9 @@ def test_intervals_cover_and_estimates_centre_on_the_truth():
         churn, revenue = truth(rng, z, draws=30)
         inside.append([effect.churn.lo <= churn <= effect.churn.hi, effect.revenue.lo <= revenue <= effect.revenue.hi])
         bias.append([effect.churn.value / churn - 1, effect.revenue.value / revenue - 1])
-        z_scores.append([(effect.churn.value - churn) / effect.churn.se, (effect.revenue.value - revenue) / effect.revenue.se])
+        z_scores.append(
+            [(effect.churn.value - churn) / effect.churn.se, (effect.revenue.value - revenue) / effect.revenue.se]
+        )
     # 60 worlds at 90 %: standard error of the coverage is 0.039
     assert (np.mean(inside, axis=0) > 0.90 - 3 * 0.039).all()
     assert (np.abs(np.mean(bias, axis=0)) < 0.05).all()
@@ -167,7 +169,7 @@ def test_a_bad_start_reaches_the_same_coefficients():
 def test_nobody_leaving_is_refused_with_the_counts():
     rows, target, _ = world(np.random.default_rng(15), customers=200)
     stay = PeriodRows(rows.X, rows.penalised, rows.churned * 0, rows.spend, rows.weight, rows.customer)
-    with pytest.raises(EmptyResultError, match="0 of .* person-periods end in churn"):
+    with pytest.raises(EmptyResultError, match=r"0 of .* person-periods end in churn"):
         estimate_effect(stay, target, np.random.default_rng(16))
 
 

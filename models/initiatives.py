@@ -1,0 +1,370 @@
+"""Initiatives in the planner's words, and the touchpoints as they would have been under one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from features.errors import closest
+from features.marked import Fault, Rules, compose, validated
+from features.study import Study
+from models.adjustment import Exposure
+
+Array = NDArray[np.float64]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Change_ = Literal["shift", "scale", "cap", "floor", "convert"]
+
+
+class _Declared(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Change(_Declared):
+    """One thing that an initiative moves: which contacts, which measure, how.
+
+    Parameters
+    ----------
+    journey, touchpoint, channel : str
+        Which contacts; touchpoint and channel are optional.
+    measure : str
+        What is moved.
+    shift, scale, cap, floor, convert : float
+        Exactly one: add; multiply; no more than; no less than; turn this share of failures into successes.
+    """
+
+    journey: str
+    measure: str
+    touchpoint: str | None = None
+    channel: str | None = None
+    shift: Number | None = None
+    scale: Annotated[Number, Field(ge=0)] | None = None
+    cap: Number | None = None
+    floor: Number | None = None
+    convert: Annotated[Number, Field(gt=0, le=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if len(self._ways()) != 1:
+            given = ", ".join(self._ways()) or "none"
+            raise ValueError(f"{given} of shift, scale, cap, floor and convert given. Expected exactly one.")
+        return self
+
+    def _ways(self) -> list[Change_]:
+        ways: tuple[Change_, ...] = ("shift", "scale", "cap", "floor", "convert")
+        return [way for way in ways if getattr(self, way) is not None]
+
+    @property
+    def way(self) -> Change_:
+        """How the measure is moved."""
+        return self._ways()[0]
+
+    @property
+    def amount(self) -> float:
+        """The number that goes with the way."""
+        return float(getattr(self, self.way))
+
+    @property
+    def exposure(self) -> Exposure:
+        """What is moved, as the effect models know it."""
+        return Exposure(self.journey, self.measure)
+
+    def describe(self) -> str:
+        """Readable form, such as `support wait x 0.6`."""
+        where = " ".join(part for part in (self.journey, self.touchpoint, self.channel) if part)
+        texts = {
+            "shift": f"{self.amount:+g}",
+            "scale": f"x {self.amount:g}",
+            "cap": f"at most {self.amount:g}",
+            "floor": f"at least {self.amount:g}",
+            "convert": f"{self.amount:.0%} of failures mended",
+        }
+        return f"{where} {self.measure} {texts[self.way]}"
+
+    def promised(self, value: Array, *, lower_is_better: bool) -> Array:
+        """Give the measure as promised.
+
+        Parameters
+        ----------
+        value : float64 array
+            Measured values; NaN stays NaN.
+        lower_is_better : bool
+            For `convert`: whether 1 or 0 is the failure.
+
+        Returns
+        -------
+        float64 array
+            For `convert` the expected value (a failure of 0 with 35 % mended becomes 0.35): the states it enters are
+            linear in it, so nothing is drawn.
+        """
+        if self.way == "shift":
+            return value + self.amount
+        if self.way == "scale":
+            return value * self.amount
+        if self.way == "cap":
+            return np.minimum(value, self.amount)
+        if self.way == "floor":
+            return np.maximum(value, self.amount)
+        best = 0.0 if lower_is_better else 1.0
+        return value + self.amount * (best - value)
+
+
+class Cost(_Declared):
+    """What an initiative costs, in the study's currency: once, per month, per reached customer, per moved contact."""
+
+    once: Annotated[Number, Field(ge=0)] = 0.0
+    monthly: Annotated[Number, Field(ge=0)] = 0.0
+    per_customer: Annotated[Number, Field(ge=0)] = 0.0
+    per_contact: Annotated[Number, Field(ge=0)] = 0.0
+
+
+class Initiative(_Declared):
+    """A proposed improvement: what it changes, whom it reaches, how much of it is delivered, when, at what cost.
+
+    Parameters
+    ----------
+    name : str
+        Letters, digits, '-' and '_'.
+    changes : tuple of Change
+        At least one.
+    reach : float
+        Share of (filtered) customers reached, chosen at random; above 0, at most 1.
+    where : mapping of str to tuple of str
+        Customer covariates and the values reached.
+    delivery : tuple of float
+        Low, likely and high share of the promise that is really delivered.
+    start_month, ramp_months, lasts_months : int
+        Months from the decision to the start, from the start to full delivery, and of duration. Money only.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[\w-]+$")]
+    title: str = ""
+    owner: str = ""
+    changes: tuple[Change, ...] = Field(min_length=1)
+    reach: Annotated[Number, Field(gt=0, le=1)] = 1.0
+    where: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    delivery: tuple[Number, Number, Number] = (1.0, 1.0, 1.0)
+    start_month: Annotated[int, Field(ge=0)] = 0
+    ramp_months: Annotated[int, Field(ge=0)] = 0
+    lasts_months: Annotated[int, Field(ge=1)] | None = None
+    cost: Cost = Cost()
+
+    @model_validator(mode="after")
+    def _ordered_delivery(self) -> Self:
+        low, likely, high = self.delivery
+        if not 0 <= low <= likely <= high <= 1 or high == 0:
+            raise ValueError(
+                f"delivery {[low, likely, high]} is not low <= likely <= high within [0, 1] and above 0. "
+                "Write shares such as [0.5, 0.8, 1.0]."
+            )
+        return self
+
+    @property
+    def label(self) -> str:
+        """Title, or name where there is none."""
+        return self.title or self.name
+
+    @property
+    def expected_delivery(self) -> float:
+        """Mean of the PERT distribution of the delivered share."""
+        low, likely, high = self.delivery
+        return (low + 4 * likely + high) / 6
+
+    @property
+    def moved(self) -> tuple[Exposure, ...]:
+        """Every exposure that is moved, once."""
+        return tuple(sorted({change.exposure for change in self.changes}))
+
+
+class _File(_Declared):
+    initiatives: tuple[Initiative, ...] = Field(min_length=1)
+
+
+def parse_initiatives(text: str, origin: str, study: Study) -> tuple[Initiative, ...]:
+    """Read the text of an initiatives file and hold it against the study.
+
+    Parameters
+    ----------
+    text : str
+        YAML.
+    origin : str
+        Name of the file, as shown in messages.
+    study : Study
+        Gives journeys, measures and covariates.
+
+    Returns
+    -------
+    tuple of Initiative
+        In the order of the file. Initiatives that nobody can carry out are kept: see `refusal`.
+
+    Raises
+    ------
+    StudyError
+        With every fault and its line: unknown keys, journeys, measures, covariates; numbers out of range.
+    """
+    return validated(_File, compose(text, origin), _names_in(study)).initiatives
+
+
+def _names_in(study: Study) -> Rules:
+    """Rules for names that must exist in the study."""
+
+    def rules(document: object) -> Iterator[Fault]:
+        items = document.get("initiatives") if isinstance(document, dict) else None
+        seen: set[str] = set()
+        for i, item in enumerate(items if isinstance(items, list) else ()):
+            if isinstance(item, dict):
+                yield from _initiative_faults(study, ("initiatives", i), item, seen)
+
+    return rules
+
+
+def _initiative_faults(
+    study: Study, where: tuple[int | str, ...], item: dict[str, object], seen: set[str]
+) -> Iterator[Fault]:
+    name = str(item.get("name"))
+    if name in seen:
+        yield Fault((*where, "name"), f"'{name}' is given twice. Give each initiative a name of its own.")
+    seen.add(name)
+    covariates = study.customers.covariates if study.customers else ()
+    filters = item.get("where")
+    for key in filters if isinstance(filters, dict) else ():
+        if key not in covariates:
+            yield Fault((*where, "where", str(key)), _unknown("covariate", str(key), covariates), at_key=True)
+    changes = item.get("changes")
+    for j, change in enumerate(changes if isinstance(changes, list) else ()):
+        if isinstance(change, dict):
+            yield from _change_faults(study, (*where, "changes", j), change)
+
+
+def _change_faults(study: Study, where: tuple[int | str, ...], change: dict[str, object]) -> Iterator[Fault]:
+    for key, known in (("journey", study.journey_names), ("measure", study.measure_names)):
+        value = change.get(key)
+        if isinstance(value, str) and value not in known:
+            yield Fault((*where, key), _unknown(key, value, known))
+    measure = next((m for m in study.measures if m.name == change.get("measure")), None)
+    journey = change.get("journey")
+    if measure and measure.journeys and journey in study.journey_names and journey not in measure.journeys:
+        message = f"'{measure.name}' is not measured in '{journey}'. It is in: {', '.join(measure.journeys)}."
+        yield Fault((*where, "measure"), message)
+    if measure and change.get("convert") is not None and measure.kind != "share":
+        message = f"'{measure.name}' is a {measure.kind}; only a share of 0 and 1 has failures to convert. Use scale."
+        yield Fault((*where, "convert"), message)
+
+
+def _unknown(what: str, name: str, known: tuple[str, ...]) -> str:
+    return f"no {what} is called '{name}'.{closest(name, known)} Declared: {', '.join(known) or 'none'}."
+
+
+def refusal(initiative: Initiative, study: Study, observed: frozenset[Exposure]) -> str:
+    """Say why an initiative cannot be simulated; empty when it can.
+
+    Parameters
+    ----------
+    initiative : Initiative
+        Names known to the study.
+    study : Study
+        Says what the firm controls.
+    observed : frozenset of Exposure
+        Measures seen with values, by journey.
+
+    Returns
+    -------
+    str
+        Reason for the planner.
+    """
+    for change in initiative.changes:
+        measure = next(m for m in study.measures if m.name == change.measure)
+        if measure.control == "none":
+            return f"Nobody controls {measure.name} (control: none in the study); it can be used as context only."
+        if measure.is_rating:
+            return f"{measure.name} is what customers answer, a consequence: name what would make them answer better."
+        if measure.known == "after":
+            return f"{measure.name} is known only after the outcome; moving it cannot change what has happened."
+        if change.exposure not in observed:
+            return f"{measure.name} has no values in {change.journey}, so nothing can be learnt about it."
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class MovedTouchpoints:
+    """Touchpoints that an initiative moves, with what they would have been.
+
+    Attributes
+    ----------
+    touchpoints : pyarrow.Table
+        The moved rows as observed, in their order.
+    delivered : mapping of str to float64 array
+        Per moved measure, its values on those rows as the initiative would have them.
+    """
+
+    touchpoints: pa.Table
+    delivered: Mapping[str, Array]
+
+
+def move_touchpoints(
+    initiative: Initiative, study: Study, touchpoints: pa.Table, customers: pa.Table, after: int, until: int
+) -> MovedTouchpoints:
+    """Change the touchpoints that happen within a span, as the initiative would.
+
+    Parameters
+    ----------
+    initiative : Initiative
+        Its `reach` is not applied here: it scales the effect.
+    study : Study
+        Gives the direction of measures.
+    touchpoints, customers : pyarrow.Table
+        A bucket of whole customers, sorted by `customer_key`.
+    after, until : int
+        Only rows with `after < occurred_at <= until` (microseconds) are moved.
+
+    Returns
+    -------
+    MovedTouchpoints
+        Rows moved by at least one change; delivered = observed + expected delivery x (promised - observed).
+    """
+    at = touchpoints["occurred_at"].to_numpy()
+    eligible = (at > after) & (at <= until) & _reached(initiative, touchpoints, customers)
+    touched = {i: eligible & _matches(change, touchpoints) for i, change in enumerate(initiative.changes)}
+    rows = np.flatnonzero(np.logical_or.reduce(list(touched.values())))
+    values: dict[str, Array] = {}
+    for i, change in enumerate(initiative.changes):
+        now = values.get(change.measure)
+        observed = touchpoints[change.measure].to_numpy()[rows] if now is None else now
+        lower = next(m for m in study.measures if m.name == change.measure).direction == "lower"
+        promised = change.promised(observed, lower_is_better=lower)
+        delivered = observed + initiative.expected_delivery * (promised - observed)
+        values[change.measure] = np.where(touched[i][rows], delivered, observed)
+    return MovedTouchpoints(touchpoints.take(pa.array(rows)), values)
+
+
+def _reached(initiative: Initiative, touchpoints: pa.Table, customers: pa.Table) -> NDArray[np.bool_]:
+    """Whether each touchpoint belongs to a customer whom the filter lets through."""
+    passes = in_filter(initiative, customers)
+    position = np.searchsorted(customers["customer_key"].to_numpy(), touchpoints["customer_key"].to_numpy())
+    return np.asarray(passes[position])
+
+
+def in_filter(initiative: Initiative, customers: pa.Table) -> NDArray[np.bool_]:
+    """Whether each customer passes the `where` filter of an initiative; shape (customers,)."""
+    passes = np.ones(customers.num_rows, bool)
+    for covariate, values in initiative.where.items():
+        column = customers[covariate].cast(pa.string())
+        passes &= np.asarray(pc.is_in(column, pa.array(values)), bool)
+    return passes
+
+
+def _matches(change: Change, touchpoints: pa.Table) -> NDArray[np.bool_]:
+    """Whether a change names each touchpoint, and the measure applies there."""
+    match = ~np.isnan(touchpoints[change.measure].to_numpy())
+    for column, value in (("journey", change.journey), ("touchpoint", change.touchpoint), ("channel", change.channel)):
+        if value is not None:
+            match &= (
+                np.asarray(pc.equal(touchpoints[column].cast(pa.string()), value).fill_null(False), bool)  # noqa: FBT003 - pyarrow takes the value so
+            )
+    return match

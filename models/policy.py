@@ -1,0 +1,479 @@
+"""From raw histories and an initiative to its effect: rows for fitting, rows as moved, one estimate.
+
+`prepare` reads the buckets once and keeps what every policy needs; `policy_effect` moves raw touchpoints after each
+go-live, rebuilds the states with the feature engine and estimates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from features.errors import EmptyResultError
+from features.snapshot import DAY, n_periods, period_starts
+from features.study import Study
+from models.adjustment import AdjustmentSet, Exposure, adjustment_set
+from models.effects import Effect, Estimate, PeriodRows, TargetRows, estimate_effect
+from models.exposures import (
+    Reference,
+    baseline_frame,
+    exposure_columns,
+    fit_references,
+    moved_columns,
+    state_names,
+    states,
+    volume_names,
+    volumes,
+)
+from models.initiatives import Initiative, MovedTouchpoints, in_filter, move_touchpoints
+from models.person_period import Histories, Periods, period_grid, periods_at_risk, thin
+
+Array = NDArray[np.float64]
+Tick = Callable[[str], None]
+
+MOST_ROWS = 150_000
+MOST_TARGET_ROWS = 600_000
+MOST_REFERENCE_TOUCHPOINTS = 1_000_000
+# Memories start empty where the data start; rows of the first weeks would compare full with empty ones.
+BURN_IN_DAYS = 60
+TENURE_KNOTS = (30.0, 90.0, 365.0)
+SUPPORT_QUANTILES = (0.01, 0.99)
+DAYS_PER_MONTH = 365.25 / 12
+
+
+class Bucket(Protocol):
+    """Whole customers with everything that happened to them."""
+
+    @property
+    def touchpoints(self) -> pa.Table:
+        """Sorted by customer and time."""
+
+    @property
+    def customers(self) -> pa.Table:
+        """Sorted by customer."""
+
+    @property
+    def revenue(self) -> pa.Table:
+        """Amounts with their time."""
+
+    @property
+    def churn(self) -> pa.Table:
+        """Departures and returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows of customer and period with everything that may enter a model, column by name."""
+
+    periods: Periods
+    design: pd.DataFrame
+    go_live: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What every policy of a study needs, read once.
+
+    Attributes
+    ----------
+    study : Study
+        The study.
+    go_lives : tuple of int
+        Moments from which initiatives act, microseconds.
+    references : tuple of Reference
+        One per exposure with values.
+    support : mapping of Exposure to (low, high)
+        Range in which 98 % of the observed values lie.
+    fit, target : _Rows
+        Person-period rows of the past, and those after each go-live.
+    """
+
+    study: Study
+    go_lives: tuple[int, ...]
+    references: tuple[Reference, ...]
+    support: dict[Exposure, tuple[float, float]]
+    fit: _Rows
+    target: _Rows
+
+    @property
+    def exposures(self) -> frozenset[Exposure]:
+        """Measures seen with values, by journey."""
+        return frozenset(r.exposure for r in self.references)
+
+    @property
+    def at_risk(self) -> int:
+        """Customers at risk, summed over go-lives."""
+        return int((self.target.periods.index == 0).sum())
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyEffect:
+    """An effect with what is shown beside it.
+
+    Attributes
+    ----------
+    effect : Effect
+        Reach and expected delivery included.
+    adjustment : AdjustmentSet
+        What was held fixed.
+    support_share : float
+        Share of moved values inside what was observed; 1 when nothing moved.
+    contacts : int
+        Moved touchpoints, all go-lives together.
+    contacts_per_month : float
+        Moved touchpoints per customer at risk and month, reach included.
+    reached_share : float
+        Share of the customers at risk who are reached.
+    mean_change : mapping of Exposure to float
+        Mean change of the measure over its moved touchpoints.
+    """
+
+    effect: Effect
+    adjustment: AdjustmentSet
+    support_share: float
+    contacts: int
+    contacts_per_month: float
+    reached_share: float
+    mean_change: dict[Exposure, float]
+
+
+def prepare(
+    study: Study,
+    buckets: Callable[[], Iterable[Bucket]],
+    go_lives: Sequence[int],
+    span: tuple[int, int],
+    rng: np.random.Generator,
+    *,
+    exposures: Sequence[Exposure],
+    tick: Tick = lambda _: None,
+) -> Prepared:
+    """Read the histories once and lay out the rows that every policy shares.
+
+    Parameters
+    ----------
+    study : Study
+        Journey map, measures and snapshot grid.
+    buckets : callable
+        Gives the buckets anew each time it is called.
+    go_lives : sequence of int
+        Moments from which initiatives act, microseconds.
+    span : (int, int)
+        First and last moment of the data, microseconds.
+    rng : numpy.random.Generator
+        Thins rows without churn.
+    exposures : sequence of Exposure
+        Measures with values, by journey.
+    tick : callable, optional
+        Told what is going on.
+
+    Returns
+    -------
+    Prepared
+
+    Raises
+    ------
+    EmptyResultError
+        When no go-live has matured.
+    """
+    if not go_lives:
+        raise EmptyResultError(
+            "No past cutoff has a whole horizon after it, so no effect can be estimated. "
+            f"Expected at least {study.snapshot.horizon_days} days of data after a cutoff. "
+            "Shorten snapshot.horizon_days or bring a longer history."
+        )
+    tick("learning what to expect of each measure")
+    references, support = _learn(study, buckets, exposures)
+    length = study.snapshot.horizon_days * DAY // n_periods(study.snapshot.horizon_days)
+    past = period_grid(span[0] + BURN_IN_DAYS * DAY, span[1], length)
+    parts_fit, parts_target = [], []
+    shares = _shares(buckets)
+    for number, bucket in enumerate(buckets(), 1):
+        tick(f"rebuilding experience week by week, bucket {number} of {len(shares)}")
+        columns = exposure_columns(references, bucket.touchpoints, bucket.customers)
+        fit = thin(periods_at_risk(_histories(bucket), past, length), int(MOST_ROWS * shares[number - 1]), rng)
+        parts_fit.append(_rows(study, references, bucket, columns, fit, np.zeros(len(fit), np.int64)))
+        parts_target.append(_target(study, references, bucket, columns, go_lives, length, rng, shares[number - 1]))
+    return Prepared(study, tuple(go_lives), references, support, _joined(parts_fit), _joined(parts_target))
+
+
+def _histories(bucket: Bucket) -> Histories:
+    return Histories(bucket.customers, bucket.churn, bucket.revenue)
+
+
+def _shares(buckets: Callable[[], Iterable[Bucket]]) -> list[float]:
+    """Return the share of the customers in each bucket: its part of the rows kept."""
+    sizes = [bucket.customers.num_rows for bucket in buckets()]
+    return [size / max(sum(sizes), 1) for size in sizes]
+
+
+def _learn(
+    study: Study, buckets: Callable[[], Iterable[Bucket]], exposures: Sequence[Exposure]
+) -> tuple[tuple[Reference, ...], dict[Exposure, tuple[float, float]]]:
+    """Fit references on the first buckets; buckets hold customers in no order that matters."""
+    touchpoints, customers, rows = [], [], 0
+    for bucket in buckets():
+        touchpoints.append(bucket.touchpoints)
+        customers.append(bucket.customers)
+        rows += bucket.touchpoints.num_rows
+        if rows >= MOST_REFERENCE_TOUCHPOINTS:
+            break
+    # Dictionaries differ between buckets; Arrow joins them.
+    touches = pa.concat_tables(touchpoints).unify_dictionaries()
+    known = [e for e in exposures if _is_variable(touches, e)]
+    references = fit_references(study, known, touches, pa.concat_tables(customers).unify_dictionaries())
+    return references, {e: _range(touches, e) for e in known}
+
+
+def _values(touchpoints: pa.Table, exposure: Exposure) -> Array:
+    in_journey = (touchpoints["journey"].cast(pa.string()).to_pandas() == exposure.journey).to_numpy()
+    value = touchpoints[exposure.measure].to_numpy()[in_journey]
+    return np.asarray(value[~np.isnan(value)], np.float64)
+
+
+def _is_variable(touchpoints: pa.Table, exposure: Exposure) -> bool:
+    """Say whether a measure varies; one that never does says nothing about what moving it would do."""
+    value = _values(touchpoints, exposure)
+    return len(value) > 0 and bool(np.ptp(value) > 0)
+
+
+def _range(touchpoints: pa.Table, exposure: Exposure) -> tuple[float, float]:
+    low, high = np.quantile(_values(touchpoints, exposure), SUPPORT_QUANTILES)
+    return float(low), float(high)
+
+
+def _target(
+    study: Study,
+    references: Sequence[Reference],
+    bucket: Bucket,
+    columns: pa.Table,
+    go_lives: Sequence[int],
+    length: int,
+    rng: np.random.Generator,
+    share: float,
+) -> _Rows:
+    """Lay out the customers at risk at each go-live, in each period of the horizon in which they still are."""
+    found: list[Periods] = []
+    number = []
+    for g, moment in enumerate(go_lives):
+        periods = periods_at_risk(_histories(bucket), period_starts(moment, study.snapshot), length)
+        at_start = periods.customer_key[periods.index == 0]
+        found.append(periods.take(np.isin(periods.customer_key, at_start) & _unbroken(periods)))
+        number.append(np.full(len(found[-1]), g, np.int64))
+    everything = _stack(found)
+    kept = _sampled_customers(everything, bucket, int(MOST_TARGET_ROWS * share), rng)
+    return _rows(study, references, bucket, columns, everything.take(kept), np.concatenate(number)[kept])
+
+
+def _unbroken(periods: Periods) -> NDArray[np.bool_]:
+    """Rows before the first gap: those who leave and return within the horizon have left."""
+    order = np.lexsort((periods.index, periods.customer_key))
+    key, index = periods.customer_key[order], periods.index[order]
+    new = np.ones(len(order), bool)
+    new[1:] = np.diff(key) != 0
+    since = np.arange(len(order)) - np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))
+    out = np.empty(len(order), bool)
+    out[order] = since == index
+    return out
+
+
+def _sampled_customers(periods: Periods, bucket: Bucket, most: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Evaluate on a random part of the customers where there are more than precision needs."""
+    keys = bucket.customers["customer_key"].to_numpy()
+    chosen = rng.random(len(keys)) < most / max(len(periods), 1)
+    return np.asarray(chosen[np.searchsorted(keys, periods.customer_key)])
+
+
+def _rows(
+    study: Study,
+    references: Sequence[Reference],
+    bucket: Bucket,
+    columns: pa.Table,
+    periods: Periods,
+    go_live: NDArray[np.int64],
+) -> _Rows:
+    spine = pa.table({"customer_key": periods.customer_key, "cutoff": periods.start})
+    window = study.snapshot.window_days
+    journeys = study.journey_names
+    parts = [
+        _baseline(bucket.customers, periods),
+        pd.DataFrame(volumes(journeys, columns, spine, window), columns=list(volume_names(journeys))),
+        pd.DataFrame(states(references, columns, spine, window), columns=list(state_names(references))),
+    ]
+    return _Rows(periods, pd.concat(parts, axis=1), go_live)
+
+
+def _baseline(customers: pa.Table, periods: Periods) -> pd.DataFrame:
+    """Covariates, tenure, season and trend of each row; levels stay categories until all buckets are joined."""
+    row = np.searchsorted(customers["customer_key"].to_numpy(), periods.customer_key)
+    frame = baseline_frame(customers).iloc[row].reset_index(drop=True).add_prefix("baseline__")
+    tenure = (periods.start - customers["joined_at"].to_numpy()[row]) / DAY
+    year = 2 * np.pi * periods.start / (365.25 * DAY)
+    return frame.assign(
+        time__tenure=np.log1p(np.maximum(tenure, 0.0)),
+        **{f"time__tenure_over_{knot:g}": np.log1p(np.maximum(tenure - knot, 0.0)) for knot in TENURE_KNOTS},
+        **{f"time__{f.__name__}{k}": f(k * year) for f in (np.sin, np.cos) for k in (1, 2)},
+        time__trend=periods.start / (365.25 * DAY) - 50.0,
+    )
+
+
+def _stack(parts: Sequence[Periods]) -> Periods:
+    names = ("customer_key", "start", "index", "churned", "spend", "weight")
+    return Periods(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def _joined(parts: Sequence[_Rows]) -> _Rows:
+    design = pd.concat([part.design for part in parts], ignore_index=True)
+    # Levels that only some buckets have turn categories into objects when joined.
+    return _Rows(_stack([part.periods for part in parts]), design, np.concatenate([part.go_live for part in parts]))
+
+
+def policy_effect(
+    prepared: Prepared, initiative: Initiative, buckets: Callable[[], Iterable[Bucket]], rng: np.random.Generator
+) -> PolicyEffect:
+    """Estimate what an initiative does over the horizon after go-live.
+
+    Parameters
+    ----------
+    prepared : Prepared
+        From `prepare`.
+    initiative : Initiative
+        Moves exposures that are among `prepared.exposures`.
+    buckets : callable
+        Gives the buckets anew.
+    rng : numpy.random.Generator
+        Deals customers into folds.
+
+    Returns
+    -------
+    PolicyEffect
+
+    Notes
+    -----
+    Estimand: mean change over the horizon for the customers at risk at go-live, averaged over the go-live dates, with
+    reach and expected delivery, fully active from go-live.
+    """
+    adjustment = adjustment_set(prepared.study, initiative.moved, prepared.exposures)
+    held = [r for r in prepared.references if r.exposure in set(adjustment.exposures)]
+    moving = [r for r in held if r.exposure in set(adjustment.moved)]
+    moves = _Moves(moving, prepared)
+    for bucket in buckets():
+        moves.add(initiative, bucket)
+    names = [*volume_names(adjustment.volumes), *state_names(held)]
+    X, X_target, penalised = _matrices(prepared, names)
+    moved = X_target.copy()
+    first = X.shape[1] - len(state_names(held))
+    at = [first + state_names(held).index(name) for name in state_names(moving)]
+    moved[:, at] += moves.shift
+    effect = estimate_effect(_period_rows(prepared.fit, X, penalised), _target_rows(prepared, X_target, moved), rng)
+    return moves.result(_scaled(effect, initiative.reach), adjustment, initiative)
+
+
+def _matrices(prepared: Prepared, names: Sequence[str]) -> tuple[Array, Array, NDArray[np.bool_]]:
+    """Design of fitting and target rows: intercept, baseline and time free, volumes free, states penalised."""
+    n = len(prepared.fit.design)
+    both = pd.concat([prepared.fit.design, prepared.target.design], ignore_index=True)
+    baseline = [c for c in map(str, both) if c.startswith(("baseline__", "time__"))]
+    encoded = pd.get_dummies(both[baseline], drop_first=True, dtype=float)
+    X = np.column_stack([np.ones(len(both)), encoded.to_numpy(np.float64), both[list(names)].to_numpy(np.float64)])
+    state = np.array([False] * (1 + encoded.shape[1]) + ["__journeys__" not in name for name in names])
+    varying = np.r_[True, np.ptp(X[:n, 1:], axis=0) > 0] | state
+    return X[:n][:, varying], X[n:][:, varying], state[varying]
+
+
+def _period_rows(rows: _Rows, X: Array, penalised: NDArray[np.bool_]) -> PeriodRows:
+    p = rows.periods
+    return PeriodRows(X, penalised, p.churned, p.spend, p.weight, p.customer_key)
+
+
+def _target_rows(prepared: Prepared, X: Array, moved: Array) -> TargetRows:
+    p = prepared.target.periods
+    return TargetRows(X, moved, prepared.target.go_live, p.index, p.customer_key, p.weight)
+
+
+def _scaled(effect: Effect, reach: float) -> Effect:
+    """Effect when only a random share is reached."""
+
+    def scaled(estimate: Estimate) -> Estimate:
+        return Estimate(estimate.value * reach, estimate.se * reach)
+
+    return replace(
+        effect,
+        churn=scaled(effect.churn),
+        revenue=scaled(effect.revenue),
+        spend=scaled(effect.spend),
+        influence=effect.influence * reach,
+    )
+
+
+class _Moves:
+    """Collects, bucket by bucket, by how much the policy shifts the states of the target rows."""
+
+    def __init__(self, moving: Sequence[Reference], prepared: Prepared) -> None:
+        self._moving, self._prepared = moving, prepared
+        self.shift = np.zeros((len(prepared.target.periods), len(state_names(moving))))
+        self._reached = 0.0
+        self._contacts, self._inside, self._values = 0, 0, 0
+        self._change: dict[Exposure, list[float]] = {r.exposure: [0.0, 0.0] for r in moving}
+
+    def add(self, initiative: Initiative, bucket: Bucket) -> None:
+        """Move the touchpoints of a bucket after each go-live."""
+        study, target = self._prepared.study, self._prepared.target
+        keys = bucket.customers["customer_key"].to_numpy()
+        if not len(keys):
+            return
+        here = (target.periods.customer_key >= keys[0]) & (target.periods.customer_key <= keys[-1])
+        passes = in_filter(initiative, bucket.customers)
+        for g, go_live in enumerate(self._prepared.go_lives):
+            rows = np.flatnonzero(here & (target.go_live == g))
+            people = target.periods.customer_key[rows]
+            starters = people[target.periods.index[rows] == 0]
+            self._reached += float(passes[np.searchsorted(keys, starters)].sum())
+            until = go_live + study.snapshot.horizon_days * DAY
+            moved = move_touchpoints(initiative, study, bucket.touchpoints, bucket.customers, go_live, until)
+            moved = _of_customers(moved, starters)
+            spine = pa.table({"customer_key": people, "cutoff": target.periods.start[rows]})
+            columns = moved_columns(self._moving, moved.touchpoints, dict(moved.delivered))
+            self.shift[rows] = states(self._moving, columns, spine, study.snapshot.window_days)
+            self._count(moved)
+
+    def _count(self, moved: MovedTouchpoints) -> None:
+        """Keep what the diagnostics need."""
+        self._contacts += moved.touchpoints.num_rows
+        journey = moved.touchpoints["journey"].cast(pa.string()).to_pandas().to_numpy()
+        for reference in self._moving:
+            exposure, (low, high) = reference.exposure, self._prepared.support[reference.exposure]
+            rows = journey == exposure.journey
+            after = moved.delivered[exposure.measure][rows]
+            change = after - moved.touchpoints[exposure.measure].to_numpy()[rows]
+            touched = ~np.isnan(change) & (change != 0)
+            self._values += int(touched.sum())
+            self._inside += int(((after[touched] >= low) & (after[touched] <= high)).sum())
+            self._change[exposure][0] += float(np.nansum(change))
+            self._change[exposure][1] += float((~np.isnan(change)).sum())
+
+    def result(self, effect: Effect, adjustment: AdjustmentSet, initiative: Initiative) -> PolicyEffect:
+        """Put effect and diagnostics together."""
+        at_risk = max(self._prepared.at_risk, 1)
+        months = self._prepared.study.snapshot.horizon_days / DAYS_PER_MONTH
+        return PolicyEffect(
+            effect=effect,
+            adjustment=adjustment,
+            support_share=self._inside / self._values if self._values else 1.0,
+            contacts=self._contacts,
+            contacts_per_month=initiative.reach * self._contacts / at_risk / months,
+            reached_share=initiative.reach * self._reached / at_risk,
+            mean_change={e: total / n if n else 0.0 for e, (total, n) in self._change.items()},
+        )
+
+
+def _of_customers(moved: MovedTouchpoints, customers: NDArray[np.int64]) -> MovedTouchpoints:
+    """Leave out moved touchpoints of customers who are not followed."""
+    rows = np.isin(moved.touchpoints["customer_key"].to_numpy(), customers)
+    kept = moved.touchpoints.filter(pa.array(rows))
+    return MovedTouchpoints(kept, {name: value[rows] for name, value in moved.delivered.items()})
