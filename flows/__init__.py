@@ -1,0 +1,1 @@
+"""Wiring: Prefect flows, MLflow tracking, files and the command line. Numbers are computed in ``models``."""

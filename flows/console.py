@@ -1,0 +1,196 @@
+"""What a person sees while a command runs: lines, tables, and progress on what takes longer than two seconds."""
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import pandas as pd
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["Closing", "Tick", "progress", "say", "set_up", "show_table"]
+
+_LOGGER: Final = logging.getLogger("journeylift")
+_PATIENCE_S: Final = 2.0
+_INTERVAL_S: Final = 5.0
+
+
+class Tick(Protocol):
+    """Called by long computations: what is being done, and how much of how much is done."""
+
+    def __call__(self, message: str, done: int = 0, total: int = 0, /) -> None:
+        """Take the news."""
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The one line that ends every flow.
+
+    Parameters
+    ----------
+    step : str
+        What ran.
+    rows_in, rows_out : str
+        Number and kind of what came in and went out.
+    seconds : float
+        How long it took.
+    where : str
+        Where the result is.
+
+    Examples
+    --------
+    >>> print(Closing("score", "900 customers", "900 scores", 1.26, "store/scores").line())
+    score: 900 customers in, 900 scores out, 1.3 s -> store/scores
+    """
+
+    step: str
+    rows_in: str
+    rows_out: str
+    seconds: float
+    where: str
+
+    def line(self) -> str:
+        """Write it as one line."""
+        return f"{self.step}: {self.rows_in} in, {self.rows_out} out, {self.seconds:.1f} s -> {self.where}"
+
+
+def set_up(*, results_on_stdout: bool = True) -> None:
+    """Show our own messages on the terminal.
+
+    Parameters
+    ----------
+    results_on_stdout : bool
+        False when stdout carries JSON for a machine; everything for people then goes to stderr.
+    """
+    handler = RichHandler(
+        console=_console(stderr=not results_on_stdout),
+        show_time=False,
+        show_level=False,
+        show_path=False,
+        markup=False,
+        highlighter=None,
+        keywords=[],
+    )
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    _LOGGER.handlers = [handler]
+    _LOGGER.setLevel(logging.INFO)
+    _LOGGER.propagate = False
+
+
+def say(message: str) -> None:
+    """Tell one thing in one line; collected by Prefect when it is asked to (``PREFECT_LOGGING_EXTRA_LOGGERS``).
+
+    Parameters
+    ----------
+    message : str
+        The line.
+    """
+    _LOGGER.info("%s", message)
+
+
+def show_table(title: str, frame: pd.DataFrame, columns: Sequence[str] | None = None) -> None:
+    """Show a table of results.
+
+    Parameters
+    ----------
+    title : str
+        Heading of the table.
+    frame : DataFrame
+        Rows; numbers are shown with four significant digits.
+    columns : sequence of str, optional
+        The columns to show; all when left out.
+    """
+    shown = frame.loc[:, list(columns)] if columns is not None else frame
+    table = Table(title=Text(title), title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for name in shown.columns:
+        numeric = pd.api.types.is_numeric_dtype(shown[name])
+        table.add_column(Text(str(name)), justify="right" if numeric else "left", overflow="fold")
+    for row in shown.itertuples(index=False):
+        table.add_row(*(Text(_cell(value)) for value in row))
+    for handler in _LOGGER.handlers:
+        if isinstance(handler, RichHandler):
+            handler.console.print(table)
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Tick]:
+    """Show progress while something runs: a bar on a terminal, a line every few seconds elsewhere.
+
+    Parameters
+    ----------
+    title : str
+        What runs, such as ``'train'``.
+
+    Yields
+    ------
+    Tick
+        To be called by the computation; it may stay silent, the elapsed time is shown all the same.
+    """
+    console = _console(stderr=True)
+    if console.is_terminal:
+        yield from _bar(title, console)
+    else:
+        yield from _lines(title)
+
+
+def _bar(title: str, console: Console) -> Iterator[Tick]:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bars:
+        bar: TaskID = bars.add_task(title, total=None)
+
+        def tick(message: str, done: int = 0, total: int = 0, /) -> None:
+            bars.update(bar, description=f"{title}: {message}", completed=done, total=total or None)
+
+        yield tick
+
+
+@dataclass(slots=True)
+class _Pulse:
+    """The latest state of a computation, written out by a thread every few seconds."""
+
+    title: str
+    state: str = ""
+    started: float = field(default_factory=time.monotonic)
+    over: threading.Event = field(default_factory=threading.Event)
+
+    def beat(self) -> None:
+        """Write lines until told that it is over; none at all for what ends within two seconds."""
+        pause = _PATIENCE_S
+        while not self.over.wait(pause):
+            say(f"{self.title}: {self.state or 'running'} ({time.monotonic() - self.started:.0f} s)")
+            pause = _INTERVAL_S
+
+
+def _lines(title: str) -> Iterator[Tick]:
+    pulse = _Pulse(title)
+
+    def tick(message: str, done: int = 0, total: int = 0, /) -> None:
+        pulse.state = f"{message} {done}/{total}" if total else message
+
+    thread = threading.Thread(target=pulse.beat, name="journeylift-progress", daemon=True)
+    thread.start()
+    try:
+        yield tick
+    finally:
+        pulse.over.set()
+        thread.join()
+
+
+def _console(*, stderr: bool) -> Console:
+    stream = sys.stderr if stderr else sys.stdout
+    # Without a terminal rich assumes 80 columns and folds paths and tables that a log file has room for.
+    return Console(stderr=stderr, soft_wrap=True) if stream.isatty() else Console(stderr=stderr, width=160)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return "" if pd.isna(value) else f"{value:.4g}"
+    return str(value)

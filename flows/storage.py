@@ -1,0 +1,267 @@
+"""Where a study keeps what it makes: paths under its store, and files that appear whole or not at all."""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from features.errors import StoreError, StudyError
+from features.study import Study, parse_study
+
+__all__ = ["Store", "Workspace", "open_store", "open_workspace", "read_json", "write_bytes", "write_json"]
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Paths of everything that is written for one study.
+
+    Parameters
+    ----------
+    root : Path
+        The store's folder.
+
+    Examples
+    --------
+    >>> Store(Path("store")).result("train").as_posix()
+    'store/results/train.json'
+    """
+
+    root: Path
+
+    @property
+    def layout(self) -> Path:
+        """The touchpoints, laid out by customer."""
+        return self.root / "layout"
+
+    @property
+    def panel(self) -> Path:
+        """The panel, one partition a cutoff."""
+        return self.root / "panel"
+
+    @property
+    def scores(self) -> Path:
+        """The scores, one partition a cutoff."""
+        return self.root / "scores"
+
+    @property
+    def mlflow(self) -> Path:
+        """The local MLflow database and its artefacts."""
+        return self.root / "mlflow"
+
+    @property
+    def logs(self) -> Path:
+        """Full reports of unexpected errors."""
+        return self.root / "logs"
+
+    @property
+    def report(self) -> Path:
+        """The report for people."""
+        return self.root / "report.html"
+
+    def result(self, name: str) -> Path:
+        """Name the file that holds the latest result of a command."""
+        return self.root / "results" / f"{name}.json"
+
+    def score_partition(self, cutoff: str) -> Path:
+        """Name the folder of the scores at a cutoff (``YYYY-MM-DD``)."""
+        return self.scores / f"cutoff={cutoff}"
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A study that was read, with its folder and its store.
+
+    Parameters
+    ----------
+    study_file : Path
+        The file the study came from.
+    study : Study
+        The study.
+    store : Store
+        Where its results are kept.
+    """
+
+    study_file: Path
+    study: Study
+    store: Store
+
+    @property
+    def base(self) -> Path:
+        """The folder that the study's paths are relative to."""
+        return self.study_file.parent
+
+
+def open_workspace(study_file: Path | str) -> Workspace:
+    """Read a study and make its store ready for writing.
+
+    Parameters
+    ----------
+    study_file : Path or str
+        The study, usually ``study.yaml``.
+
+    Returns
+    -------
+    Workspace
+        Study, folder and store.
+
+    Raises
+    ------
+    StudyError
+        The file is missing, unreadable or wrong; all faults are listed.
+    StoreError
+        The store's folder cannot be written.
+    """
+    path = Path(study_file).expanduser().resolve()
+    study = parse_study(_read_study(path, str(study_file)), path.name)
+    return Workspace(path, study, open_store(path.parent / study.store))
+
+
+def open_store(root: Path) -> Store:
+    """Create a store's folder and prove that it can be written.
+
+    Parameters
+    ----------
+    root : Path
+        The folder; missing parents are created.
+
+    Returns
+    -------
+    Store
+        The store.
+
+    Raises
+    ------
+    StoreError
+        The folder cannot be created or written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> open_store(Path(tempfile.mkdtemp()) / "store").root.is_dir()
+    True
+    """
+    probe = root / f".writable.tmp-{os.getpid()}"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise _unwritable(root, error) from error
+    return Store(root)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old content or all of the new one.
+
+    Parameters
+    ----------
+    path : Path
+        The file; missing folders are created.
+    content : bytes
+        What it shall hold.
+
+    Raises
+    ------
+    StoreError
+        The file cannot be written.
+
+    Notes
+    -----
+    The content goes to a file beside it, is flushed to the disk and renamed; a process killed in between leaves a
+    ``*.tmp-<pid>`` file that nothing reads.
+    """
+    beside = path.with_name(f"{path.name}.tmp-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise _unwritable(path, error) from error
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file whole or not at all; numbers that are not finite become null.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    content : mapping
+        Plain values, lists and mappings.
+    """
+    text = json.dumps(_finite(content), ensure_ascii=False, indent=2, allow_nan=False)
+    write_bytes(path, (text + "\n").encode())
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Read a JSON file of ours.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    dict or None
+        Its content; None when there is no such file.
+
+    Raises
+    ------
+    StoreError
+        The file is there but is not a JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise _unreadable(path) from error
+    if not isinstance(content, dict):
+        raise _unreadable(path)
+    return content
+
+
+def _unreadable(path: Path) -> StoreError:
+    return StoreError(f"'{path}' is not readable as JSON. It is written by journeylift. Delete it and run again.")
+
+
+def _unwritable(path: Path, error: OSError) -> StoreError:
+    reason = error.strerror or type(error).__name__
+    return StoreError(
+        f"'{path}' cannot be written: {reason}. A folder that this user may write, with room on its disk, "
+        "was expected. Change its permissions, or 'store' in the study."
+    )
+
+
+def _read_study(path: Path, shown: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        message = f"There is no study at '{shown}'. Name one with --study FILE, or start one with: journeylift init DIR"
+    except IsADirectoryError:
+        message = f"'{shown}' is a folder. A study file was expected. Try --study {shown}/study.yaml"
+    except UnicodeDecodeError:
+        message = f"'{shown}' is not UTF-8 text. A YAML file was expected. Save it as UTF-8."
+    except OSError as error:
+        message = f"'{shown}' cannot be read: {error.strerror}. Check its permissions."
+    raise StudyError(message)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

@@ -1,0 +1,409 @@
+"""Runs, results and models in MLflow: which data, which code, which seed made this number.
+
+The only module that imports MLflow, after the environment has been settled. Without a server of the user's own
+everything is kept in a SQLite file and a folder of artefacts under the study's store.
+"""
+
+import json
+import math
+import os
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import islice
+from typing import Any, Final
+
+import pandas as pd
+
+from features.errors import ModelError
+from features.study import Study
+from flows.settings import Settings, turn_telemetry_off
+from flows.storage import Store
+
+turn_telemetry_off()
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # about MLflow's own type hints, while it is imported
+    import mlflow
+    import mlflow.pyfunc
+    import mlflow.sklearn
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param, RunTag
+    from mlflow.exceptions import MlflowException
+
+__all__ = ["CHALLENGER", "CHAMPION", "TRUSTED_TYPES", "Champion", "Run", "Tracker", "find_champion", "open_tracker"]
+
+CHAMPION: Final = "champion"
+CHALLENGER: Final = "challenger"
+
+# Private classes of scikit-learn that a fitted model holds; skops refuses everything that is not named here.
+TRUSTED_TYPES: Final[Sequence[str]] = (
+    "numpy.dtype",
+    "scipy.interpolate._bsplines.BSpline",
+    "sklearn._loss.link.IdentityLink",
+    "sklearn._loss.link.Interval",
+    "sklearn._loss.link.LogLink",
+    "sklearn._loss.link.LogitLink",
+    "sklearn._loss.loss.HalfBinomialLoss",
+    "sklearn._loss.loss.HalfGammaLoss",
+    "sklearn._loss.loss.HalfSquaredError",
+    "sklearn._loss.loss.HalfTweedieLoss",
+    "sklearn._loss.loss.HalfTweedieLossIdentity",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.compose._column_transformer._RemainderColsList",
+    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.frozen._frozen.FrozenEstimator",
+    "sklearn.preprocessing._polynomial.SplineTransformer",
+)
+
+_VALUE_CHARACTERS: Final = 6_000
+_BATCH: Final = 100
+_REQUIREMENTS: Final = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
+
+
+@dataclass(frozen=True, slots=True)
+class Tracker:
+    """Where runs and models of one study are recorded.
+
+    Parameters
+    ----------
+    uri : str
+        MLflow tracking address.
+    study : str
+        Name of the study: prefix of its experiments and models.
+    artifacts : str or None
+        Address of the artefacts of new experiments; None leaves it to the server.
+    """
+
+    uri: str
+    study: str
+    artifacts: str | None
+
+    @property
+    def client(self) -> Any:
+        """An MLflow client."""
+        return MlflowClient(self.uri, registry_uri=self.uri)
+
+    def model_name(self, outcome: str) -> str:
+        """Name the registered model of an outcome."""
+        return f"{self.study}-{outcome}"
+
+    def experiment(self, step: str) -> str:
+        """Find or create the experiment of a step and give its id."""
+        name = f"{self.study}/{step}"
+        found = self.client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        return str(self.client.create_experiment(name, artifact_location=self.artifacts))
+
+    @contextmanager
+    def run(self, step: str, name: str, tags: Mapping[str, str], parent: "Run | None" = None) -> Iterator["Run"]:
+        """Record a run; it is marked as failed when what it records fails.
+
+        Parameters
+        ----------
+        step : str
+            ``train``, ``explain``, ``simulate`` or ``score``.
+        name : str
+            Name of the run.
+        tags : mapping
+            What identifies it.
+        parent : Run, optional
+            The run it belongs to.
+
+        Yields
+        ------
+        Run
+            The open run.
+        """
+        nested = {"mlflow.parentRunId": parent.run_id} if parent else {}
+        created = self.client.create_run(self.experiment(step), run_name=name, tags={**tags, **nested})
+        run = Run(self, str(created.info.run_id))
+        try:
+            yield run
+        except BaseException:
+            self.client.set_terminated(run.run_id, "FAILED")
+            raise
+        self.client.set_terminated(run.run_id, "FINISHED")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An open MLflow run.
+
+    Parameters
+    ----------
+    tracker : Tracker
+        Where it is recorded.
+    run_id : str
+        Its id in MLflow.
+    """
+
+    tracker: Tracker
+    run_id: str
+
+    def log_params(self, params: Mapping[str, object]) -> None:
+        """Record parameters, nested ones under dotted names; long values are cut at MLflow's limit."""
+        rows = [Param(key, value[:_VALUE_CHARACTERS]) for key, value in flatten(params).items()]
+        for batch in _batches(rows):
+            self.tracker.client.log_batch(self.run_id, params=batch)
+
+    def log_metrics(self, metrics: Mapping[str, float]) -> None:
+        """Record the metrics that are numbers."""
+        now = int(time.time() * 1000)
+        rows = [Metric(key, float(value), now, 0) for key, value in metrics.items() if math.isfinite(value)]
+        for batch in _batches(rows):
+            self.tracker.client.log_batch(self.run_id, metrics=batch)
+
+    def log_tags(self, tags: Mapping[str, str]) -> None:
+        """Record tags."""
+        self.tracker.client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+
+    def log_text(self, text: str, path: str) -> None:
+        """Store a text as an artefact."""
+        self.tracker.client.log_text(self.run_id, text, path)
+
+    def log_json(self, content: object, path: str) -> None:
+        """Store plain values as a JSON artefact."""
+        self.log_text(json.dumps(content, ensure_ascii=False, indent=2, default=str), path)
+
+    def log_table(self, frame: pd.DataFrame, path: str) -> None:
+        """Store a table as a CSV artefact."""
+        self.log_text(frame.to_csv(index=False), path)
+
+    def register(self, outcome: str, model: Any, tags: Mapping[str, str]) -> str:
+        """Store a fitted scikit-learn model and register it as a new version.
+
+        Parameters
+        ----------
+        outcome : str
+            ``churn`` or ``revenue``.
+        model : estimator
+            Fitted; it holds no class of ours.
+        tags : mapping
+            Tags of the version, among them ``feature_contract_hash``.
+
+        Returns
+        -------
+        str
+            The version.
+
+        Raises
+        ------
+        ModelError
+            The model holds a class that is not among the trusted ones.
+        """
+        _refuse_foreign(model, outcome)
+        name = self.tracker.model_name(outcome)
+        with _active(self):
+            logged = mlflow.sklearn.log_model(
+                model,
+                name=outcome,
+                serialization_format="skops",
+                skops_trusted_types=list(TRUSTED_TYPES),
+                pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
+                registered_model_name=name,
+            )
+        number = str(logged.registered_model_version)
+        for key, value in tags.items():
+            self.tracker.client.set_model_version_tag(name, number, key, value)
+        return number
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """The version that an alias stood for at one moment.
+
+    Parameters
+    ----------
+    tracker : Tracker
+        Where it is registered.
+    name, version : str
+        Registered model and version.
+    tags : mapping
+        Tags of the version.
+    """
+
+    tracker: Tracker
+    name: str
+    version: str
+    tags: Mapping[str, str]
+
+    @property
+    def contract(self) -> str:
+        """Hash of the feature contract it was fitted under."""
+        return self.tags.get("feature_contract_hash", "")
+
+    def load(self, contract_hash: str) -> Any:
+        """Load the model for features under a contract.
+
+        Parameters
+        ----------
+        contract_hash : str
+            Hash of the feature contract of the rows to be scored.
+
+        Returns
+        -------
+        estimator
+            The fitted model.
+
+        Raises
+        ------
+        ModelError
+            The model was fitted under another contract.
+        """
+        if self.contract != contract_hash:
+            raise ModelError(
+                f"{self.name} version {self.version} was fitted on features {self.contract[:12] or 'unknown'}, the "
+                f"panel holds features {contract_hash[:12]}. Equal ones were expected. Train again: journeylift train"
+            )
+        with _addressed(self.tracker):
+            return mlflow.sklearn.load_model(f"models:/{self.name}/{self.version}")
+
+
+def open_tracker(study: Study, store: Store, settings: Settings | None = None) -> Tracker:
+    """Open the place where runs are recorded, and create it the first time (about ten seconds).
+
+    Parameters
+    ----------
+    study : Study
+        The study.
+    store : Store
+        Its store.
+    settings : Settings, optional
+        Read from the environment when left out.
+
+    Returns
+    -------
+    Tracker
+        The user's own server when one is configured, else a SQLite file in the store.
+    """
+    given = (settings or Settings()).tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    if not given:
+        store.mlflow.mkdir(parents=True, exist_ok=True)
+    uri = given or f"sqlite:///{store.mlflow / 'mlflow.db'}"
+    return Tracker(uri, study.name, None if given else (store.mlflow / "artifacts").as_uri())
+
+
+def find_champion(tracker: Tracker, outcome: str, alias: str = CHAMPION) -> Champion | None:
+    """Resolve an alias once; everything afterwards uses the version.
+
+    Parameters
+    ----------
+    tracker : Tracker
+        Where models are registered.
+    outcome : str
+        ``churn`` or ``revenue``.
+    alias : str
+        ``champion`` or ``challenger``.
+
+    Returns
+    -------
+    Champion or None
+        The version; None when there is no such model or alias.
+    """
+    name = tracker.model_name(outcome)
+    try:
+        found = tracker.client.get_model_version_by_alias(name, alias)
+    except MlflowException as error:
+        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            return None
+        raise
+    return Champion(tracker, name, str(found.version), dict(found.tags))
+
+
+def set_alias(tracker: Tracker, outcome: str, number: str, alias: str) -> None:
+    """Let an alias stand for a version from now on.
+
+    Parameters
+    ----------
+    tracker : Tracker
+        Where models are registered.
+    outcome : str
+        ``churn`` or ``revenue``.
+    number : str
+        The version.
+    alias : str
+        ``champion`` or ``challenger``.
+    """
+    tracker.client.set_registered_model_alias(tracker.model_name(outcome), alias, number)
+
+
+def flatten(values: Mapping[str, object], prefix: str = "") -> dict[str, str]:
+    """Turn nested values into flat text under dotted names.
+
+    Parameters
+    ----------
+    values : mapping
+        Plain values, lists and mappings.
+    prefix : str
+        What all names start with.
+
+    Returns
+    -------
+    dict of str to str
+        Scalars as text; lists as numbered entries; empty containers and None are left out.
+
+    Examples
+    --------
+    >>> flatten({"snapshot": {"every": "month"}, "journeys": [{"name": "a"}]})
+    {'snapshot.every': 'month', 'journeys.0.name': 'a'}
+    """
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{name}.")
+        elif isinstance(value, list | tuple):
+            flat |= flatten({str(at): item for at, item in enumerate(value)}, f"{name}.")
+        elif value is not None:
+            flat[_parameter_name(name)] = str(value)
+    return flat
+
+
+def _parameter_name(name: str) -> str:
+    """Keep to the characters that MLflow takes in a name."""
+    return "".join(sign if sign.isalnum() or sign in "_-./ " else "_" for sign in name)[:250]
+
+
+@contextmanager
+def _addressed(tracker: Tracker) -> Iterator[None]:
+    """Point MLflow's global address at a tracker for as long as its flavours need it."""
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(tracker.uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
+
+
+@contextmanager
+def _active(run: Run) -> Iterator[None]:
+    """Make a run the active one, which MLflow's flavours ask for."""
+    with _addressed(run.tracker), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about missing signatures: the feature contract is the signature
+        with mlflow.start_run(run_id=run.run_id, nested=True, log_system_metrics=False):
+            yield
+    # Leaving start_run has ended it; it goes on.
+    run.tracker.client.update_run(run.run_id, status="RUNNING")
+
+
+def _refuse_foreign(model: object, outcome: str) -> None:
+    import skops.io  # noqa: PLC0415 (a second of imports that only training needs)
+
+    foreign = sorted(set(skops.io.get_untrusted_types(data=skops.io.dumps(model))) - set(TRUSTED_TYPES))
+    if foreign:
+        raise ModelError(
+            f"The {outcome} model holds {', '.join(foreign)}. Only classes that load anywhere were expected. "
+            "Build it from scikit-learn's classes, or list them in flows/tracking.py: TRUSTED_TYPES."
+        )
+
+
+def _batches(rows: Sequence[Any]) -> Iterator[list[Any]]:
+    waiting = iter(rows)
+    while batch := list(islice(waiting, _BATCH)):
+        yield batch
