@@ -1,0 +1,180 @@
+"""Folders that appear all at once: written beside, forced to disk, swapped in by one rename.
+
+A reader, and a machine that stops at any moment, sees the old folder or the new one and never half of one. On Linux two
+folders trade places in one system call; elsewhere the old one steps aside first, and :func:`recover` puts it back
+should the process die in between.
+"""
+
+import ctypes
+import errno
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from features.errors import StoreError
+
+__all__ = ["publish", "recover", "staged", "store_error", "sweep"]
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+_UNSUPPORTED = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP}
+
+
+def publish(tmp_dir: Path, final_dir: Path) -> None:
+    """Put a finished folder in the place of another.
+
+    Parameters
+    ----------
+    tmp_dir : Path
+        The finished folder, on the same file system and best beside ``final_dir`` (see :func:`staged`). It is gone
+        afterwards.
+    final_dir : Path
+        Where it shall be; what is there now is replaced as a whole.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be written.
+    """
+    try:
+        _force_to_disk(tmp_dir)
+        if not final_dir.exists():
+            tmp_dir.rename(final_dir)
+        elif not _exchange(tmp_dir, final_dir):
+            _step_aside(tmp_dir, final_dir)
+        _fsync(final_dir.parent)
+    except OSError as error:
+        raise store_error(final_dir, error) from error
+    shutil.rmtree(tmp_dir, ignore_errors=True)
+
+
+@contextmanager
+def staged(final_dir: Path) -> Iterator[Path]:
+    """Give an empty folder to write in, and publish it when the block ends well.
+
+    What dead processes left behind is swept first. When the block raises, the folder is removed and the old one stays.
+
+    Parameters
+    ----------
+    final_dir : Path
+        Where the folder shall be; its parent is made if needed.
+
+    Yields
+    ------
+    Path
+        ``<final_dir>.tmp-<process id>``.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be made or published.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     with staged(Path(folder) / "panel") as tmp:
+    ...         _ = (tmp / "a.txt").write_text("new")
+    ...     (Path(folder) / "panel" / "a.txt").read_text()
+    'new'
+    """
+    recover(final_dir)
+    tmp_dir = final_dir.with_name(f"{final_dir.name}.tmp-{os.getpid()}")
+    try:
+        final_dir.parent.mkdir(parents=True, exist_ok=True)
+        sweep(final_dir)
+        shutil.rmtree(tmp_dir, ignore_errors=True)
+        tmp_dir.mkdir()
+    except OSError as error:
+        raise store_error(final_dir, error) from error
+    try:
+        yield tmp_dir
+        publish(tmp_dir, final_dir)
+    finally:
+        shutil.rmtree(tmp_dir, ignore_errors=True)
+
+
+def recover(final_dir: Path) -> None:
+    """Put back an old folder that had stepped aside when its process died. Call it before reading."""
+    aside = _aside(final_dir)
+    if not final_dir.exists() and aside.exists():
+        with suppress(OSError):
+            aside.rename(final_dir)
+
+
+def sweep(final_dir: Path) -> None:
+    """Remove unfinished folders beside this one whose process no longer lives."""
+    for path in final_dir.parent.glob(f"{_escaped(final_dir.name)}.tmp-*"):
+        found = re.fullmatch(r".*\.tmp-(\d+)", path.name)
+        if found and not _is_alive(int(found[1])):
+            shutil.rmtree(path, ignore_errors=True)
+    if final_dir.exists():
+        shutil.rmtree(_aside(final_dir), ignore_errors=True)
+
+
+def store_error(path: Path, error: OSError) -> StoreError:
+    """Say that a place cannot be written, and why."""
+    why = error.strerror or type(error).__name__
+    message = f"'{path}' cannot be written: {why}. A folder with free space that you may write to was expected."
+    return StoreError(f"{message} Correct permissions or free space, or choose another 'store' in the study.")
+
+
+def _aside(final_dir: Path) -> Path:
+    return final_dir.with_name(f"{final_dir.name}.tmp-old")
+
+
+def _escaped(name: str) -> str:
+    return re.sub(r"([*?[])", r"[\1]", name)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _step_aside(tmp_dir: Path, final_dir: Path) -> None:
+    """Two renames, for systems that cannot exchange two folders."""
+    aside = _aside(final_dir)
+    shutil.rmtree(aside, ignore_errors=True)
+    final_dir.rename(aside)
+    tmp_dir.rename(final_dir)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders trade places in one step; False where the system cannot."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
+    if rename is None:
+        return False
+    if rename(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in _UNSUPPORTED:
+        return False
+    raise OSError(code, os.strerror(code), str(other))
+
+
+def _force_to_disk(folder: Path) -> None:
+    for root, _, names in os.walk(folder):
+        for name in names:
+            _fsync(Path(root) / name)
+        _fsync(Path(root))
+
+
+def _fsync(path: Path) -> None:
+    if sys.platform == "win32" and path.is_dir():
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
