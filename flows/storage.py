@@ -53,11 +53,6 @@ class Store:
         return self.root / "mlflow"
 
     @property
-    def logs(self) -> Path:
-        """Full reports of unexpected errors."""
-        return self.root / "logs"
-
-    @property
     def report(self) -> Path:
         """The report for people."""
         return self.root / "report.html"

@@ -41,6 +41,7 @@ CHALLENGER: Final = "challenger"
 # Private classes of scikit-learn that a fitted model holds; skops refuses everything that is not named here.
 TRUSTED_TYPES: Final[Sequence[str]] = (
     "numpy.dtype",
+    "scipy._lib.array_api_compat.numpy._aliases.asarray",
     "scipy.interpolate._bsplines.BSpline",
     "sklearn._loss.link.IdentityLink",
     "sklearn._loss.link.Interval",

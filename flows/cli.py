@@ -1,0 +1,321 @@
+"""The command line: ``journeylift COMMAND``. It imports nothing heavy before a command runs."""
+
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from cyclopts import App, CycloptsError, Parameter
+
+from features.errors import JourneyliftError
+
+if TYPE_CHECKING:
+    from flows.storage import Workspace
+
+__all__ = ["app", "main"]
+
+USAGE: Final = 64
+UNEXPECTED: Final = 70
+INTERRUPTED: Final = 130
+BROKEN_PIPE: Final = 141
+
+app = App(
+    name="journeylift",
+    help_format="plaintext",
+    suppress_keyboard_interrupt=False,
+    version=lambda: version("journeylift"),
+    help="""From customer events to scored customers, drivers of churn and revenue, and initiatives compared in money.
+
+See it work on a made-up company, then start on your own data:
+
+    journeylift demo
+    journeylift init my-company
+    journeylift check --study my-company/study.yaml
+
+Every command runs what it needs first when that is missing or stale, and says so.
+Exit codes: 2 study or initiatives file, 3 tables, 4 leak, 5 nothing to learn from, 6 store, 7 models,
+8 not possible with this study, 64 command line, 70 unexpected, 130 interrupted.""",
+)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True)
+class Common:
+    """Options that every command on a study takes."""
+
+    study: Annotated[Path, Parameter(help="The study file.")] = Path("study.yaml")
+    json: Annotated[
+        str | None,
+        Parameter(help="Write the result as JSON to this file; - writes it to stdout.", allow_leading_hyphen=True),
+    ] = None
+    verbose: Annotated[
+        bool, Parameter(help="Show what Prefect and MLflow say, and where an error arose.", negative="")
+    ] = False
+
+
+Seed = Annotated[int, Parameter(help="Seed of everything random; the same seed gives the same numbers.")]
+_DEFAULTS: Final = Common()
+
+
+@app.command
+def init(directory: Path) -> None:
+    """Write a commented study.yaml and initiatives.yaml to start from.
+
+    Existing files are never overwritten. Edit the study until `journeylift check` is content.
+
+        journeylift init my-company
+
+    Parameters
+    ----------
+    directory : Path
+        Folder for the two files; made when missing.
+    """
+    from features.templates import write_templates  # noqa: PLC0415
+
+    write_templates(directory)
+    _tell(
+        f"Wrote study.yaml and initiatives.yaml in {directory}. Next: journeylift check --study {directory}/study.yaml"
+    )
+
+
+@app.command
+def check(*, common: Common = _DEFAULTS) -> None:
+    """Read the sources and say what was found, and what is wrong with it.
+
+    Rows, customers, dates, journeys, the share missing of every measure, rows set aside with the reason, and the
+    first cutoff with enough history. Nothing is modelled.
+
+        journeylift check
+        journeylift check --study my-company/study.yaml --json -
+    """
+    _on_study("check", common)
+
+
+@app.command
+def company(
+    *,
+    customers: int = 20_000,
+    seed: Seed = 7,
+    out: Path = Path("company"),
+    hidden_confounding: Annotated[float, Parameter(name="--hidden-confounding")] = 0.0,
+) -> None:
+    """Write the tables, study and initiatives of a made-up company whose true effects are known.
+
+        journeylift company --customers 4000 --out /tmp/company
+        journeylift train --study /tmp/company/study.yaml
+
+    Parameters
+    ----------
+    customers : int
+        Customers over the two and a half years.
+    out : Path
+        Folder for the files.
+    hidden_confounding : float
+        How much loyalty, which no table shows, also moves service quality. 0 means that effects can be learned.
+    """
+    from flows.company import make_company  # noqa: PLC0415
+
+    make_company(out, customers=customers, seed=seed, hidden_confounding=hidden_confounding)
+
+
+@app.command
+def features(*, common: Common = _DEFAULTS) -> None:
+    """Build the panel: what was known about every customer at every cutoff, and what happened next.
+
+    journeylift features
+    journeylift features --study my-company/study.yaml --json features.json
+    """
+    _on_study("features", common)
+
+
+@app.command
+def train(*, common: Common = _DEFAULTS, seed: Seed = 0) -> None:
+    """Fit and check the churn and revenue models, and register the better ones.
+
+    Tested only on cutoffs after everything a model has learned from, against simple baselines. The better candidate
+    becomes champion in MLflow, or challenger when the present champion predicts better.
+
+        journeylift train
+        journeylift train --seed 1 --json train.json
+    """
+    _on_study("train", common, seed=seed)
+
+
+@app.command
+def explain(*, common: Common = _DEFAULTS, seed: Seed = 0) -> None:
+    """Say what goes along with churn and revenue (association), and what would change them (effect).
+
+    journeylift explain
+    journeylift explain --study my-company/study.yaml --json drivers.json
+    """
+    _on_study("explain", common, seed=seed)
+
+
+@app.command
+def simulate(*, common: Common = _DEFAULTS, initiatives: Path | None = None, seed: Seed = 0) -> None:
+    """Compare initiatives: churn, revenue, cost, net present value and how sure it is.
+
+        journeylift simulate
+        journeylift simulate --initiatives plans/autumn.yaml --json -
+
+    Parameters
+    ----------
+    initiatives : Path, optional
+        The initiatives file; initiatives.yaml beside the study when left out.
+    """
+    _on_study("simulate", common, seed=seed, initiatives=None if initiatives is None else str(initiatives))
+
+
+@app.command
+def score(*, common: Common = _DEFAULTS, cutoff: str | None = None) -> None:
+    """Score every customer at risk with the champion models.
+
+    The scores of a cutoff are one folder of Parquet, replaced as a whole. Running it again gives the same bytes.
+
+        journeylift score
+        journeylift score --cutoff 2025-06-01 --json -
+
+    Parameters
+    ----------
+    cutoff : str, optional
+        Date (YYYY-MM-DD); the latest cutoff in the data when left out.
+    """
+    _on_study("score", common, cutoff=cutoff)
+
+
+@app.command
+def report(*, common: Common = _DEFAULTS, out: Path | None = None) -> None:
+    """Write the latest results as one HTML file that opens from disk.
+
+        journeylift report --out report.html
+
+    Parameters
+    ----------
+    out : Path, optional
+        The file; report.html in the study's store when left out.
+    """
+    _on_study("report", common, out=None if out is None else str(out))
+
+
+@app.command
+def demo(
+    *, customers: int = 20_000, seed: Seed = 7, out: Path = Path("demo"), json: str | None = None, verbose: bool = False
+) -> None:
+    """Run everything on a made-up company and write a report: features, models, drivers, initiatives, scores.
+
+        journeylift demo
+        journeylift demo --customers 4000 --out /tmp/demo
+
+    Parameters
+    ----------
+    customers : int
+        Customers of the made-up company.
+    out : Path
+        Folder for the company and all results.
+    json : str, optional
+        Write the comparison of initiatives as JSON to this file.
+    verbose : bool
+        Show what Prefect and MLflow say.
+    """
+    from flows.company import make_company  # noqa: PLC0415
+
+    make_company(out, customers=customers, seed=seed)
+    _on_study("demo", Common(out / "study.yaml", json, verbose), seed=seed)
+
+
+# Command -> module and function under flows, and the result that --json hands over.
+_STEPS: Final = {
+    "check": ("check", "check"),
+    "features": ("build_features", "build_features"),
+    "train": ("train", "train"),
+    "explain": ("explain", "explain"),
+    "simulate": ("simulate", "simulate"),
+    "score": ("score", "score"),
+    "report": ("report_latest", "report"),
+    "demo": ("demo", "demo"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and turn every way of failing into an exit code and a message without a traceback.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        The command line; ``sys.argv`` when left out.
+
+    Returns
+    -------
+    int
+        0, the code of the error's class, 64 (command line), 70 (unexpected) or 130 (interrupted).
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        app(given, exit_on_error=False, result_action="return_value")
+    except CycloptsError:
+        return USAGE
+    except JourneyliftError as error:
+        _complain(error.message)
+        return error.exit_code
+    except KeyboardInterrupt:
+        _complain("interrupted. What was complete is kept; the same command goes on from there.")
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return BROKEN_PIPE
+    except Exception as error:  # noqa: BLE001 (the last place where a person can be told)
+        _complain(_unexpected(error))
+        return UNEXPECTED
+    return 0
+
+
+def _on_study(step: str, common: Common, **options: object) -> None:
+    """Settle the environment for a study's store, then import and run a step."""
+    from flows import console, settings, storage  # noqa: PLC0415
+
+    console.set_up(results_on_stdout=common.json != "-")
+    workspace = storage.open_workspace(common.study)
+    verbose = common.verbose or settings.Settings().verbose
+    settings.use_store(workspace.store.root, verbose=verbose)
+    module, name = _STEPS[step]
+    run: Any = getattr(import_module(f"flows.{module}"), name)
+    run(str(workspace.study_file), **options)
+    if common.json is not None:
+        _hand_over(workspace, step, common.json)
+
+
+def _hand_over(workspace: "Workspace", step: str, where: str) -> None:
+    from flows.storage import write_bytes  # noqa: PLC0415
+
+    content = workspace.store.result("simulate" if step == "demo" else step).read_bytes()
+    if where == "-":
+        sys.stdout.write(content.decode())
+    else:
+        write_bytes(Path(where).expanduser().resolve(), content)
+
+
+def _unexpected(error: Exception) -> str:
+    """Keep the whole story in a file, and say the short one."""
+    from tempfile import gettempdir  # noqa: PLC0415
+
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
+    path = Path(gettempdir()) / f"journeylift-error-{stamp}.log"
+    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    return f"{type(error).__name__}: {error}\nThis is a fault in journeylift, not in your data. All of it is in {path}"
+
+
+def _complain(message: str) -> None:
+    sys.stderr.write(f"journeylift: {message}\n")
+
+
+def _tell(message: str) -> None:
+    sys.stdout.write(f"{message}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
