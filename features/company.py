@@ -1,7 +1,7 @@
 """The synthetic company whose true effects are known: the default demo and the judge of every estimator.
 
-A subscription company lives week by week (`company_world`). Because luck belongs to customer and week and not to the order
-of drawing, the true effect of an initiative is the same world run again under it, customer by customer.
+A subscription company lives week by week (`company_world`). Because luck belongs to customer and week and not to the
+order of drawing, the true effect of an initiative is the same world run again under it, customer by customer.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,8 @@ from features.company_initiatives import HORIZON_DAYS
 from features.company_people import WEEK, People, World, make_people, make_world
 from features.company_policy import CompanyInitiative, Policy
 from features.company_record import Record, Recorder
-from features.company_world import State, churned_at, live_week, start_state
+from features.company_state import State, start_state
+from features.company_world import churned_at, live_week
 from features.errors import EmptyResultError, UnsupportedError
 from features.luck import uniform
 from features.snapshot import cutoffs, go_live_dates, midnight
@@ -29,7 +31,7 @@ __all__ = ["COMPANY_GRID", "Company", "Truth", "simulate_company", "truth_for"]
 class CompanyGrid:
     """The snapshot grid of the company's study: monthly cutoffs, half a year back, a quarter ahead."""
 
-    every: str = "month"
+    every: Literal["month", "week"] | int = "month"
     window_days: int = 180
     gap_days: int = 0
     horizon_days: int = HORIZON_DAYS
@@ -154,22 +156,7 @@ def simulate_company(
         )
     world = make_world(seed, customers, weeks, midnight(date.fromisoformat(start)))
     people = make_people(world, hidden_confounding)
-    recorder = Recorder(world, people)
-    state, leaving = start_state(customers), np.full(customers, weeks, dtype=np.int64)
-    snapshots: dict[int, GoLive] = {}
-    candidates = _candidates(world)
-    for week in range(weeks):
-        rows = np.flatnonzero((people.first_week <= week) & (leaving > week - 1) & (leaving == weeks))
-        here, carried = people.take(rows), state.take(rows)
-        if week in candidates:
-            snapshots[week] = GoLive(candidates[week], week, rows, carried)
-        lived = live_week(world, here, carried, week, Policy(seed, here))
-        recorder.add(week, here, carried, lived)
-        state.put(rows, lived.state)
-        gone = np.flatnonzero(uniform(seed, "leaving", week, here.index) < lived.hazard)
-        recorder.leave(here.index[gone], churned_at(world, here, week, gone))
-        leaving[rows[gone]] = week
-    record = recorder.finish()
+    record, snapshots = _live(world, people)
     return Company(world, people, record, _go_lives(record, snapshots))
 
 
@@ -195,20 +182,41 @@ def truth_for(company: Company, initiatives: Sequence[CompanyInitiative]) -> tup
     churn effect = mean(S_H - S^d_H) and revenue effect = mean(sum_t S^d_t m^d_t - S_t m_t) are free of coin flips.
     Delivery is at its PERT mean, reach is drawn per customer. A useless initiative has an effect of exactly zero.
     """
-    parts = [[] for _ in initiatives]  # type: list[list[tuple[float, float, float]]]
-    for go_live in company.go_lives:
-        people = company.people.take(go_live.rows)
-        stay, revenue = _follow(company.world, people, go_live, Policy(company.world.seed, people))
-        for part, initiative in zip(parts, initiatives, strict=True):
-            policy = Policy(company.world.seed, people, [initiative])
-            stay_under, revenue_under = _follow(company.world, people, go_live, policy)
-            effect = float((stay - stay_under).mean()), float((revenue_under - revenue).mean())
-            part.append((*effect, float(policy.affected.mean())))
+    effects = np.mean([_effects(company, go_live, initiatives) for go_live in company.go_lives], axis=0)
     return tuple(
         Truth(initiative.name, float(churn), float(revenue), initiative.kind, float(reached))
-        for initiative, part in zip(initiatives, parts, strict=True)
-        for churn, revenue, reached in [np.mean(part, axis=0)]
+        for initiative, (churn, revenue, reached) in zip(initiatives, effects, strict=True)
     )
+
+
+def _effects(company: Company, go_live: GoLive, initiatives: Sequence[CompanyInitiative]) -> NDArray[np.float64]:
+    """Return change in churn, change in revenue and share affected for each initiative at one go-live date."""
+    world, people = company.world, company.people.take(go_live.rows)
+    stay, revenue = _follow(world, people, go_live, Policy(world.seed, people))
+    effects = np.empty((len(initiatives), 3))
+    for row, initiative in enumerate(initiatives):
+        policy = Policy(world.seed, people, [initiative])
+        stay_under, revenue_under = _follow(world, people, go_live, policy)
+        effects[row] = (stay - stay_under).mean(), (revenue_under - revenue).mean(), policy.affected.mean()
+    return effects
+
+
+def _live(world: World, people: People) -> tuple[Record, dict[int, GoLive]]:
+    """Live all weeks; return what happened and, by date, the world as it stood at each possible go-live."""
+    recorder, candidates, snapshots = Recorder(world, people), _candidates(world), {}
+    state, gone = start_state(len(people)), np.zeros(len(people), dtype=np.bool_)
+    for week in range(world.weeks):
+        rows = np.flatnonzero((people.first_week <= week) & ~gone)
+        here, carried = people.take(rows), state.take(rows)
+        if week in candidates:
+            snapshots[candidates[week]] = GoLive(candidates[week], week, rows, carried)
+        lived = live_week(world, here, carried, week, Policy(world.seed, here))
+        recorder.add(week, here, carried, lived)
+        leavers = np.flatnonzero(uniform(world.seed, "leaving", week, here.index) < lived.hazard)
+        recorder.leave(here.index[leavers], churned_at(world, here, week, leavers))
+        gone[rows[leavers]] = True
+        state.put(rows, lived.state)
+    return recorder.finish(), snapshots
 
 
 def _follow(
@@ -239,5 +247,8 @@ def _go_lives(record: Record, snapshots: dict[int, GoLive]) -> tuple[GoLive, ...
             "The company did not live long enough for a go-live date: a window of 180 days behind it and a horizon of "
             f"{HORIZON_DAYS} days ahead were expected. Let it live for at least 45 weeks."
         )
-    by_date = {snapshot.date: snapshot for snapshot in snapshots.values()}
-    return tuple(by_date[moment] for moment in dates)
+    if not all(len(snapshots[moment].rows) for moment in dates):
+        raise EmptyResultError(
+            "Nobody is left at a go-live date. At least one customer at risk was expected. Ask for more customers."
+        )
+    return tuple(snapshots[moment] for moment in dates)

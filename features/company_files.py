@@ -20,7 +20,7 @@ from features.company import Company, Truth, truth_for
 from features.company_initiatives import HORIZON_DAYS, INITIATIVES, initiatives_yaml
 from features.company_people import AGES, REGIONS, SEGMENTS
 from features.company_policy import CHANNELS
-from features.company_record import KINDS
+from features.company_state import PLACES
 from features.errors import StoreError
 from features.luck import uniform
 from features.snapshot import DAY, iso
@@ -73,7 +73,8 @@ measures:  # earlier ones may cause later ones
   - {{name: talk, unit: min, kind: duration, direction: lower, journeys: [support]}}
   - {{name: resolved, unit: share, kind: share, direction: higher, journeys: [support]}}
   - {{name: reply_days, unit: days, kind: duration, direction: lower, journeys: [complaint]}}
-  - {{name: rating, unit: points, kind: rating, direction: higher, response: voluntary, missing: not_answered, range: [0, 10]}}
+  - {{name: rating, unit: points, kind: rating, direction: higher, response: voluntary,
+    missing: not_answered, range: [0, 10]}}
 snapshot: {{every: month, window_days: 180, gap_days: 0, horizon_days: {HORIZON_DAYS}}}
 money: {{margin: 0.6, discount_rate: 0.08, months: 24}}
 store: store
@@ -103,8 +104,8 @@ def write_company(company: Company, out: Path) -> None:
     company : Company
         From `simulate_company`.
     out : Path
-        A new or empty folder, or the folder of a synthetic company, whose seven files are then replaced; whatever else is
-        in it stays. Files that would not change are not touched.
+        A new or empty folder, or the folder of a synthetic company, whose seven files are then replaced; whatever
+        else is in it stays. Files that would not change are not touched.
 
     Raises
     ------
@@ -113,8 +114,8 @@ def write_company(company: Company, out: Path) -> None:
 
     Notes
     -----
-    Everything is written beside the folder first and moved in when complete. The same company gives the same bytes under
-    the same version of pyarrow.
+    Everything is written beside the folder first and moved in when complete. The same company gives the same bytes
+    under the same version of pyarrow.
     """
     _refuse_other_folders(out)
     staging = out.parent / f".{out.name}.tmp-{os.getpid()}"
@@ -124,8 +125,8 @@ def write_company(company: Company, out: Path) -> None:
         _move_in(staging, out)
     except OSError as fault:
         raise StoreError(
-            f"The folder '{out}' cannot be written ({fault.strerror or fault}). A folder with room and write permission "
-            "was expected. Choose another one."
+            f"The folder '{out}' cannot be written ({fault.strerror or fault}). A folder with room and write "
+            "permission was expected. Choose another one."
         ) from fault
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -213,9 +214,9 @@ def _touchpoints(company: Company) -> pa.Table:
     at, kind = record.at[chosen], record.kind[chosen]
     columns = {
         "client_no": _clients(client),
-        "process": _words(kind, [journey for journey, _ in KINDS]),
+        "process": _words(kind, [journey for journey, _ in PLACES]),
         "case_no": record.case[chosen],
-        "contact_type": _words(kind, [touchpoint for _, touchpoint in KINDS]),
+        "contact_type": _words(kind, [touchpoint for _, touchpoint in PLACES]),
         "channel": _words(record.channel[chosen], CHANNELS),
         "event_time": _times(at),
         "booked_time": _times(at + np.floor(late / 1_000_000).astype(np.int64) * 1_000_000),

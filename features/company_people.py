@@ -1,7 +1,7 @@
 """Who the synthetic company's customers are, and the environment that they live in.
 
-Nothing here can be moved by an initiative: covariates, the latent loyalty and need, the weather, the season, the load of
-the support centre, the calendar.
+Nothing here can be moved by an initiative: covariates, the latent loyalty and need, the weather, the season, the load
+of the support centre, the calendar.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ REGIONS = ("coast", "hills", "lakes", "plains")
 AGES = ("under 35", "35 to 59", "60 and over")
 
 _INITIAL_SHARE = 0.65
-"""Share of all customers who are there at the start: with 1.8 % churn a month the stock then stays level for 30 months."""
+"""Share of customers who are there at the start: with 2 % churn a month the stock stays level for 30 months."""
 _TENURE_DAYS = 900.0
 _FEES = np.array([19.0, 32.0, 55.0])
 
@@ -51,7 +51,7 @@ class People:
     loyalty, need : float64
         Latent, standard normal, in no table.
     disfavour : float64
-        How much worse quality is for them because of what nobody observes; zero unless hidden confounding was asked for.
+        How much worse quality is for them because of what nobody observes; zero without hidden confounding.
     """
 
     index: Ints
@@ -138,7 +138,7 @@ def make_world(seed: int, customers: int, weeks: int, start: int) -> World:
 def _smooth(seed: int, purpose: str, grid: Ints, places: Ints) -> Floats:
     """Draw standard normal series that move slowly: averages of five neighbouring weeks."""
     around = grid[:, None, None] + np.arange(5)
-    return normal(seed, purpose, around, places[None, :, None]).sum(axis=2) / np.sqrt(5)
+    return np.asarray(normal(seed, purpose, around, places[None, :, None]).sum(axis=2) / np.sqrt(5))
 
 
 def _bill_offsets(days: NDArray[np.datetime64]) -> Ints:

@@ -19,7 +19,7 @@ Kind = Literal["good", "useless", "harmful", "uncontrolled"]
 
 CHANNELS = ("phone", "chat", "web", "app", "mail", "home")
 _LEVELS = {"segment": SEGMENTS, "region": REGIONS, "age_band": AGES}
-_HIGHER_IS_BETTER = frozenset({"resolved", "read_time", "rating"})
+_SUCCESS = {"resolved": 1.0, "bill_error": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,8 @@ class Move:
     journey, measure : str
         Where and what.
     operation, amount : str, float
-        `shift` adds, `scale` multiplies, `cap` and `floor` bound, `convert` turns that share of failures into successes.
+        `shift` adds, `scale` multiplies, `cap` and `floor` bound, `convert` turns that share of
+        failures into successes.
     touchpoint, channel : str or None
         Only there; None is everywhere.
     """
@@ -142,6 +143,7 @@ class Policy:
         place: tuple[str, str],
         measure: str,
         values: NDArray[np.float64],
+        *,
         rows: NDArray[np.intp],
         channel: NDArray[np.int64],
         week: int,
@@ -165,20 +167,14 @@ class Policy:
             here = strength[rows]
             if move.channel is not None:
                 here = np.where(channel == CHANNELS.index(move.channel), here, 0.0)
-            moved = self._delivered(move, values, here, rows, week)
+            if move.operation == "convert":
+                luck = uniform(self._seed, f"convert:{measure}", week, self._people.index[rows])
+                moved = np.where(luck < move.amount * here, _SUCCESS[measure], values)
+            else:
+                moved = values + here * (move.promised(values) - values)
             self.affected[rows[moved != values]] = True
             values = moved
         return values
-
-    def _delivered(
-        self, move: Move, values: NDArray[np.float64], strength: NDArray[np.float64], rows: NDArray[np.intp], week: int
-    ) -> NDArray[np.float64]:
-        """Return values moved by the share of the promise that each customer gets."""
-        if move.operation != "convert":
-            return values + strength * (move.promised(values) - values)
-        luck = uniform(self._seed, f"convert:{move.measure}", week, self._people.index[rows])
-        success = 1.0 if move.measure in _HIGHER_IS_BETTER else 0.0
-        return np.where(luck < move.amount * strength, success, values)
 
 
 def _strength(seed: int, people: People, initiative: CompanyInitiative) -> NDArray[np.float64]:

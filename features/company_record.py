@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from features.company_people import People, World
 from features.company_policy import CHANNELS
-from features.company_world import State, Touches, Week
+from features.company_state import PLACES, State, Touches, joining_case
+from features.company_world import Week
 from features.luck import normal, uniform
 from features.snapshot import DAY
 
-__all__ = ["KINDS", "MEASURES", "Record", "Recorder"]
+__all__ = ["MEASURES", "Record", "Recorder"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -21,19 +22,6 @@ Ints = NDArray[np.int64]
 MEASURES = (
     "read_time", "promise_gap", "page_load", "outage", "bill_error", "wait", "talk", "resolved", "reply_days", "rating",
 )  # fmt: skip
-KINDS = (
-    ("advert", "advert"),
-    ("advert", "newsletter"),
-    ("onboarding", "order"),
-    ("onboarding", "visit"),
-    ("usage", "session"),
-    ("usage", "outage_notice"),
-    ("billing", "invoice"),
-    ("support", "call"),
-    ("support", "chat"),
-    ("complaint", "reply"),
-    ("renewal", "notice"),
-)
 _RATED = frozenset({"visit", "call", "chat", "reply"})
 _WEB = CHANNELS.index("web")
 
@@ -45,7 +33,7 @@ class Record:
     Attributes
     ----------
     customer, kind, channel, case, at : int64 arrays, shape (touchpoints,)
-        Customer, position in `KINDS` and in `CHANNELS`, journey instance, microseconds.
+        Customer, position in `PLACES` and in `CHANNELS`, journey instance, microseconds.
     measures : dict of float64 arrays, shape (touchpoints,)
         NaN where a measure does not apply or was not given.
     leaver, left_at : int64 arrays, shape (churners,)
@@ -111,11 +99,11 @@ class Recorder:
         self._weeks += len(people)
         for touch in lived.touches:
             measures = dict(touch.measures)
-            if touch.touchpoint in _RATED:
+            if touch.place[1] in _RATED:
                 measures["rating"] = _ratings(self._world, people, state, week, touch)
-            kind = KINDS.index((touch.journey, touch.touchpoint))
+            kind = PLACES.index(touch.place)
             self._parts.append(_Part(kind, people.index[touch.rows], touch.channel, touch.case, touch.at, measures))
-            if touch.journey == "billing":
+            if touch.place[0] == "billing":
                 self._paid.append((people.index[touch.rows], touch.at, lived.spend[touch.rows]))
 
     def leave(self, customers: Ints, moments: Ints) -> None:
@@ -159,8 +147,8 @@ def _before_the_first_week(world: World, people: People) -> list[_Part]:
     lead = np.floor((1 + 20 * uniform(world.seed, "advert", customer)) * DAY / 1_000_000).astype(np.int64) * 1_000_000
     web = np.full(len(rows), _WEB, dtype=np.int64)
     return [
-        _Part(KINDS.index(("advert", "advert")), customer, web, customer * 8, joined - lead, {}),
-        _Part(KINDS.index(("onboarding", "order")), customer, web, customer * 8 + 1, joined, {}),
+        _Part(PLACES.index(("advert", "advert")), customer, web, joining_case(people, rows) - 2, joined - lead, {}),
+        _Part(PLACES.index(("onboarding", "order")), customer, web, joining_case(people, rows), joined, {}),
     ]
 
 
@@ -170,7 +158,7 @@ def _ratings(world: World, people: People, state: State, week: int, touch: Touch
     Those who are hurt answer more often. Nothing in the world depends on an answer.
     """
     index = people.index[touch.rows]
-    answers = uniform(world.seed, f"answers:{touch.touchpoint}", week, index) < 0.2 + 0.12 * np.clip(touch.hurt, 0, 1)
+    answers = uniform(world.seed, f"answers:{touch.place[1]}", week, index) < 0.2 + 0.12 * np.clip(touch.hurt, 0, 1)
     mood = people.loyalty[touch.rows] - 0.8 * np.clip(state.slow[touch.rows], -1, 3)
-    score = 7.5 + 1.3 * mood - 3.0 * touch.hurt + 1.2 * normal(world.seed, f"rating:{touch.touchpoint}", week, index)
+    score = 7.5 + 1.3 * mood - 3.0 * touch.hurt + 1.2 * normal(world.seed, f"rating:{touch.place[1]}", week, index)
     return np.where(answers, np.clip(np.round(score), 0, 10), np.nan)

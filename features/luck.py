@@ -33,8 +33,8 @@ def uniform(seed: int, purpose: str, *keys: Key) -> NDArray[np.float64]:
     purpose : str
         What the number is for; two purposes are independent of each other.
     *keys : int or ndarray of int64
-        What the number belongs to, for instance week and customer. Arrays are broadcast against each other. The order of
-        the keys matters; scalars first are cheapest, for they cost one step instead of one per element.
+        What the number belongs to, for instance week and customer. Arrays are broadcast against each other. The order
+        of the keys matters; scalars first are cheapest, for they cost one step instead of one per element.
 
     Returns
     -------
@@ -43,8 +43,9 @@ def uniform(seed: int, purpose: str, *keys: Key) -> NDArray[np.float64]:
 
     Notes
     -----
-    A chain: state = hash(seed, purpose); for each key, state = output number ``key`` of the SplitMix64 stream that starts
-    at state. The top 53 bits plus one half, divided by 2**53, give the number. Cost: about ten passes over an array key.
+    A chain: state = hash(seed, purpose); for each key, state = output number ``key`` of the SplitMix64 stream that
+    starts at state. The top 53 bits plus one half, divided by 2**53, give the number. Cost: about ten passes over an
+    array key.
 
     References
     ----------
