@@ -91,6 +91,8 @@ _COLUMNS = {
     "reply_days": "days_to_reply",
     "rating": "score",
 }
+_JOURNEYS = tuple(dict.fromkeys(journey for journey, _ in PLACES))
+_JOURNEY_OF = np.array([_JOURNEYS.index(journey) for journey, _ in PLACES])
 _DUPLICATES, _UNKNOWN, _NEGATIVE, _LATE = 3e-4, 2e-4, 5e-4, 8e-4
 """Shares of touchpoints written twice and written for an unknown customer, of support contacts written again with a
 negative wait, and of touchpoints booked late."""
@@ -214,7 +216,7 @@ def _touchpoints(company: Company) -> pa.Table:
     at, kind = record.at[chosen], record.kind[chosen]
     columns = {
         "client_no": _clients(client),
-        "process": _words(kind, [journey for journey, _ in PLACES]),
+        "process": _words(_JOURNEY_OF[kind], _JOURNEYS),
         "case_no": record.case[chosen],
         "contact_type": _words(kind, [touchpoint for _, touchpoint in PLACES]),
         "channel": _words(record.channel[chosen], CHANNELS),
@@ -239,7 +241,7 @@ def _clients(index: NDArray[np.int64]) -> pa.Array:
 
 
 def _words(codes: NDArray[np.int64], levels: tuple[str, ...] | list[str]) -> pa.Array:
-    """Write positions as words."""
+    """Write positions as words; levels twice in a dictionary would make pyarrow's bytes differ from run to run."""
     return pa.DictionaryArray.from_arrays(codes.astype(np.int32), list(levels))
 
 

@@ -1,9 +1,10 @@
 """Laws of keyed luck."""
 
 import numpy as np
-from features.luck import normal, uniform
 from hypothesis import given
 from hypothesis import strategies as st
+
+from features.luck import normal, uniform
 
 CUSTOMERS = np.arange(200_000, dtype=np.int64)
 
