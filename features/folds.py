@@ -28,6 +28,7 @@ __all__ = [
     "low",
     "mean",
     "ratio",
+    "recent",
     "run_starts",
     "since",
     "slice_label",
@@ -38,7 +39,9 @@ __all__ = [
 Floats: TypeAlias = NDArray[np.float64]
 Expression: TypeAlias = str | Callable[[Any], Any]
 Slice: TypeAlias = str | tuple[str, ...]
-Operation: TypeAlias = Literal["count", "total", "mean", "low", "high", "last", "ratio", "decayed", "span", "since"]
+Operation: TypeAlias = Literal[
+    "count", "total", "mean", "low", "high", "last", "ratio", "decayed", "recent", "span", "since"
+]
 
 CUSTOMER = "customer"
 """The slice that does not cut: one level, also called ``customer``, with all rows of a customer."""
@@ -59,7 +62,7 @@ class Fold:
     per : str or callable, optional
         The denominator of a ratio.
     half_life_days : float
-        After how many days a row counts half (``decayed`` only).
+        After how many days a row counts half (``decayed`` and ``recent``).
     """
 
     op: Operation
@@ -142,6 +145,11 @@ def ratio(of: Expression, per: Expression) -> Fold:
 def decayed(of: Expression, half_life_days: float) -> Fold:
     """Sum what is known, each row weighted by ``2 ** -(age / half_life)`` with its age at the cutoff in days."""
     return Fold("decayed", of, half_life_days=half_life_days)
+
+
+def recent(of: Expression, half_life_days: float) -> Fold:
+    """Average what is known with the weights of `decayed`: a mean that forgets; missing when nothing is known."""
+    return Fold("recent", of, half_life_days=half_life_days)
 
 
 def span() -> Fold:
@@ -237,6 +245,14 @@ class Runs:
         """Weigh rows by age: 1 at the cutoff, one half a half-life before."""
         return self._remember("weight", half_life_days, lambda: np.exp2(self._age() / (-half_life_days * DAY)))
 
+    def recent(self, of: Expression, half_life_days: float) -> Floats:
+        """Average the known values of each run, weighted by age."""
+        weight = self.weight(half_life_days)
+        missing = np.isnan(self.values(of))
+        known = np.where(missing, 0.0, weight) if missing.any() else weight
+        total = np.add.reduceat(self.filled(of) * weight, self.starts)
+        return _divide(total, np.add.reduceat(known, self.starts))
+
     def bounds(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the first and the last moment of each run."""
         if self.is_in_order:
@@ -314,6 +330,7 @@ _FOLDS: dict[Operation, Callable[[Runs, Fold], Floats]] = {
     "last": lambda runs, fold: runs.last(fold.of),
     "ratio": lambda runs, fold: _divide(runs.total(fold.of), runs.total(fold.per)),
     "decayed": lambda runs, fold: np.add.reduceat(runs.filled(fold.of) * runs.weight(fold.half_life_days), runs.starts),
+    "recent": lambda runs, fold: runs.recent(fold.of, fold.half_life_days),
     "span": _span,
     "since": lambda runs, _: runs.since(),
 }

@@ -103,8 +103,10 @@ def _of_known(fold: Fold, known: list[tuple[int, float]], per: Callable[[], floa
     values = [value for _, value in known]
     if fold.op == "total":
         return math.fsum(values)
-    if fold.op == "decayed":
-        return math.fsum(value * 2 ** -((cutoff - time) / DAY / fold.half_life_days) for time, value in known)
+    if fold.op in {"decayed", "recent"}:
+        weights = [2 ** -((cutoff - time) / DAY / fold.half_life_days) for time, _ in known]
+        felt = math.fsum(weight * value for weight, value in zip(weights, values, strict=True))
+        return felt if fold.op == "decayed" else felt / math.fsum(weights) if weights else math.nan
     if fold.op == "ratio":
         denominator = per()
         return math.fsum(values) / denominator if denominator else math.nan

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.engine import build, output_names
-from features.folds import CUSTOMER, Plan, count, decayed, high, last, low, mean, ratio, since, span, total
+from features.folds import CUSTOMER, Plan, count, decayed, high, last, low, mean, ratio, recent, since, span, total
 from features.journeys import in_order
 from features.snapshot import DAY
 from tests.oracle import features_of
@@ -65,7 +65,11 @@ PLAN = Plan(
     touch_features={
         "touchpoint": {"t_mean": mean("wait"), "t_last": last("wait"), "t_opened": total("opened")},
         ("journey", "touchpoint"): {"p_n": count(), "p_low": low("wait")},
-        CUSTOMER: {"c_felt": decayed("wait", 30), "c_recent": total(lambda t: t.cutoff - t.occurred_at < 5 * DAY)},
+        CUSTOMER: {
+            "c_felt": decayed("wait", 30),
+            "c_now": recent("wait", 9),
+            "c_recent": total(lambda t: t.cutoff - t.occurred_at < 5 * DAY),
+        },
     },
     window_days=20,
 )
