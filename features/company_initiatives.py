@@ -27,7 +27,7 @@ INITIATIVES = (
         moves=(Move("support", "resolved", "convert", 0.35),),
         kind="good",
         delivery=(0.5, 0.8, 1.0),
-        cost=Cost(once=30_000, monthly=5_000),
+        cost=Cost(once=30_000, monthly=3_000),
         start_month=2,
     ),
     CompanyInitiative(
