@@ -20,7 +20,7 @@ from features.folds import CUSTOMER, Fold, Plan, Runs, Slice, run_starts, slice_
 from features.history import History, Moment, rounds
 from features.journeys import Column, Labels
 
-__all__ = ["Levels", "build", "output_names"]
+__all__ = ["Levels", "build", "features_at", "output_names"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Positions: TypeAlias = NDArray[np.intp]
@@ -66,8 +66,25 @@ def build(plan: Plan, touchpoints: pa.Table, spine: pa.Table, levels: Levels) ->
     >>> build(plan, touchpoints, spine, {"journey": ["billing"]})["n__billing"].to_pylist()
     [2.0, 1.0]
     """
-    out = _Output(plan, levels, spine.num_rows)
-    history = History(plan, touchpoints)
+    return features_at(History(plan, touchpoints), spine, levels)
+
+
+def features_at(history: History, spine: pa.Table, levels: Levels) -> pa.Table:
+    """Do what `build` does with touchpoints that have been sorted already, for one spine after the other.
+
+    Parameters
+    ----------
+    history : History
+        A plan and its touchpoints.
+    spine, levels
+        See `build`.
+
+    Returns
+    -------
+    pyarrow.Table
+        See `build`.
+    """
+    out = _Output(history.plan, levels, spine.num_rows)
     for moment in rounds(history, spine):
         _fold_journeys(history, moment, out)
         _fold_touches(history, moment, out)
