@@ -1,0 +1,95 @@
+"""Tables of SQLite and Postgres, read through Ibis in batches.
+
+What a driver says may hold the address and the password, so it is never shown: messages name the environment variable.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from features.errors import DataError
+from features.study import Source, Table
+
+__all__ = ["read_database"]
+
+_BATCH_ROWS = 100_000
+
+_CAUSES = (
+    ("authentication failed", "user or password was refused"),
+    ("no password supplied", "a password is needed"),
+    ("connection refused", "nothing answers at that address"),
+    ("could not translate host", "the host is not known"),
+    ("failed to resolve", "the host is not known"),
+    ("name or service not known", "the host is not known"),
+    ("timeout", "no answer in time"),
+    ("does not exist", "it does not exist"),
+    ("permission denied", "permission was denied"),
+    ("no such table", "there is no such table"),
+    ("no such column", "there is no such column"),
+    ("syntax error", "the query is not valid SQL"),
+)
+
+
+def read_database(source: Source, address: str, table: Table, label: str) -> pa.RecordBatchReader:
+    """Read one table, or the result of one query, from a database.
+
+    Parameters
+    ----------
+    source : Source
+        Of kind ``sqlite`` or ``postgres``.
+    address : str
+        Path of the SQLite file, or name of the environment variable that holds the Postgres URL.
+    table : Table
+        Names the table or holds the query.
+    label : str
+        Place in the study, for messages.
+
+    Returns
+    -------
+    pyarrow.RecordBatchReader
+        The rows, in batches; to be closed by the caller.
+
+    Raises
+    ------
+    DataError
+        If the database cannot be reached or refuses the query. The message holds no part of the URL.
+    """
+    shown = Path(address).name if source.kind == "sqlite" else f"the database named by {address}"
+    con = _connect(source, address, shown, label)
+    try:
+        rows = con.sql(table.sql) if table.sql is not None else _table(con, str(table.table))
+        return rows.to_pyarrow_batches(chunk_size=_BATCH_ROWS)
+    except Exception as error:  # noqa: BLE001 - drivers raise many classes, all with secrets in their text
+        raise DataError(
+            f"{label}: {shown} could not be read: {_cause(error)}. Correct the table or the query."
+        ) from None
+
+
+def _connect(source: Source, address: str, shown: str, label: str) -> Any:
+    import ibis  # noqa: PLC0415 - costs a second, and most studies read files
+
+    if source.kind == "sqlite":
+        connect, where = ibis.sqlite.connect, address
+    else:
+        connect, where = ibis.connect, os.environ.get(address, "")
+        if not where.startswith(("postgres://", "postgresql://")):
+            wrong = "holds no Postgres URL" if where else "is not set"
+            message = f"{label}: the environment variable {address} {wrong}."
+            raise DataError(f"{message} Set it to postgresql://USER:PASSWORD@HOST:PORT/DATABASE.")
+    try:
+        return connect(where)
+    except Exception as error:  # noqa: BLE001 - as above
+        raise DataError(f"{label}: {shown} could not be opened: {_cause(error)}. Correct its address.") from None
+
+
+def _table(con: Any, name: str) -> Any:
+    schema, _, table = name.rpartition(".")
+    return con.table(table, database=schema or None)
+
+
+def _cause(error: Exception) -> str:
+    text = str(error).lower()
+    found = next((plain for part, plain in _CAUSES if part in text), None)
+    return found or f"it failed with {type(error).__name__}"

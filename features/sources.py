@@ -1,0 +1,318 @@
+"""Where rows come from: files, DuckDB and SQLite files and Postgres, all made readable in one DuckDB connection."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from features.databases import read_database
+from features.errors import DataError, StoreError, closest
+from features.publish import store_error, sweep
+from features.study import Source, Study, Table
+
+__all__ = ["Reader", "Stamp", "connected", "first_line", "literal", "open_sources", "quote", "stamps"]
+
+_CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
+_PARQUET = (".parquet", ".pq")
+_MEMORY_LIMIT = "4GB"
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """State of a source file: enough to notice that it changed."""
+
+    source: str
+    name: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A connection in which the sources of a study can be read; made by :func:`open_sources`."""
+
+    con: duckdb.DuckDBPyConnection
+    sources: Mapping[str, Source]
+    base: Path
+    _made: set[str] = field(default_factory=set)
+
+    def relation(self, table: Table, label: str) -> str:
+        """Make the user's rows readable under one name, always the same rows in the same order.
+
+        Parameters
+        ----------
+        table : Table
+            What the study says about the table.
+        label : str
+            Its place in the study, such as ``outcomes.review``; for names and messages.
+
+        Returns
+        -------
+        str
+            A quoted relation for a ``from`` clause.
+
+        Raises
+        ------
+        DataError
+            If the database, the table or the query cannot be read.
+        """
+        name = quote(f"@{label}")
+        if label not in self._made:
+            self._make(table, label, name)
+            self._made.add(label)
+        return name
+
+    def run(self, query: str, label: str) -> list[tuple[Any, ...]]:
+        """Ask a query over the user's rows, and give its rows; what fails is a fault of the data.
+
+        Raises
+        ------
+        DataError
+            With the place in the study, should a row not be readable.
+        """
+        with _reading(label):
+            return self.con.execute(query).fetchall()
+
+    def _make(self, table: Table, label: str, name: str) -> None:
+        source = self.sources[table.source] if table.source is not None else None
+        if source is not None and source.kind in {"sqlite", "postgres"}:
+            address = _expand(source.where, label) if source.kind == "postgres" else str(self._path(source))
+            rows = read_database(source, address, table, label)
+            with _reading(label):
+                self.con.execute(f"CREATE TEMP TABLE {name} AS SELECT * FROM rows")
+            rows.close()
+        elif table.sql is not None:
+            self._make_from_sql(table.sql, label, name, table.source if source and source.kind == "duckdb" else None)
+        else:
+            path = [str(table.source), *(table.table or "").split(".")] if table.table else [str(table.source)]
+            with _reading(label):
+                self.con.execute(f"CREATE TEMP VIEW {name} AS SELECT * FROM {'.'.join(map(quote, path))}")
+
+    def _make_from_sql(self, sql: str, label: str, name: str, database: str | None) -> None:
+        """Keep the result: a query may give its rows in another order when it is asked again."""
+        with _reading(f"{label}.sql"):
+            statements = self.con.extract_statements(sql)
+            if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
+                raise DataError(f"{label}.sql: one query was expected. Write a single select and nothing after it.")
+            if database is not None:
+                self.con.execute(f"USE {quote(database)}")
+            try:
+                self.con.execute(f"CREATE TEMP TABLE {name} AS {statements[0].query.strip().rstrip(';')}")
+            finally:
+                self.con.execute("USE memory")
+
+    def _path(self, source: Source) -> Path:
+        return self.base / _expand(source.where, "sources")
+
+
+@contextmanager
+def connected(store: Path, memory_limit: str = _MEMORY_LIMIT) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open DuckDB with bounded memory, spilling into the store, in UTC and without reaching for the network.
+
+    Parameters
+    ----------
+    store : Path
+        Folder of the study's results; what does not fit into memory goes to a folder in it that is removed again.
+    memory_limit : str
+        What DuckDB may use before it spills.
+
+    Yields
+    ------
+    duckdb.DuckDBPyConnection
+        In memory, closed at the end.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be written, or memory and disk are exhausted.
+    """
+    spill = store / f"duckdb.tmp-{os.getpid()}"
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        sweep(store / "duckdb")
+        spill.mkdir(exist_ok=True)
+    except OSError as error:
+        raise store_error(store, error) from error
+    con = duckdb.connect(
+        config={
+            "memory_limit": memory_limit,
+            "temp_directory": str(spill),
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        }
+    )
+    try:
+        con.execute("SET TimeZone = 'UTC'")
+        yield con
+    except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+        message = f"DuckDB ran out of room: {first_line(error)} Free disk space in '{store}' was expected."
+        raise StoreError(f"{message} Make room, or split the touchpoints.") from error
+    finally:
+        con.close()
+        shutil.rmtree(spill, ignore_errors=True)
+
+
+def open_sources(con: duckdb.DuckDBPyConnection, study: Study, base: Path) -> Reader:
+    """Make every file source a view and every DuckDB file an attached, read-only database.
+
+    Parameters
+    ----------
+    con : duckdb.DuckDBPyConnection
+        From :func:`connected`.
+    study : Study
+        The study with its sources.
+    base : Path
+        Folder of the study file.
+
+    Returns
+    -------
+    Reader
+        Gives the relation of each table.
+
+    Raises
+    ------
+    DataError
+        With every source that cannot be read.
+    """
+    faults: list[str] = []
+    for name, source in study.sources.items():
+        try:
+            if source.kind == "files":
+                with _reading(f"sources.{name}"):
+                    con.execute(f"CREATE TEMP VIEW {quote(name)} AS {_files_query(con, _files(name, source, base))}")
+            elif source.kind != "postgres":
+                path = _files(name, source, base)[0]
+                if source.kind == "duckdb":
+                    with _reading(f"sources.{name}"):
+                        con.execute(f"ATTACH {literal(str(path))} AS {quote(name)} (READ_ONLY)")
+        except DataError as error:
+            faults += error.faults
+    if faults:
+        raise DataError.collect(faults)
+    return Reader(con, study.sources, base)
+
+
+def stamps(study: Study, base: Path) -> tuple[Stamp, ...]:
+    """Give name, size and time of every source file, sorted; databases on a server have none.
+
+    Raises
+    ------
+    DataError
+        With every source that matches no file.
+    """
+    found: list[Stamp] = []
+    faults: list[str] = []
+    for name, source in sorted(study.sources.items()):
+        if source.kind == "postgres":
+            continue
+        try:
+            for path in _files(name, source, base):
+                state = path.stat()
+                found.append(Stamp(name, os.path.relpath(path, base), state.st_size, state.st_mtime_ns))
+        except DataError as error:
+            faults += error.faults
+        except OSError as error:
+            faults.append(f"sources.{name}: a file cannot be read: {error.strerror}. Correct its permissions.")
+    if faults:
+        raise DataError.collect(faults)
+    return tuple(found)
+
+
+def quote(name: str) -> str:
+    """Quote a name for SQL.
+
+    Examples
+    --------
+    >>> print(quote('a "b" c'))
+    "a ""b"" c"
+    """
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Quote a text for SQL.
+
+    Examples
+    --------
+    >>> literal("it's")
+    "'it''s'"
+    """
+    return "'" + text.replace("'", "''") + "'"
+
+
+def first_line(error: BaseException) -> str:
+    """Give the first line of a message; later ones may show rows of the user."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _expand(text: str, label: str) -> str:
+    """Fill in ``${VAR}`` and ``${VAR:-default}``."""
+
+    def value(found: re.Match[str]) -> str:
+        given = os.environ.get(found[1]) or found[2]
+        if given is None:
+            raise DataError(f"{label}: the environment variable {found[1]} is not set. Set it, or write a default.")
+        return given
+
+    return re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", value, text)
+
+
+def _files(name: str, source: Source, base: Path) -> list[Path]:
+    """Files of a source, sorted by name."""
+    pattern = _expand(source.where, f"sources.{name}")
+    whole = base / pattern
+    found = [whole] if whole.is_file() else sorted(path for path in _matching(whole) if path.is_file())
+    if not found:
+        beside = [path.name for path in whole.parent.iterdir()] if whole.parent.is_dir() else []
+        hint = closest(whole.name, beside)
+        raise DataError(f"sources.{name}: no file matches '{pattern}' beside the study file.{hint} Correct the path.")
+    return found
+
+
+def _matching(pattern: Path) -> Iterator[Path]:
+    """Paths that match a pattern; the folders before the first wildcard are taken as they are."""
+    wild = [re.search(r"[*?[]", part) is not None for part in pattern.parts]
+    if any(wild):
+        first = wild.index(True)
+        yield from Path(*pattern.parts[:first]).glob("/".join(pattern.parts[first:]))
+
+
+def _files_query(con: duckdb.DuckDBPyConnection, paths: list[Path]) -> str:
+    names = [path.name.lower() for path in paths]
+    listed = "[" + ", ".join(literal(str(path)) for path in paths) + "]"
+    if all(name.endswith(_PARQUET) for name in names):
+        return f"SELECT * FROM read_parquet({listed}, union_by_name = true)"
+    if all(name.endswith(_CSV) for name in names):
+        return _csv_query(con, f"{listed}, union_by_name = true, header = true, sample_size = -1")
+    wrong = next(path.name for path in paths if not path.name.lower().endswith(_PARQUET + _CSV))
+    raise DataError(f"'{wrong}' is neither Parquet nor CSV. Expected names ending in {', '.join(_PARQUET + _CSV)}.")
+
+
+def _csv_query(con: duckdb.DuckDBPyConnection, arguments: str) -> str:
+    """Numbers written with leading zeros are codes, such as postcodes and customer numbers: they stay text."""
+    query = f"SELECT * FROM read_csv({arguments})"
+    columns = con.execute(f"DESCRIBE {query}").fetchall()
+    numbers = [row[0] for row in columns if re.match(r"(U?(TINY|SMALL|BIG|HUGE)?INT|INTEGER|DOUBLE|DECIMAL)", row[1])]
+    if not numbers:
+        return query
+    tests = ", ".join(rf"bool_or(regexp_matches({quote(name)}, '^\s*[+-]?0\d'))" for name in numbers)
+    found = con.execute(f"SELECT {tests} FROM read_csv({arguments}, all_varchar = true)").fetchone() or ()
+    codes = [f"{literal(name)}: 'VARCHAR'" for name, is_code in zip(numbers, found, strict=True) if is_code]
+    return f"SELECT * FROM read_csv({arguments}, types = {{{', '.join(codes)}}})" if codes else query
+
+
+@contextmanager
+def _reading(label: str) -> Iterator[None]:
+    """Turn what DuckDB says about the user's data into a fault of the data."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.Error as error:
+        raise DataError(f"{label}: {first_line(error)} Correct the table, the file or the query.") from None
