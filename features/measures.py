@@ -163,7 +163,7 @@ def catalogue(study: Study, levels: Mapping[str, Collection[str]], observed: Col
             if (journey, measure.name) in occurs:
                 entries += [_at_journey(study, journey, measure, definition) for definition in of_measure(measure)]
     at_touchpoints = _at_touchpoints(study, journeys, observed)
-    entries += at_touchpoints[:MOST_TOUCHPOINT_FEATURES]
+    entries += sorted(at_touchpoints[:MOST_TOUCHPOINT_FEATURES], key=lambda entry: entry.feature.name)
     entries += [_at_customer(study, definition) for definition in of_customer(study.snapshot.window_days)]
     entries += [
         _at_customer(study, definition) for definition in of_revenue(study.currency, study.snapshot.window_days)

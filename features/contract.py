@@ -1,0 +1,123 @@
+"""What a panel promises to whoever reads it: features, cutoffs, and from what it was made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from features.errors import StoreError
+from features.measures import Feature, Observed
+from features.publish import recover
+from features.snapshot import iso
+
+__all__ = ["PANEL", "PanelContract", "Partition", "existing_contract", "read_contract"]
+
+PANEL = "panel"
+"""Folder of the panel inside the store."""
+
+_FILE = "panel.json"
+_FORMAT = 1
+
+
+class Partition(BaseModel):
+    """One cutoff of the panel.
+
+    ``fingerprint`` is a hash of all that its rows depend on; a partition is used again while it stays the same.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cutoff: int
+    rows: int
+    is_mature: bool
+    fingerprint: str
+
+    @property
+    def folder(self) -> str:
+        """Name of its folder."""
+        return f"cutoff={iso(self.cutoff)}"
+
+
+class PanelContract(BaseModel):
+    """The contract of a panel.
+
+    Attributes
+    ----------
+    study : str
+        Name of the study.
+    layout_fingerprint : str
+        Of the tables it was made from.
+    feature_contract_hash : str
+        Models trained on one panel may score another if this is the same.
+    features : tuple of Feature
+        The columns that models may use, in order.
+    outcomes : tuple of str
+        Outcome columns: ``is_churned``, ``revenue`` and further ones.
+    data_end : int
+        Latest event in the data, microseconds.
+    partitions : tuple of Partition
+        By cutoff, ascending.
+    observed, channels, categories
+        What the catalogue was derived from; kept so that later cutoffs get the same features.
+    notes : tuple of str
+        What was left out and why.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    format: int = _FORMAT
+    study: str
+    layout_fingerprint: str
+    feature_contract_hash: str
+    features: tuple[Feature, ...]
+    outcomes: tuple[str, ...]
+    data_end: int
+    partitions: tuple[Partition, ...]
+    observed: tuple[Observed, ...] = ()
+    channels: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def cutoffs(self) -> tuple[int, ...]:
+        """Cutoffs in microseconds, ascending."""
+        return tuple(partition.cutoff for partition in self.partitions)
+
+    @property
+    def matured(self) -> tuple[int, ...]:
+        """Cutoffs whose outcomes are known."""
+        return tuple(partition.cutoff for partition in self.partitions if partition.is_mature)
+
+    @property
+    def rows(self) -> int:
+        """Rows of all partitions."""
+        return sum(partition.rows for partition in self.partitions)
+
+    def write(self, folder: Path) -> None:
+        """Write it beside the partitions; equal contracts give equal bytes."""
+        (folder / _FILE).write_text(self.model_dump_json(indent=1), encoding="utf-8")
+
+
+def read_contract(store: Path) -> PanelContract:
+    """Read the contract of the panel in a store.
+
+    Raises
+    ------
+    StoreError
+        There is no panel, or it was made by another version.
+    """
+    found = existing_contract(store)
+    if found is None:
+        raise StoreError(f"'{store}' holds no panel of this version. Run 'journeylift features' first.")
+    return found
+
+
+def existing_contract(store: Path) -> PanelContract | None:
+    """Read the contract of the panel in a store, if there is one of this version."""
+    recover(store / PANEL)
+    try:
+        found = PanelContract.model_validate_json((store / PANEL / _FILE).read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return found if found.format == _FORMAT else None
