@@ -1,0 +1,98 @@
+"""The report: one HTML file that opens from disk, needs no network and no mouse, and prints."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import jinja2
+
+from features.errors import StoreError
+from flows import report_sections as sections
+from flows import wording
+from flows.glossary import glossary_section
+from flows.report_data import Counter, DataHealth, ReportData, ReportHeader
+from flows.report_page import Entry, Section
+
+__all__ = ["Counter", "DataHealth", "ReportData", "ReportHeader", "render_report", "write_report"]
+
+_TEMPLATE = "report.html.j2"
+
+
+def write_report(data: ReportData, path: Path) -> None:
+    """Write the report to one self-contained file; the old file stays until the new one is whole.
+
+    Parameters
+    ----------
+    data : ReportData
+        The results; a part that is None becomes a sentence that says what to run.
+    path : Path
+        The file to write, in a folder that exists.
+
+    Raises
+    ------
+    StoreError
+        When the file cannot be written.
+
+    Notes
+    -----
+    Everything that comes from the user (names, titles, reasons) is text: it is escaped and never runs. Nothing is
+    loaded from anywhere: charts are inline SVG, the style sheet is inline, there is no script.
+    """
+    page = render_report(data)
+    beside = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        beside.write_text(page, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        raise StoreError(
+            f"The report cannot be written to '{path}': {error.strerror}. "
+            "A file in a folder that can be written to was expected. Give another path."
+        ) from error
+
+
+def render_report(data: ReportData) -> str:
+    """Render the whole page as text."""
+    parts = (
+        sections.worth_section(data),
+        sections.effects_section(data),
+        sections.association_section(data),
+        sections.initiatives_section(data),
+        sections.quality_section(data),
+        sections.health_section(data),
+        sections.methods_section(data),
+        glossary_section(),
+    )
+    return _template().render(header=data.header, facts=_facts(data.header), sections=parts, told=_told(parts))
+
+
+def _template() -> jinja2.Template:
+    """Load the page with escaping on and unknown names refused."""
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    strict = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return strict.get_template(_TEMPLATE)
+
+
+def _told(parts: tuple[Section, ...]) -> tuple[Section, ...]:
+    """Sections whose answer is repeated at the top of the page."""
+    return tuple(part for part in parts if part.anchor in {"worth", "effects", "quality", "health"})
+
+
+def _facts(header: ReportHeader) -> tuple[Entry, ...]:
+    """Choose the few numbers that say what the report is about."""
+    facts = (
+        Entry("Customers", wording.whole(header.customers)),
+        Entry(f"Leave within {header.horizon_days} days", wording.percent(header.churn_rate, 1)),
+        Entry("Data", f"{header.data_start} to {header.data_end}"),
+        Entry("Cutoffs", wording.whole(len(header.cutoffs))),
+        Entry("Panel rows", wording.whole(header.rows)),
+        Entry("Churn model", header.churn_model),
+        Entry("Revenue model", header.revenue_model),
+        Entry("Seed", str(header.seed)),
+        Entry("Code", header.version),
+        Entry("Made", header.made_at),
+    )
+    return tuple(fact for fact in facts if fact.meaning)

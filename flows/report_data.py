@@ -1,0 +1,116 @@
+"""What the report is made of: the result tables of the other flows, any of which may not be there yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+__all__ = ["Counter", "DataHealth", "ReportData", "ReportHeader"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportHeader:
+    """What every number in the report refers to.
+
+    Attributes
+    ----------
+    study, currency : str
+        Name of the study and code of its currency.
+    data_start, data_end : str
+        First and last day of the data, ``YYYY-MM-DD``.
+    customers, rows : int
+        Customers of the study and rows of the panel.
+    cutoffs : tuple of str
+        Cutoffs of the panel, ``YYYY-MM-DD``, ascending.
+    horizon_days : int
+        How far ahead churn and revenue are counted.
+    months : int
+        Over how many months money is counted.
+    churn_rate : float
+        Share of the customers at risk who leave within the horizon; NaN where unknown.
+    churn_model, revenue_model : str
+        Names and versions of the champions; empty where there is none.
+    seed : int
+        Of every random draw.
+    version : str
+        Of the code; empty: not shown.
+    made_at : str
+        When the report was made; empty: not shown, so that the same results give the same bytes.
+    """
+
+    study: str
+    currency: str
+    data_start: str
+    data_end: str
+    customers: int
+    rows: int
+    cutoffs: tuple[str, ...]
+    horizon_days: int
+    months: int
+    churn_rate: float = float("nan")
+    churn_model: str = ""
+    revenue_model: str = ""
+    seed: int = 0
+    version: str = ""
+    made_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """One counted thing: what it is, and how many."""
+
+    name: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class DataHealth:
+    """What was found in the data.
+
+    Attributes
+    ----------
+    counters : tuple of Counter
+        Such as rows read, rows used and duplicates dropped, in the order of the work.
+    quarantined : DataFrame
+        table, reason, rows: what was put aside.
+    missing : DataFrame
+        measure, n, missing_share: values per measure.
+    volumes : DataFrame
+        month (``YYYY-MM``), journey, touchpoints.
+    notes : tuple of str
+        Sentences about what was assumed, such as the time zone.
+    """
+
+    counters: tuple[Counter, ...]
+    quarantined: pd.DataFrame
+    missing: pd.DataFrame
+    volumes: pd.DataFrame
+    notes: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """Everything the report shows; a part that is None says which command makes it.
+
+    Attributes
+    ----------
+    header : ReportHeader
+        What the numbers refer to.
+    association, effects : DataFrame or None
+        As ``journeylift explain`` leaves them.
+    initiatives : DataFrame or None
+        As ``journeylift simulate`` leaves it.
+    metrics, reliability : DataFrame or None
+        As ``journeylift train`` leaves them.
+    health : DataHealth or None
+        As ``journeylift features`` leaves it.
+    """
+
+    header: ReportHeader
+    association: pd.DataFrame | None = None
+    effects: pd.DataFrame | None = None
+    initiatives: pd.DataFrame | None = None
+    metrics: pd.DataFrame | None = None
+    reliability: pd.DataFrame | None = None
+    health: DataHealth | None = None

@@ -1,0 +1,178 @@
+"""The tables of the report: which columns, in which words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pandas as pd
+
+from flows.charts import SHOWN, effect_name
+from flows.report_data import DataHealth, ReportHeader
+from flows.report_page import Column, Table, table
+from flows.wording import alike, chance, dash, decimal, label, money, percent, points, span, whole
+
+__all__ = [
+    "METRICS",
+    "adjustment_table",
+    "association_table",
+    "counters_table",
+    "effects_table",
+    "initiative_effects_table",
+    "metrics_table",
+    "money_table",
+    "quarantine_table",
+    "verdict_table",
+]
+
+METRICS = {
+    "log_loss": "Log loss (lower is better)",
+    "brier": "Brier score (lower is better)",
+    "auc": "AUC: a leaver is ranked above a stayer",
+    "average_precision": "Average precision",
+    "calibration_slope": "Calibration slope (1 is right)",
+    "calibration_intercept": "Calibration intercept (0 is right)",
+    "lift_10": "Lift in the riskiest tenth",
+    "mean_calibration": "Predicted over observed total (1 is right)",
+    "mae": "Mean absolute error (lower is better)",
+    "rmse": "Root mean squared error (lower is better)",
+    "r2": "R²: share of variance predicted",
+}
+"""What each metric is called and which way is better."""
+
+
+def money_table(simulated: pd.DataFrame, header: ReportHeader) -> Table:
+    """Cost, value and chance of every simulated initiative."""
+    write = partial(money, currency=header.currency)
+    columns = [
+        Column("Initiative", lambda row: str(row["title"])),
+        _with_interval("Net present value", "npv", write),
+        Column("Chance to pay", lambda row: chance(row["p_npv_positive"]), "number"),
+        _with_interval("Cost", "cost", write),
+        Column("Return on cost", lambda row: decimal(row["roi"], 1), "number"),
+        Column("Payback, months", lambda row: whole(row["payback_months"]), "number"),
+        Column("Verdict", lambda row: str(row["verdict"]), "verdict"),
+    ]
+    caption = f"Money over {header.months} months, present values in {header.currency} with 90 % intervals"
+    return table(caption, columns, simulated)
+
+
+def verdict_table(found: pd.DataFrame) -> Table:
+    """Every initiative with its verdict and the reason, the best first."""
+    columns = [
+        Column("Initiative", lambda row: str(row["title"])),
+        Column("Verdict", lambda row: str(row["verdict"]), "verdict"),
+        Column("Why", lambda row: str(row["reason"]) or dash),
+        Column("Inside what was observed", lambda row: percent(row["support_share"]), "number"),
+        Column("Customers", lambda row: whole(row["n"]), "number"),
+    ]
+    rows = found.sort_values("npv", ascending=False, na_position="last")
+    return table("Verdict on each initiative, refused ones included", columns, rows)
+
+
+def initiative_effects_table(found: pd.DataFrame, header: ReportHeader) -> Table:
+    """Churn and revenue of every simulated initiative."""
+    columns = [Column("Initiative", lambda row: str(row["title"])), *_effect_columns(header)]
+    rows = found[found["churn_effect"].notna()].sort_values("churn_effect")
+    return table(f"Effect of each initiative over {header.horizon_days} days with its 90 % interval", columns, rows)
+
+
+def effects_table(effects: pd.DataFrame, header: ReportHeader) -> Table:
+    """Estimated effects beside the raw contrasts."""
+    columns = [
+        Column("Improvement", effect_name),
+        *_effect_columns(header),
+        Column("Raw contrast, points", lambda row: points(row["raw_churn_effect"]), "number"),
+        Column("Inside what was observed", lambda row: percent(row["support_share"]), "number"),
+        Column("Verdict", lambda row: str(row["verdict"]), "verdict"),
+    ]
+    rows = effects.sort_values("churn_effect")
+    caption = f"Effect of each improvement over {header.horizon_days} days with its 90 % interval, and the raw contrast"
+    return table(caption, columns, rows)
+
+
+def _effect_columns(header: ReportHeader) -> list[Column]:
+    """Churn and revenue, each with its interval."""
+    write = partial(money, currency=header.currency)
+    return [
+        _with_interval("Churn, points", "churn_effect", points),
+        _with_interval("Revenue per customer", "revenue_effect", write),
+    ]
+
+
+def _with_interval(title: str, column: str, write: Callable[[float], str]) -> Column:
+    """Set a number with its interval below."""
+    stem = column.removesuffix("_effect")
+
+    def cell(row: pd.Series) -> str:
+        return f"{write(row[column])}\n{span(row[f'{stem}_lo'], row[f'{stem}_hi'], write)}"
+
+    return Column(title, cell, "number")
+
+
+def association_table(rows: pd.DataFrame, outcome: str) -> Table:
+    """Shares by driver; what lies below the longest chart is counted in the note."""
+    write = partial(percent, digits=1)
+    columns = [
+        Column("Driver", lambda row: label(row["journey"], row["driver"])),
+        Column("Share of R²", lambda row: write(row["share"]), "number"),
+        Column("90 % interval", lambda row: span(row["share_lo"], row["share_hi"], write), "number"),
+    ]
+    if (rows["warning"].head(SHOWN) != "").any():
+        columns.append(Column("Take care", lambda row: str(row["warning"])))
+    rest = rows.iloc[SHOWN:]
+    note = f"{len(rest)} further drivers share {percent(float(rest['share'].sum()), 1)}." if len(rest) else ""
+    return table(f"Association with {outcome}: shares of the explained variance", columns, rows.head(SHOWN), note)
+
+
+def metrics_table(rows: pd.DataFrame, caption: str) -> Table:
+    """One row a metric, one column a candidate; over all test cutoffs."""
+    total = rows[rows["fold"] == "all"]
+    candidates = list(dict.fromkeys(total["candidate"]))
+    wanted = [metric for metric in METRICS if metric in set(total["metric"])]
+    columns = [Column("Metric", lambda row: METRICS[str(row["metric"])])]
+    columns += [Column(name, partial(_metric_cell, total, name), "number") for name in candidates]
+    return table(caption, columns, pd.DataFrame({"metric": wanted}))
+
+
+def _metric_cell(total: pd.DataFrame, candidate: str, row: pd.Series) -> str:
+    """Write a metric with its interval."""
+    found = total[(total["candidate"] == candidate) & (total["metric"] == row["metric"])]
+    if found.empty or pd.isna(found["value"].iloc[0]):
+        return dash
+    one = found.iloc[0]
+    write = alike(one["value"], one["lo"], one["hi"])
+    return f"{write(one['value'])}\n{span(one['lo'], one['hi'], write)}"
+
+
+def counters_table(health: DataHealth) -> Table:
+    """Rows at each step of the work."""
+    columns = [
+        Column("What", lambda row: str(row["name"])),
+        Column("Number", lambda row: whole(row["value"]), "number"),
+    ]
+    rows = pd.DataFrame([(one.name, one.value) for one in health.counters], columns=["name", "value"])
+    return table("What came in and what was used", columns, rows)
+
+
+def quarantine_table(health: DataHealth) -> Table:
+    """Count what was put aside, by reason."""
+    columns = [
+        Column("Table", lambda row: str(row["table"])),
+        Column("Reason", lambda row: str(row["reason"])),
+        Column("Rows", lambda row: whole(row["rows"]), "number"),
+    ]
+    rows = health.quarantined.sort_values("rows", ascending=False)
+    return table("Rows put aside, by reason; the rows themselves lie in the store's quarantine folder", columns, rows)
+
+
+def adjustment_table(effects: pd.DataFrame) -> Table:
+    """Say what each effect holds fixed, and what it rests on."""
+    columns = [
+        Column("Improvement", effect_name),
+        Column("Held fixed", lambda row: str(row["adjustment"]) or dash),
+        Column("Robustness value", lambda row: percent(row["robustness_value"]), "number"),
+        Column("Customers", lambda row: whole(row["n"]), "number"),
+        Column("Contacts moved", lambda row: whole(row["n_contacts"]), "number"),
+    ]
+    return table("Adjustment set and basis of each effect", columns, effects.sort_values("churn_effect"))

@@ -1,0 +1,132 @@
+"""Numbers as people say them: signs, units, intervals and money, the same in every sentence, chart and table."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Callable
+
+import pandas as pd
+
+__all__ = [
+    "alike", "chance", "dash", "decimal", "label", "money", "money_short", "percent", "plain", "points", "span",
+    "whole", "wrapped",
+]  # fmt: skip
+
+_SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹"}
+
+dash = "–"
+"""Shown where a number does not exist."""
+
+
+def whole(value: float) -> str:
+    """Write a count: 12,345."""
+    return dash if math.isnan(value) else f"{value:,.0f}"
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """Write a share in [0, 1] as per cent: 12 %."""
+    return dash if math.isnan(share) else _minus(f"{100 * share:.{digits}f}\u00a0%")
+
+
+def chance(p: float) -> str:
+    """Write a probability in per cent, never as certain: > 99 %."""
+    if p > 0.995:
+        return ">\u00a099\u00a0%"
+    return "<\u00a01\u00a0%" if p < 0.005 else percent(p)
+
+
+def points(change: float) -> str:
+    """Write a change of a probability in percentage points, with its sign: −0.41."""
+    return dash if math.isnan(change) else _signed(100 * change, 2)
+
+
+def plain(value: float) -> str:
+    """Write a number with three significant digits."""
+    if math.isnan(value):
+        return dash
+    if value == 0:
+        return "0"
+    digits = max(0, 2 - math.floor(math.log10(abs(value))))
+    return _minus(f"{value:,.{min(digits, 4)}f}")
+
+
+def decimal(value: float, digits: int) -> str:
+    """Write a number with a fixed number of decimals: −1.2."""
+    return dash if math.isnan(value) else _minus(f"{value:,.{digits}f}")
+
+
+def alike(value: float, lo: float, hi: float) -> Callable[[float], str]:
+    """Choose the decimals for a value and its interval: as many as show two digits of the interval's width."""
+    width = hi - lo if hi > lo else abs(value)
+    digits = 1 - math.floor(math.log10(width)) if width > 0 and math.isfinite(width) else 2
+    return lambda one: decimal(one, min(max(digits, 0), 5))
+
+
+def money(amount: float, currency: str) -> str:
+    """Write an amount for a sentence: €1.23 million, −€45,600, €0.42."""
+    if math.isnan(amount):
+        return dash
+    size = abs(amount)
+    if size >= 999_500:
+        text = f"{size / 1e6:,.2f} million"
+    elif size >= 1_000:
+        text = f"{_rounded(size, 3):,.0f}"
+    else:
+        text = f"{size:,.2f}"
+    return _with_currency(text, amount, currency)
+
+
+def money_short(amount: float, currency: str) -> str:
+    """Write an amount for a chart: €1.2M, −€46k, €0.42."""
+    if math.isnan(amount):
+        return dash
+    size = abs(amount)
+    if size >= 999_500:
+        text = f"{size / 1e6:,.1f}M"
+    elif size >= 1_000:
+        text = f"{size / 1e3:,.0f}k"
+    else:
+        text = f"{size:,.0f}" if size >= 100 else f"{size:,.2f}"
+    return _with_currency(text, amount, currency)
+
+
+def span(lo: float, hi: float, write: Callable[[float], str]) -> str:
+    """Write an interval: −0.62 to −0.20; a dash where there is none."""
+    return dash if math.isnan(lo) or math.isnan(hi) else f"{write(lo)} to {write(hi)}"
+
+
+def label(*parts: str | float | None) -> str:
+    """Join the names of a place in the journey, leaving out what is empty: support · call."""
+    texts = [str(part).replace("_", " ").strip() for part in parts if part is not None and not pd.isna(part)]
+    return " · ".join(text for text in texts if text)
+
+
+def wrapped(text: str, width: int = 40, lines: int = 2) -> str:
+    """Break a label into at most a few lines, the last one cut with an ellipsis."""
+    return "\n".join(textwrap.wrap(text, width, max_lines=lines, placeholder="…", break_long_words=True))
+
+
+def _rounded(size: float, digits: int) -> float:
+    """Round to significant digits."""
+    return round(size, digits - 1 - math.floor(math.log10(size)))
+
+
+def _signed(value: float, digits: int) -> str:
+    """Write a sign in front of everything but zero."""
+    text = f"{value:+.{digits}f}"
+    return _minus(text) if float(text) else text.lstrip("+-")
+
+
+def _minus(text: str) -> str:
+    """Use a real minus sign, and none in front of zero."""
+    if not text.startswith("-"):
+        return text
+    return "−" + text[1:] if any(digit in text for digit in "123456789") else text[1:]
+
+
+def _with_currency(text: str, amount: float, currency: str) -> str:
+    """Put symbol and sign in front."""
+    sign = "−" if amount < 0 and any(digit in text for digit in "123456789") else ""
+    symbol = _SYMBOLS.get(currency, f"{currency}\u00a0")
+    return f"{sign}{symbol}{text}"
