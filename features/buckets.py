@@ -32,6 +32,10 @@ class Tally:
         Per measure: values that are not missing in each journey level.
     touchpoints, journeys : array of int
         Touchpoints and journeys in each journey level.
+    customers : int
+        Customers with touchpoints.
+    months : dict of (str, int) to int
+        Touchpoints by month (``YYYY-MM``) and journey code.
     duplicates : list of array of int
         Row numbers of the touchpoints that were left out.
     """
@@ -40,6 +44,7 @@ class Tally:
     measures: tuple[str, ...]
     rows: int = 0
     next_journey: int = 0
+    customers: int = 0
     n: dict[str, int] = field(default_factory=dict)
     low: dict[str, float] = field(default_factory=dict)
     high: dict[str, float] = field(default_factory=dict)
@@ -47,6 +52,7 @@ class Tally:
     by_journey: dict[str, Ints] = field(default_factory=dict)
     touchpoints: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
     journeys: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+    months: dict[tuple[str, int], int] = field(default_factory=dict)
     duplicates: list[Ints] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -56,13 +62,18 @@ class Tally:
             self.n[name], self.total[name], self.by_journey[name] = 0, 0.0, zeros.copy()
             self.low[name], self.high[name] = np.inf, -np.inf
 
-    def add(self, journey: Ints, new_journeys: Ints, values: Mapping[str, NDArray[np.float64]]) -> None:
-        """Count one bucket: journey codes of its touchpoints, of its journeys, and the measures."""
-        size = len(self.touchpoints)
+    def add(self, ints: Mapping[str, Ints], new_journeys: Ints, values: Mapping[str, NDArray[np.float64]]) -> None:
+        """Count one bucket: codes and times of its touchpoints, journey codes of its journeys, and the measures."""
+        journey, size = ints["journey"], len(self.touchpoints)
         self.rows += len(journey)
         self.next_journey += len(new_journeys)
+        self.customers += int(np.count_nonzero(np.diff(ints["customer_key"], prepend=-1)))
         self.touchpoints += np.bincount(journey, minlength=size)
         self.journeys += np.bincount(new_journeys, minlength=size)
+        months = ints["occurred_at"].astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
+        for cell, rows in zip(*np.unique(months * size + journey, return_counts=True), strict=True):
+            key = str(np.datetime64(int(cell) // size, "M")), int(cell) % size
+            self.months[key] = self.months.get(key, 0) + int(rows)
         for name, column in values.items():
             is_given = ~np.isnan(column)
             given = column[is_given]
@@ -132,7 +143,7 @@ def lay_touchpoints(rows: pa.Table, tally: Tally, session_gap: int) -> pa.Table:
     columns |= {"touchpoint": labels["touchpoint"], "channel": labels["channel"]}
     columns |= {name: pa.array(ints[name]) for name in ("occurred_at", "known_at")}
     columns |= {name: pa.array(column, from_pandas=True) for name, column in values.items()}
-    tally.add(ints["journey"], new_journeys, values)
+    tally.add(ints, new_journeys, values)
     return pa.table(columns)
 
 

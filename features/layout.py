@@ -9,17 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
 import pyarrow as pa
 from pydantic import ValidationError
 
 from features.buckets import LABELS, Tally, cut, lay_touchpoints, read_table, write_table
 from features.errors import DataError, StoreError, UnsupportedError
-from features.manifest import FORMAT, JourneyFound, LayoutManifest, MeasureFound, Quarantined, RowCount
+from features.manifest import FORMAT, JourneyFound, LayoutManifest, MeasureFound, Quarantined, RowCount, Volume
 from features.publish import recover, staged
 from features.snapshot import DAY
 from features.sources import Reader, connected, first_line, open_sources, quote, stamps
 from features.staging import Staged, stage, write_quarantine
-from features.study import Study
+from features.study import Measure, Study
 from features.tables import REASON, ROW
 
 __all__ = [
@@ -233,12 +234,16 @@ def _write(
         n_customers=found.customers,
         rows=_row_counts(reader, found, quarantined),
         quarantined=quarantined,
-        measures=_measures_found(tally),
+        measures=_measures_found(study, tally),
         journeys=_journeys_found(tally),
         levels=dict(tally.levels),
         pairs=tuple(dict.fromkeys((journey, touchpoint) for journey, touchpoint, _ in combinations)),
         covariates={name: "number" if customers.is_number(name) else "text" for name in covariates},
         zoneless=found.zoneless,
+        undeclared=found.undeclared,
+        volumes=_volumes(tally),
+        with_touchpoints=tally.customers,
+        before_joining=found.before_joining,
     )
 
 
@@ -319,22 +324,33 @@ def _row_counts(reader: Reader, found: Staged, quarantined: tuple[Quarantined, .
     return tuple(counts)
 
 
-def _measures_found(tally: Tally) -> tuple[MeasureFound, ...]:
-    nothing = float("nan")
-    return tuple(
-        MeasureFound(
-            name=name,
-            n=tally.n[name],
-            missing_share=1 - tally.n[name] / tally.rows,
-            low=tally.low[name] if tally.n[name] else nothing,
-            high=tally.high[name] if tally.n[name] else nothing,
-            mean=tally.total[name] / tally.n[name] if tally.n[name] else nothing,
-            by_journey=dict(zip(tally.levels["journey"], tally.by_journey[name].tolist(), strict=True)),
-        )
-        for name in tally.measures
+def _measures_found(study: Study, tally: Tally) -> tuple[MeasureFound, ...]:
+    return tuple(_measure_found(measure, tally) for measure in study.measures)
+
+
+def _measure_found(measure: Measure, tally: Tally) -> MeasureFound:
+    name, nothing = measure.name, float("nan")
+    n, counts = tally.n[name], tally.by_journey[name]
+    declared = np.array([journey in measure.journeys for journey in tally.levels["journey"]], bool)
+    where = declared if measure.journeys else counts > 0
+    touchpoints = int(tally.touchpoints[where].sum())
+    return MeasureFound(
+        name=name,
+        n=n,
+        missing_share=1 - int(counts[where].sum()) / touchpoints if touchpoints else 1.0,
+        low=tally.low[name] if n else nothing,
+        high=tally.high[name] if n else nothing,
+        mean=tally.total[name] / n if n else nothing,
+        by_journey=dict(zip(tally.levels["journey"], counts.tolist(), strict=True)),
     )
 
 
 def _journeys_found(tally: Tally) -> tuple[JourneyFound, ...]:
     counts = zip(tally.levels["journey"], tally.touchpoints.tolist(), tally.journeys.tolist(), strict=True)
     return tuple(JourneyFound(name=name, touchpoints=rows, instances=instances) for name, rows, instances in counts)
+
+
+def _volumes(tally: Tally) -> tuple[Volume, ...]:
+    journeys = tally.levels["journey"]
+    cells = sorted(tally.months.items())
+    return tuple(Volume(month=month, journey=journeys[code], touchpoints=rows) for (month, code), rows in cells)

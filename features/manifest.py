@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["FORMAT", "JourneyFound", "LayoutManifest", "MeasureFound", "Quarantined", "RowCount"]
+__all__ = ["FORMAT", "JourneyFound", "LayoutManifest", "MeasureFound", "Quarantined", "RowCount", "Volume"]
 
 FORMAT = 1
 """Version of the files; another one is laid out anew."""
@@ -31,7 +31,8 @@ class RowCount(_Record):
 class MeasureFound(_Record):
     """What a measure looks like; ``low``, ``high`` and ``mean`` are NaN when it is always missing.
 
-    ``by_journey`` counts the values that are not missing in each journey.
+    ``by_journey`` counts the values that are not missing in each journey. ``missing_share`` is taken among the
+    touchpoints of the journeys for which the measure is declared, or in which it occurs where none are declared.
     """
 
     name: str
@@ -51,11 +52,21 @@ class JourneyFound(_Record):
     instances: int
 
 
+class Volume(_Record):
+    """Touchpoints of one journey in one month (``YYYY-MM``, UTC)."""
+
+    month: str
+    journey: str
+    touchpoints: int
+
+
 class LayoutManifest(_Record):
     """What a layout holds, and from what it was made.
 
     ``fingerprint`` is a hash of the study and of the laid out rows; ``inputs`` of the study and of names, sizes and
-    times of the source files, by which a layout is used again. Times are microseconds.
+    times of the source files, by which a layout is used again. Times are microseconds. ``zoneless`` names the time
+    columns that were read as UTC for want of a zone, ``undeclared`` some journeys that are not in the map,
+    ``with_touchpoints`` counts customers that have any, ``before_joining`` touchpoints before their customer joined.
     """
 
     format: int
@@ -73,6 +84,10 @@ class LayoutManifest(_Record):
     pairs: tuple[tuple[str, str], ...]
     covariates: dict[str, str]
     zoneless: tuple[str, ...]
+    undeclared: tuple[str, ...]
+    volumes: tuple[Volume, ...]
+    with_touchpoints: int
+    before_joining: int
 
     @property
     def n_touchpoints(self) -> int:

@@ -44,6 +44,10 @@ class Staged:
         First touchpoint; last touchpoint, revenue or churn; microseconds.
     customers, touchpoints : int
         Good rows, duplicate touchpoints still among them.
+    before_joining : int
+        Touchpoints before their customer joined; they are good rows, for adverts come before.
+    undeclared : tuple of str
+        A few of the journeys that are not in the map.
     """
 
     fitted: tuple[Fitted, ...]
@@ -52,6 +56,8 @@ class Staged:
     data_end: int
     customers: int
     touchpoints: int
+    before_joining: int
+    undeclared: tuple[str, ...]
 
 
 def stage(reader: Reader, study: Study, now_us: int, tick: Callable[[str], None]) -> Staged:
@@ -102,7 +108,9 @@ def stage(reader: Reader, study: Study, now_us: int, tick: Callable[[str], None]
         _stage_inactivity(reader, study.churn.inactive_days * DAY, end)
     _demand_both_classes(reader, study)
     counts = [_count(reader, f"SELECT count(*) FROM {_good(label)}") for label in ("customers", "touchpoints")]
-    return Staged(tuple(fitted), tuple(zoneless), start, end, counts[0], counts[1])
+    early = f'SELECT count(*) FROM (SELECT * FROM {_good("touchpoints")}) JOIN "@known" USING (customer_key)'
+    before = _count(reader, f"{early} WHERE occurred_at < joined_at")
+    return Staged(tuple(fitted), tuple(zoneless), start, end, counts[0], counts[1], before, _undeclared(reader))
 
 
 def write_quarantine(
@@ -153,6 +161,12 @@ def _good(label: str) -> str:
 def _count(reader: Reader, query: str) -> int:
     row = reader.con.execute(query).fetchone()
     return int(row[0]) if row and row[0] is not None else 0
+
+
+def _undeclared(reader: Reader) -> tuple[str, ...]:
+    rows = f"{_staged('touchpoints')} WHERE {quote(REASON)} = 'unknown journey'"
+    found = reader.con.execute(f"SELECT DISTINCT journey FROM {rows} ORDER BY 1 LIMIT 5").fetchall()
+    return tuple(str(row[0]) for row in found)
 
 
 def checked(reader: Reader, contract: Contract) -> tuple[Fitted, tuple[str, ...]]:
