@@ -103,7 +103,7 @@ class Plan:
     journey: Mapping[str, Fold] = field(default_factory=dict)
     features: Mapping[Slice, Mapping[str, Fold]] = field(default_factory=dict)
     touch_features: Mapping[Slice, Mapping[str, Fold]] = field(default_factory=dict)
-    window_days: int = 180
+    window_days: float = 180
     keep: frozenset[str] = frozenset()
 
 
@@ -180,6 +180,33 @@ def run_starts(key: NDArray[Any]) -> NDArray[np.intp]:
     return np.flatnonzero(new)
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The known values of a column: what every fold works on.
+
+    Attributes
+    ----------
+    values : array of float64, shape (k,)
+        In the order of the rows.
+    starts : array of int
+        Where the runs that have any known value begin among them.
+    rows : array of int, shape (k,), or slice
+        The rows they come from.
+    runs : array of int, or slice
+        The runs that have any.
+    """
+
+    values: Floats
+    starts: NDArray[np.intp]
+    rows: NDArray[np.intp] | slice
+    runs: NDArray[np.intp] | slice
+
+    @property
+    def ends(self) -> NDArray[np.intp]:
+        """The last known value of each run."""
+        return np.append(self.starts, len(self.values))[1:] - 1
+
+
 class Runs:
     """Rows cut into runs, one run for each value to be computed; remembers what several folds share.
 
@@ -197,7 +224,7 @@ class Runs:
         Whether the clock never goes back within a run.
     """
 
-    __slots__ = ("_cutoff", "_memo", "_rows", "clock", "is_in_order", "starts")
+    __slots__ = ("_cutoff", "_known", "_of_row", "_rows", "_weights", "clock", "is_in_order", "starts")
 
     def __init__(
         self,
@@ -210,7 +237,9 @@ class Runs:
     ) -> None:
         self._rows, self._cutoff, self.starts, self.clock = rows, cutoff, starts, clock
         self.is_in_order = is_in_order
-        self._memo: dict[tuple[str, Expression | float], Floats] = {}
+        self._of_row: NDArray[np.intp] | None = None
+        self._known: dict[Expression, _Known] = {}
+        self._weights: dict[float, Floats] = {}
 
     def fold(self, fold: Fold) -> Floats:
         """Compute one value per run.
@@ -221,81 +250,88 @@ class Runs:
         """
         return _FOLDS[fold.op](self, fold)
 
-    def values(self, of: Expression) -> Floats:
-        """Evaluate a column or function on all rows, missing as NaN."""
-        return self._remember("values", of, lambda: _as_floats(self._rows, of, len(self.clock)))
+    def size(self) -> Floats:
+        """Count the rows of each run."""
+        return np.diff(self.starts, append=len(self.clock)).astype(np.float64)
+
+    def reduce(self, ufunc: np.ufunc, of: Expression, empty: float = np.nan) -> Floats:
+        """Reduce the known values of each run; `empty` where there is none."""
+        known = self.known(of)
+        return self._spread(known, _reduced(ufunc, known.values, known.starts), empty)
 
     def total(self, of: Expression) -> Floats:
         """Sum the known values of each run."""
-        return self._remember("total", of, lambda: np.add.reduceat(self.filled(of), self.starts))
+        return self.reduce(np.add, of, 0.0)
 
-    def known(self, of: Expression) -> Floats:
-        """Count the known values of each run."""
-        return self._remember("known", of, lambda: self._count_known(of))
+    def mean(self, of: Expression) -> Floats:
+        """Average the known values of each run."""
+        known = self.known(of)
+        n = np.diff(known.starts, append=len(known.values))
+        return self._spread(known, _reduced(np.add, known.values, known.starts) / n, np.nan)
 
-    def filled(self, of: Expression) -> Floats:
-        """Evaluate with 0 for missing."""
-        return self._remember("filled", of, lambda: _zero_for_missing(self.values(of)))
+    def last(self, of: Expression) -> Floats:
+        """Take the latest known value of each run."""
+        known = self.known(of)
+        at = known.ends
+        if not self.is_in_order:
+            clock = self.clock[known.rows]
+            newest = np.repeat(_reduced(np.maximum, clock, known.starts), np.diff(known.starts, append=len(clock)))
+            at = _reduced(np.maximum, np.where(clock == newest, np.arange(len(clock)), -1), known.starts)
+        return self._spread(known, known.values[at], np.nan)
 
-    def size(self) -> Floats:
-        """Count the rows of each run."""
-        return self._remember("size", "", lambda: np.diff(self.starts, append=len(self.clock)).astype(np.float64))
-
-    def weight(self, half_life_days: float) -> Floats:
-        """Weigh rows by age: 1 at the cutoff, one half a half-life before."""
-        return self._remember("weight", half_life_days, lambda: np.exp2(self._age() / (-half_life_days * DAY)))
+    def decayed(self, of: Expression, half_life_days: float) -> Floats:
+        """Sum the known values of each run, weighted by age."""
+        known = self.known(of)
+        felt = _reduced(np.add, known.values * self._weight(half_life_days)[known.rows], known.starts)
+        return self._spread(known, felt, 0.0)
 
     def recent(self, of: Expression, half_life_days: float) -> Floats:
         """Average the known values of each run, weighted by age."""
-        weight = self.weight(half_life_days)
-        missing = np.isnan(self.values(of))
-        known = np.where(missing, 0.0, weight) if missing.any() else weight
-        total = np.add.reduceat(self.filled(of) * weight, self.starts)
-        return _divide(total, np.add.reduceat(known, self.starts))
+        known = self.known(of)
+        weight = self._weight(half_life_days)[known.rows]
+        felt = _reduced(np.add, known.values * weight, known.starts)
+        return self._spread(known, felt / _reduced(np.add, weight, known.starts), np.nan)
 
     def bounds(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the first and the last moment of each run."""
         if self.is_in_order:
-            return self.clock[self.starts], self.clock[self._ends()]
-        return np.minimum.reduceat(self.clock, self.starts), np.maximum.reduceat(self.clock, self.starts)
-
-    def last(self, of: Expression) -> Floats:
-        """Take the latest known value of each run."""
-        values = self.values(of)
-        ends = self._ends()
-        latest = values[ends]
-        if self.is_in_order and not np.isnan(latest).any():
-            return latest
-        at = np.arange(len(values))
-        eligible = ~np.isnan(values)
-        if not self.is_in_order:
-            clock = np.where(eligible, self.clock, -np.inf)
-            newest = np.repeat(np.maximum.reduceat(clock, self.starts), self.size().astype(np.intp))
-            eligible &= clock == newest
-        chosen = np.maximum.reduceat(np.where(eligible, at, -1), self.starts)
-        return np.where(chosen >= 0, values[chosen], np.nan)
+            return self.clock[self.starts], self.clock[np.append(self.starts, len(self.clock))[1:] - 1]
+        return _reduced(np.minimum, self.clock, self.starts), _reduced(np.maximum, self.clock, self.starts)
 
     def since(self) -> Floats:
         """Measure the days from the last row of each run to its cutoff."""
         return np.asarray((self._cutoff[self.starts] - self.bounds()[1]) / DAY, np.float64)
 
-    def _age(self) -> Floats:
-        return np.asarray(self._cutoff - self.clock, np.float64)
+    def known(self, of: Expression) -> _Known:
+        """Evaluate a column or function and leave out what is missing."""
+        if of not in self._known:
+            self._known[of] = self._find_known(_as_floats(self._rows, of, len(self.clock)))
+        return self._known[of]
 
-    def _ends(self) -> NDArray[np.intp]:
-        return np.append(self.starts[1:], len(self.clock)) - 1
-
-    def _count_known(self, of: Expression) -> Floats:
-        missing = np.isnan(self.values(of))
+    def _find_known(self, values: Floats) -> _Known:
+        missing = np.isnan(values)
         if not missing.any():
-            return self.size()
-        return np.add.reduceat((~missing).astype(np.float64), self.starts)
+            return _Known(values, self.starts, slice(None), slice(None))
+        rows = np.flatnonzero(~missing)
+        if self._of_row is None:
+            self._of_row = np.repeat(np.arange(len(self.starts)), self.size().astype(np.intp))
+        of_row = self._of_row[rows]
+        starts = run_starts(of_row)
+        return _Known(values[rows], starts, rows, of_row[starts])
 
-    def _remember(self, what: str, of: Expression | float, compute: Callable[[], Floats]) -> Floats:
-        key = (what, of)
-        if key not in self._memo:
-            self._memo[key] = compute()
-        return self._memo[key]
+    def _spread(self, known: _Known, values: Floats, empty: float) -> Floats:
+        if isinstance(known.runs, slice):
+            return values
+        out = np.full(len(self.starts), empty)
+        out[known.runs] = values
+        return out
+
+    def _weight(self, half_life_days: float) -> Floats:
+        """Weigh rows by age: 1 at the cutoff, one half a half-life before."""
+        if half_life_days not in self._weights:
+            age = np.asarray(self._cutoff - self.clock, np.float64)
+            self._weights[half_life_days] = np.exp2(age / (-half_life_days * DAY))
+        return self._weights[half_life_days]
 
 
 def _as_floats(rows: object, of: Expression, n: int) -> Floats:
@@ -304,9 +340,9 @@ def _as_floats(rows: object, of: Expression, n: int) -> Floats:
     return np.broadcast_to(values, (n,)) if values.ndim == 0 else values
 
 
-def _zero_for_missing(values: Floats) -> Floats:
-    missing = np.isnan(values)
-    return np.where(missing, 0.0, values) if missing.any() else values
+def _reduced(ufunc: np.ufunc, values: NDArray[Any], starts: NDArray[np.intp]) -> NDArray[Any]:
+    """Reduce each run; nothing of nothing."""
+    return np.asarray(ufunc.reduceat(values, starts)) if len(starts) else values[:0]
 
 
 def _divide(numerator: Floats, denominator: Floats) -> Floats:
@@ -324,12 +360,12 @@ def _span(runs: Runs, _: Fold) -> Floats:
 _FOLDS: dict[Operation, Callable[[Runs, Fold], Floats]] = {
     "count": lambda runs, _: runs.size(),
     "total": lambda runs, fold: runs.total(fold.of),
-    "mean": lambda runs, fold: _divide(runs.total(fold.of), runs.known(fold.of)),
-    "low": lambda runs, fold: np.fmin.reduceat(runs.values(fold.of), runs.starts),
-    "high": lambda runs, fold: np.fmax.reduceat(runs.values(fold.of), runs.starts),
+    "mean": lambda runs, fold: runs.mean(fold.of),
+    "low": lambda runs, fold: runs.reduce(np.minimum, fold.of),
+    "high": lambda runs, fold: runs.reduce(np.maximum, fold.of),
     "last": lambda runs, fold: runs.last(fold.of),
     "ratio": lambda runs, fold: _divide(runs.total(fold.of), runs.total(fold.per)),
-    "decayed": lambda runs, fold: np.add.reduceat(runs.filled(fold.of) * runs.weight(fold.half_life_days), runs.starts),
+    "decayed": lambda runs, fold: runs.decayed(fold.of, fold.half_life_days),
     "recent": lambda runs, fold: runs.recent(fold.of, fold.half_life_days),
     "span": _span,
     "since": lambda runs, _: runs.since(),

@@ -101,3 +101,13 @@ def test_runs_begin_where_the_value_changes() -> None:
 
 def test_a_level_of_several_columns_is_joined_by_two_underscores() -> None:
     assert (slice_label("support"), slice_label(("support", "call"))) == ("support", "support__call")
+
+
+def test_where_nothing_is_known_sums_are_zero_and_the_rest_is_missing() -> None:
+    nothing = [NAN, NAN, NAN]
+    for in_order in (None, [2.0, 0.0, 1.0]):
+        found = [
+            runs_of(nothing, [0, 2], in_order).fold(fold)
+            for fold in (total("x"), decayed("x", 1), last("x"), recent("x", 1))
+        ]
+        np.testing.assert_array_equal(found, [[0, 0], [0, 0], [NAN, NAN], [NAN, NAN]])
