@@ -178,9 +178,16 @@ def read_panel(store: Path, cutoffs: Sequence[int] | None = None) -> pd.DataFram
         raise StoreError(
             f"The panel in '{store / PANEL}' is damaged ({fault}). Remove that folder, build again."
         ) from fault
-    categories = [feature.name for feature in contract.features if feature.kind == "category"]
+    return _as_frame(table, [feature.name for feature in contract.features if feature.kind == "category"])
+
+
+def _as_frame(table: pa.Table, categories: Sequence[str]) -> pd.DataFrame:
+    """Turn rows into a frame whose categories are sorted, whatever the order of the rows."""
+    for name in categories:
+        table = table.set_column(table.column_names.index(name), name, table[name].dictionary_encode())
     frame: pd.DataFrame = table.to_pandas()
-    return frame.astype(dict.fromkeys(categories, "category"))
+    ordered = {name: frame[name].cat.reorder_categories(sorted(frame[name].cat.categories)) for name in categories}
+    return frame.assign(**ordered)
 
 
 def _wanted(study: Study, layout: Layout, cutoffs: Sequence[int] | None) -> tuple[int, ...]:
@@ -307,8 +314,12 @@ def _build(
         return
     with ProcessPoolExecutor(_WORKERS, mp_context=get_context("spawn")) as pool:
         running = [pool.submit(_whole_bucket, job) for job in jobs]
-        for done, one in enumerate(as_completed(running), start=1):
-            tick(one.result(), done * len(new), total)
+        try:
+            for done, one in enumerate(as_completed(running), start=1):
+                tick(one.result(), done * len(new), total)
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
 
 
 def _whole_bucket(job: _Job) -> str:
