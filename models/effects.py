@@ -39,6 +39,9 @@ class PeriodRows:
         State at the start of the period; the first column is the intercept.
     penalised : bool array, shape (p,)
         True for exposure columns, which take a light ridge; controls take none.
+    before : bool array, shape (p,)
+        True for what is settled when the period starts. What happens within the period moves its spend (a wrong bill
+        is credited on the spot) but is cut short by leaving: those columns stay out of the hazard.
     churned : float64 array, shape (n,)
         1 where the customer left within the period.
     spend : float64 array, shape (n,)
@@ -51,6 +54,7 @@ class PeriodRows:
 
     X: Array
     penalised: NDArray[np.bool_]
+    before: NDArray[np.bool_]
     churned: Array
     spend: Array
     weight: Array
@@ -233,15 +237,17 @@ def _cross_fit(
 ) -> _Fitted:
     """Fit on the other folds, predict on this one."""
     out = _Fitted(*(np.zeros(n) for n in (len(X), len(X), *(len(base_X),) * 4)))
-    start = fit_logistic(X, rows.churned, rows.weight, rows.penalised)
+    b = rows.before
+    early, base_early, moved_early = X[:, b], base_X[:, b], moved_X[:, b]
+    start = fit_logistic(early, rows.churned, rows.weight, rows.penalised[b])
     for k in range(folds):
         train = fold_of_row != k
         held, here = ~train, fold_of_target == k
-        beta = fit_logistic(X[train], rows.churned[train], rows.weight[train], rows.penalised, start)
+        beta = fit_logistic(early[train], rows.churned[train], rows.weight[train], rows.penalised[b], start)
         gamma = fit_linear(X[train], rows.spend[train], rows.weight[train], rows.penalised)
-        out.hazard[held], out.spend[held] = _expit(X[held] @ beta), X[held] @ gamma
-        out.base_hazard[here], out.base_spend[here] = _expit(base_X[here] @ beta), base_X[here] @ gamma
-        out.moved_hazard[here], out.moved_spend[here] = _expit(moved_X[here] @ beta), moved_X[here] @ gamma
+        out.hazard[held], out.spend[held] = _expit(early[held] @ beta), X[held] @ gamma
+        out.base_hazard[here], out.base_spend[here] = _expit(base_early[here] @ beta), base_X[here] @ gamma
+        out.moved_hazard[here], out.moved_spend[here] = _expit(moved_early[here] @ beta), moved_X[here] @ gamma
     return out
 
 
@@ -375,17 +381,18 @@ def _one_step(rows: PeriodRows, X: Array, target: TargetRows, base_X: Array, mov
     by_customer, position = np.unique(rows.customer, return_inverse=True)
     churn_residual, spend_residual = rows.churned - fitted.hazard, rows.spend - fitted.spend
     total = rows.weight.sum()
-    G_inverse = np.linalg.pinv((X * (rows.weight / total)[:, None]).T @ X, rcond=1e-10, hermitian=True)
+    second = (X * (rows.weight / total)[:, None]).T @ X
+    representer = {"hazard": _representer(second, rows.before), "spend": _representer(second, rows.before | True)}
 
-    def influence(*terms: tuple[Array, Array]) -> Array:
-        value = sum((X @ (G_inverse @ slope)) * residual for slope, residual in terms)
+    def influence(*terms: tuple[Literal["hazard", "spend"], Array, Array]) -> Array:
+        value = sum((X @ (representer[model] @ slope)) * residual for model, slope, residual in terms)
         return np.asarray(np.bincount(position, rows.weight * value / total, len(by_customer)), np.float64)
 
     terms = np.column_stack(
         [
-            influence((hazard_on_churn, churn_residual)),
-            influence((spend_on_revenue, spend_residual), (hazard_on_revenue, churn_residual)),
-            influence((spend_on_spend, spend_residual)),
+            influence(("hazard", hazard_on_churn, churn_residual)),
+            influence(("spend", spend_on_revenue, spend_residual), ("hazard", hazard_on_revenue, churn_residual)),
+            influence(("spend", spend_on_spend, spend_residual)),
         ]
     )
     plug_in = np.array(
@@ -407,6 +414,14 @@ def _one_step(rows: PeriodRows, X: Array, target: TargetRows, base_X: Array, mov
         customers=len(by_customer),
         robustness_value=robustness_value(churn.t, len(by_customer)),
     )
+
+
+def _representer(second: Array, columns: NDArray[np.bool_]) -> Array:
+    """Invert the second moments of some columns; zero in the others."""
+    out = np.zeros_like(second)
+    at = np.ix_(columns, columns)
+    out[at] = np.linalg.pinv(second[at], rcond=1e-10, hermitian=True)
+    return out
 
 
 def _survival_slope(path: _Paths) -> Array:

@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 from sklearn.compose import make_column_transformer
-from sklearn.linear_model import Ridge
+from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import OrdinalEncoder
 
 from features.engine import build
-from features.folds import Fold, Plan, decayed
+from features.folds import Fold, Plan, decayed, total
 from features.study import Measure, Study
 from models.adjustment import Exposure
 
@@ -113,10 +113,26 @@ def _in_exposure(exposure: Exposure, touchpoints: pa.Table) -> NDArray[np.bool_]
 
 
 def _regression(setting: pd.DataFrame) -> Pipeline:
-    """Ridge on levels and numbers; the penalty only matters for levels seen a handful of times."""
+    """Boosted trees: waits multiply over segment and channel, and what a sum of levels leaves over would be confounded.
+
+    Leaves of hundreds of contacts cannot follow single customers.
+    """
     levels = [name for name in setting if not pd.api.types.is_numeric_dtype(setting[name])]
-    encoder = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=MOST_CATEGORIES)
-    return make_pipeline(make_column_transformer((encoder, levels), remainder="passthrough"), Ridge(alpha=1.0))
+    encoder = OrdinalEncoder(
+        handle_unknown="use_encoded_value",
+        unknown_value=np.nan,
+        encoded_missing_value=np.nan,
+        max_categories=MOST_CATEGORIES,
+    )
+    columns = make_column_transformer((encoder, levels), remainder="passthrough", verbose_feature_names_out=False)
+    trees = HistGradientBoostingRegressor(
+        max_iter=80,
+        max_leaf_nodes=15,
+        min_samples_leaf=max(20, min(300, len(setting) // 50)),
+        early_stopping=False,
+        random_state=0,
+    )
+    return make_pipeline(columns, trees)
 
 
 def _setting(touchpoints: pa.Table, customers: pa.Table) -> pd.DataFrame:
@@ -262,6 +278,23 @@ def states(references: Sequence[Reference], columns: pa.Table, spine: pa.Table, 
     return _fold(folds, columns, spine, window_days, state_names(references))
 
 
+def current_names(references: Sequence[Reference]) -> tuple[str, ...]:
+    """Names of the sums within a period, in the order in which `current` returns them."""
+    return tuple(f"{column}__now" for r in references for column in _columns_of(r))
+
+
+def current(references: Sequence[Reference], columns: pa.Table, spine: pa.Table, period_days: float) -> Array:
+    """Sum what is felt within a period that ends at the cutoffs of the spine; otherwise as `states`.
+
+    Returns
+    -------
+    float64 array, shape (spine rows, current names)
+    """
+    present = [c for r in references for c in _columns_of(r) if c in columns.column_names]
+    folds = {f"{c}__now": total(c) for c in present}
+    return _fold(folds, columns, spine, period_days, current_names(references))
+
+
 def volume_names(journeys: Sequence[str]) -> tuple[str, ...]:
     """Names of the volume states, in the order in which `volumes` returns them."""
     return tuple(f"{journey}__journeys__{memory}" for journey in journeys for memory in MEMORIES)
@@ -285,7 +318,7 @@ def volumes(journeys: Sequence[str], columns: pa.Table, spine: pa.Table, window_
 
 
 def _fold(
-    folds: dict[str, Fold], columns: pa.Table, spine: pa.Table, window_days: int, names: tuple[str, ...]
+    folds: dict[str, Fold], columns: pa.Table, spine: pa.Table, window_days: float, names: tuple[str, ...]
 ) -> Array:
     """Run the engine over all rows of a customer; states that are not in the table stay 0."""
     result = np.zeros((spine.num_rows, len(names)))

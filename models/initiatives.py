@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from features.errors import closest
+from features.luck import uniform
 from features.marked import Fault, Rules, compose, validated
 from features.study import Study
 from models.adjustment import Exposure
@@ -87,32 +88,42 @@ class Change(_Declared):
         }
         return f"{where} {self.measure} {texts[self.way]}"
 
-    def promised(self, value: Array, *, lower_is_better: bool) -> Array:
-        """Give the measure as promised.
+    def delivered(self, value: Array, delivery: float, luck: Array, *, lower_is_better: bool) -> Array:
+        """Give the measure as it would have been.
 
         Parameters
         ----------
         value : float64 array
             Measured values; NaN stays NaN.
+        delivery : float
+            Share of the promise that is delivered.
+        luck : float64 array
+            Uniform numbers; a failure is mended where they are below the converted share times delivery.
         lower_is_better : bool
             For `convert`: whether 1 or 0 is the failure.
 
         Returns
         -------
         float64 array
-            For `convert` the expected value (a failure of 0 with 35 % mended becomes 0.35): the states it enters are
-            linear in it, so nothing is drawn.
+
+        Notes
+        -----
+        Failures are mended whole, by luck, and not each by a part: half of the customers spared a failure gain less
+        than all of them spared half a failure, because hazards are convex in what was felt.
         """
+        if self.way == "convert":
+            best = 0.0 if lower_is_better else 1.0
+            return np.where((luck < self.amount * delivery) & ~np.isnan(value), best, value)
+        return np.asarray(value + delivery * (self._promised(value) - value))
+
+    def _promised(self, value: Array) -> Array:
         if self.way == "shift":
             return value + self.amount
         if self.way == "scale":
             return value * self.amount
         if self.way == "cap":
             return np.minimum(value, self.amount)
-        if self.way == "floor":
-            return np.maximum(value, self.amount)
-        best = 0.0 if lower_is_better else 1.0
-        return value + self.amount * (best - value)
+        return np.maximum(value, self.amount)
 
 
 class Cost(_Declared):
@@ -326,20 +337,21 @@ def move_touchpoints(
     Returns
     -------
     MovedTouchpoints
-        Rows moved by at least one change; delivered = observed + expected delivery x (promised - observed).
+        Rows moved by at least one change. Which failures are mended is a pure function of customer and time, so that
+        two initiatives that mend the same failures mend the same ones.
     """
     at = touchpoints["occurred_at"].to_numpy()
     eligible = (at > after) & (at <= until) & _reached(initiative, touchpoints, customers)
     touched = {i: eligible & _matches(change, touchpoints) for i, change in enumerate(initiative.changes)}
     rows = np.flatnonzero(np.logical_or.reduce(list(touched.values())))
+    luck = uniform(0, "mended", touchpoints["customer_key"].to_numpy()[rows], at[rows])
     values: dict[str, Array] = {}
     for i, change in enumerate(initiative.changes):
         now = values.get(change.measure)
         observed = touchpoints[change.measure].to_numpy()[rows] if now is None else now
         lower = next(m for m in study.measures if m.name == change.measure).direction == "lower"
-        promised = change.promised(observed, lower_is_better=lower)
-        delivered = observed + initiative.expected_delivery * (promised - observed)
-        values[change.measure] = np.where(touched[i][rows], delivered, observed)
+        moved = change.delivered(observed, initiative.expected_delivery, luck, lower_is_better=lower)
+        values[change.measure] = np.where(touched[i][rows], moved, observed)
     return MovedTouchpoints(touchpoints.take(pa.array(rows)), values)
 
 

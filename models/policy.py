@@ -23,6 +23,8 @@ from models.effects import Effect, Estimate, PeriodRows, TargetRows, estimate_ef
 from models.exposures import (
     Reference,
     baseline_frame,
+    current,
+    current_names,
     exposure_columns,
     fit_references,
     moved_columns,
@@ -40,8 +42,9 @@ Tick = Callable[[str], None]
 MOST_ROWS = 150_000
 MOST_TARGET_ROWS = 600_000
 MOST_REFERENCE_TOUCHPOINTS = 1_000_000
-# Memories start empty where the data start; rows of the first weeks would compare full with empty ones.
-BURN_IN_DAYS = 60
+# Memories start empty where the data start; rows before a full window would compare full with empty ones. Where the
+# history is short, a third of it is all that is spent on filling them.
+MOST_BURN_IN_SHARE = 1 / 3
 TENURE_KNOTS = (30.0, 90.0, 365.0)
 SUPPORT_QUANTILES = (0.01, 0.99)
 DAYS_PER_MONTH = 365.25 / 12
@@ -189,8 +192,9 @@ def prepare(
         )
     tick("learning what to expect of each measure")
     references, support = _learn(study, buckets, exposures)
-    length = study.snapshot.horizon_days * DAY // n_periods(study.snapshot.horizon_days)
-    past = period_grid(span[0] + BURN_IN_DAYS * DAY, span[1], length)
+    length = _period(study)
+    burn_in = min(study.snapshot.window_days * DAY, int(MOST_BURN_IN_SHARE * (span[1] - span[0])))
+    past = period_grid(span[0] + burn_in, span[1], length)
     parts_fit, parts_target = [], []
     shares = _shares(buckets)
     for number, bucket in enumerate(buckets(), 1):
@@ -200,6 +204,11 @@ def prepare(
         parts_fit.append(_rows(study, references, bucket, columns, fit, np.zeros(len(fit), np.int64)))
         parts_target.append(_target(study, references, bucket, columns, go_lives, length, rng, shares[number - 1]))
     return Prepared(study, tuple(go_lives), references, support, _joined(parts_fit), _joined(parts_target))
+
+
+def _period(study: Study) -> int:
+    """Return the length of a period in microseconds."""
+    return study.snapshot.horizon_days * DAY // n_periods(study.snapshot.horizon_days)
 
 
 def _histories(bucket: Bucket) -> Histories:
@@ -298,12 +307,14 @@ def _rows(
     go_live: NDArray[np.int64],
 ) -> _Rows:
     spine = pa.table({"customer_key": periods.customer_key, "cutoff": periods.start})
+    ends = pa.table({"customer_key": periods.customer_key, "cutoff": periods.start + _period(study)})
     window = study.snapshot.window_days
     journeys = study.journey_names
     parts = [
         _baseline(bucket.customers, periods),
         pd.DataFrame(volumes(journeys, columns, spine, window), columns=list(volume_names(journeys))),
         pd.DataFrame(states(references, columns, spine, window), columns=list(state_names(references))),
+        pd.DataFrame(current(references, columns, ends, _period(study) / DAY), columns=list(current_names(references))),
     ]
     return _Rows(periods, pd.concat(parts, axis=1), go_live)
 
@@ -364,13 +375,15 @@ def policy_effect(
     moves = _Moves(moving, prepared)
     for bucket in buckets():
         moves.add(initiative, bucket)
-    names = [*volume_names(adjustment.volumes), *state_names(held)]
+    names = [*volume_names(adjustment.volumes), *_exposure_names(held)]
     X, X_target, penalised = _matrices(prepared, names)
     moved = X_target.copy()
-    first = X.shape[1] - len(state_names(held))
-    at = [first + state_names(held).index(name) for name in state_names(moving)]
+    first = X.shape[1] - len(_exposure_names(held))
+    at = [first + _exposure_names(held).index(name) for name in _exposure_names(moving)]
     moved[:, at] += moves.shift
-    effect = estimate_effect(_period_rows(prepared.fit, X, penalised), _target_rows(prepared, X_target, moved), rng)
+    before = np.arange(X.shape[1]) < X.shape[1] - len(current_names(held))
+    rows = _period_rows(prepared.fit, X, penalised, before)
+    effect = estimate_effect(rows, _target_rows(prepared, X_target, moved), rng)
     return moves.result(_scaled(effect, initiative.reach), adjustment, initiative)
 
 
@@ -386,9 +399,14 @@ def _matrices(prepared: Prepared, names: Sequence[str]) -> tuple[Array, Array, N
     return X[:n][:, varying], X[n:][:, varying], state[varying]
 
 
-def _period_rows(rows: _Rows, X: Array, penalised: NDArray[np.bool_]) -> PeriodRows:
+def _exposure_names(references: Sequence[Reference]) -> tuple[str, ...]:
+    """Memories first, what is felt within the period last."""
+    return (*state_names(references), *current_names(references))
+
+
+def _period_rows(rows: _Rows, X: Array, penalised: NDArray[np.bool_], before: NDArray[np.bool_]) -> PeriodRows:
     p = rows.periods
-    return PeriodRows(X, penalised, p.churned, p.spend, p.weight, p.customer_key)
+    return PeriodRows(X, penalised, before, p.churned, p.spend, p.weight, p.customer_key)
 
 
 def _target_rows(prepared: Prepared, X: Array, moved: Array) -> TargetRows:
@@ -416,7 +434,7 @@ class _Moves:
 
     def __init__(self, moving: Sequence[Reference], prepared: Prepared) -> None:
         self._moving, self._prepared = moving, prepared
-        self.shift = np.zeros((len(prepared.target.periods), len(state_names(moving))))
+        self.shift = np.zeros((len(prepared.target.periods), len(_exposure_names(moving))))
         self._reached = 0.0
         self._contacts, self._inside, self._values = 0, 0, 0
         self._change: dict[Exposure, list[float]] = {r.exposure: [0.0, 0.0] for r in moving}
@@ -439,7 +457,10 @@ class _Moves:
             moved = _of_customers(moved, starters)
             spine = pa.table({"customer_key": people, "cutoff": target.periods.start[rows]})
             columns = moved_columns(self._moving, moved.touchpoints, dict(moved.delivered))
-            self.shift[rows] = states(self._moving, columns, spine, study.snapshot.window_days)
+            ends = pa.table({"customer_key": people, "cutoff": target.periods.start[rows] + _period(study)})
+            memories = states(self._moving, columns, spine, study.snapshot.window_days)
+            now = current(self._moving, columns, ends, _period(study) / DAY)
+            self.shift[rows] = np.column_stack([memories, now])
             self._count(moved)
 
     def _count(self, moved: MovedTouchpoints) -> None:

@@ -39,7 +39,7 @@ def world(rng, customers=6_000, effect=0.6, shift=-0.5):
     t = np.concatenate([np.full(len(r[0]), r[5]) for r in rows])
     X = np.column_stack([np.ones(len(a)), z_row, a])
     data = PeriodRows(
-        X, np.array([False, False, True]), np.concatenate([r[3] for r in rows]).astype(float),
+        X, np.array([False, False, True]), np.ones(3, bool), np.concatenate([r[3] for r in rows]).astype(float),
         np.concatenate([r[4] for r in rows]), np.ones(len(a)), key.astype(np.int64),
     )  # fmt: skip
     live = t >= PERIODS
@@ -109,7 +109,9 @@ def test_a_policy_that_moves_nothing_has_exactly_no_effect():
 def test_units_of_an_exposure_do_not_matter():
     rows, target, _ = world(np.random.default_rng(6), customers=2_000)
     unit = np.array([1.0, 1.0, 60.0])
-    minutes = PeriodRows(rows.X * unit, rows.penalised, rows.churned, rows.spend, rows.weight, rows.customer)
+    minutes = PeriodRows(
+        rows.X * unit, rows.penalised, rows.before, rows.churned, rows.spend, rows.weight, rows.customer
+    )
     moved = TargetRows(
         target.X * unit, target.X_moved * unit, target.go_live, target.period, target.customer, target.weight
     )
@@ -168,7 +170,7 @@ def test_a_bad_start_reaches_the_same_coefficients():
 
 def test_nobody_leaving_is_refused_with_the_counts():
     rows, target, _ = world(np.random.default_rng(15), customers=200)
-    stay = PeriodRows(rows.X, rows.penalised, rows.churned * 0, rows.spend, rows.weight, rows.customer)
+    stay = PeriodRows(rows.X, rows.penalised, rows.before, rows.churned * 0, rows.spend, rows.weight, rows.customer)
     with pytest.raises(EmptyResultError, match=r"0 of .* person-periods end in churn"):
         estimate_effect(stay, target, np.random.default_rng(16))
 

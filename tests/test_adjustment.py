@@ -1,0 +1,95 @@
+"""Controls come from upstream, never from what follows."""
+
+from __future__ import annotations
+
+from features.study import parse_study
+from models.adjustment import Exposure, adjustment_set, descendants
+
+STUDY = """
+study: a
+sources: {c: c.csv, t: t.csv, r: r.csv}
+customers: {from: c, covariates: [segment]}
+touchpoints: {from: t}
+churn: {inactive_days: 30}
+revenue: {from: r}
+journeys:
+  - {name: onboarding, stage: join, leads_to: [support]}
+  - {name: usage, stage: use}
+  - {name: billing, stage: use, leads_to: [support]}
+  - {name: support, stage: use, leads_to: [complaint]}
+  - {name: complaint, stage: use, leads_to: [support]}
+measures:
+  - {name: delay, unit: days, kind: gap, direction: lower, journeys: [onboarding]}
+  - {name: outage, unit: h, kind: duration, direction: lower, control: none, journeys: [usage]}
+  - {name: error, unit: share, kind: share, direction: lower, journeys: [billing]}
+  - {name: wait, unit: min, kind: duration, direction: lower, journeys: [support]}
+  - {name: resolved, unit: share, kind: share, direction: higher, journeys: [support]}
+  - {name: reply, unit: days, kind: duration, direction: lower, journeys: [complaint]}
+  - {name: rating, unit: points, kind: rating, direction: higher}
+"""
+EVERYTHING = [
+    Exposure("onboarding", "delay"), Exposure("usage", "outage"), Exposure("billing", "error"),
+    Exposure("support", "wait"), Exposure("support", "resolved"), Exposure("complaint", "reply"),
+    Exposure("support", "rating"), Exposure("billing", "rating"),
+]  # fmt: skip
+
+
+def adjusted(journey: str, measure: str):
+    return adjustment_set(parse_study(STUDY, "study.yaml"), [Exposure(journey, measure)], EVERYTHING)
+
+
+def test_what_a_measure_causes_is_left_out():
+    assert {str(e) for e in adjusted("billing", "error").left_out} >= {
+        "support: wait",
+        "support: resolved",
+        "complaint: reply",
+    }
+
+
+def test_earlier_journeys_are_held_fixed():
+    assert adjusted("billing", "error").upstream == (Exposure("onboarding", "delay"),)
+
+
+def test_earlier_measures_of_the_same_touchpoint_are_held_fixed_and_later_ones_are_not():
+    resolved, wait = adjusted("support", "resolved"), adjusted("support", "wait")
+    assert Exposure("support", "wait") in resolved.upstream
+    assert Exposure("support", "resolved") in wait.left_out
+
+
+def test_ratings_are_never_held_fixed():
+    for exposure in EVERYTHING[:6]:
+        held = adjusted(exposure.journey, exposure.measure)
+        assert not any(e.measure == "rating" for e in (*held.upstream, *held.context))
+
+
+def test_a_journey_in_a_loop_is_left_out_rather_than_held_fixed():
+    assert Exposure("support", "wait") in adjusted("complaint", "reply").left_out
+    assert Exposure("complaint", "reply") in adjusted("support", "wait").left_out
+
+
+def test_what_nobody_controls_is_context():
+    assert adjusted("support", "wait").context == (Exposure("usage", "outage"),)
+
+
+def test_the_number_of_journeys_that_follow_is_not_held_fixed():
+    assert adjusted("billing", "error").volumes == ("onboarding", "usage", "billing")
+
+
+def test_several_moved_measures_leave_out_what_any_of_them_causes():
+    study = parse_study(STUDY, "study.yaml")
+    both = adjustment_set(study, [Exposure("onboarding", "delay"), Exposure("support", "wait")], EVERYTHING)
+    assert both.moved == (Exposure("onboarding", "delay"), Exposure("support", "wait"))
+    assert Exposure("support", "resolved") in both.left_out
+
+
+def test_descendants_follow_arrows_however_long_and_end_in_loops():
+    study = parse_study(STUDY, "study.yaml")
+    assert descendants(study, "billing") == {"support", "complaint"}
+    assert descendants(study, "support") == {"support", "complaint"}
+
+
+def test_the_set_can_be_read():
+    assert adjusted("billing", "error").describe() == (
+        "onboarding: delay, usage: outage, number of onboarding, number of usage, number of billing, "
+        "segment, tenure, season"
+    )
