@@ -148,7 +148,7 @@ def missing_chart(missing: pd.DataFrame) -> alt.LayerChart:
     rows = missing.sort_values("missing_share", ascending=False).head(SHOWN).assign(lo=math.nan, hi=math.nan)
     names = [label(measure) for measure in rows["measure"]]
     found = Estimates.of(names, rows, "missing_share", partial(percent, digits=1))
-    return interval_plot(found, Axis("Share of touchpoints without a value", ".0%", bars=True), "Missing values")
+    return interval_plot(found, Axis("", ".0%", bars=True), "Share of touchpoints without a value, by measure")
 
 
 def volume_chart(volumes: pd.DataFrame) -> alt.VConcatChart:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import jinja2
+import pandas as pd
 
 from features.errors import StoreError
 from flows import report_sections as sections
@@ -17,6 +19,24 @@ from flows.report_page import Entry, Section
 __all__ = ["Counter", "DataHealth", "ReportData", "ReportHeader", "render_report", "write_report"]
 
 _TEMPLATE = "report.html.j2"
+
+_TEXT = frozenset(
+    {
+        "adjustment",
+        "candidate",
+        "change",
+        "driver",
+        "feature",
+        "fold",
+        "journey",
+        "measure",
+        "metric",
+        "name",
+        "outcome",
+    }
+    | {"reason", "title", "touchpoint", "unit", "verdict", "warning"}
+)
+"""Columns of result tables that hold text; all others hold numbers."""
 
 
 def write_report(data: ReportData, path: Path) -> None:
@@ -54,6 +74,7 @@ def write_report(data: ReportData, path: Path) -> None:
 
 def render_report(data: ReportData) -> str:
     """Render the whole page as text."""
+    data = _tidied(data)
     parts = (
         sections.worth_section(data),
         sections.effects_section(data),
@@ -65,6 +86,32 @@ def render_report(data: ReportData) -> str:
         glossary_section(),
     )
     return _template().render(header=data.header, facts=_facts(data.header), sections=parts, told=_told(parts))
+
+
+def _tidied(data: ReportData) -> ReportData:
+    """Read the tables as text and numbers, whatever they went through: None in JSON is NaN here, and no text is ''."""
+    return replace(
+        data,
+        association=_typed(data.association),
+        effects=_typed(data.effects),
+        initiatives=_typed(data.initiatives),
+        metrics=_typed(data.metrics),
+        reliability=_typed(data.reliability),
+    )
+
+
+def _typed(found: pd.DataFrame | None) -> pd.DataFrame | None:
+    """Make every column text or float."""
+    if found is None:
+        return None
+    columns: dict[str, pd.Series] = {}
+    for name in found.columns:
+        values = found[name]
+        if name in _TEXT:
+            columns[name] = values.astype(object).where(values.notna(), "").map(str)
+        else:
+            columns[name] = pd.to_numeric(values).astype("float64")
+    return pd.DataFrame(columns).reset_index(drop=True)
 
 
 def _template() -> jinja2.Template:

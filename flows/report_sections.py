@@ -141,10 +141,12 @@ def _metric_block(metrics: pd.DataFrame, outcome: Outcome, metric: str, name: st
     rows = metrics[metrics["outcome"] == outcome]
     if rows.empty:
         return None
-    chart = charts.metric_chart(metrics, outcome, metric, name)
-    drawn = figure(chart, f"metric-{outcome}", f"{name}: every model and baseline; numbers in the table.")
-    written = tables.metrics_table(rows, f"{outcome.capitalize()}: all metrics on unseen cutoffs with 90 % intervals")
-    return Block(f"{outcome.capitalize()}: error on unseen cutoffs", figure=drawn, table=written)
+    drawn = None
+    if (rows["metric"] == metric).any():
+        chart = charts.metric_chart(metrics, outcome, metric, name)
+        drawn = figure(chart, f"metric-{outcome}", f"{name}: every model and baseline; numbers in the table.")
+    written = tables.metrics_table(rows, f"{outcome.capitalize()}: all metrics on unseen data with 90 % intervals")
+    return Block(f"{outcome.capitalize()}: error on unseen data", figure=drawn, table=written)
 
 
 def _slopes(metrics: pd.DataFrame) -> str:
@@ -202,6 +204,6 @@ def _method_notes(header: ReportHeader) -> tuple[str, ...]:
         "Initiatives: effects at the expected reach and delivery, fully ramped.",
         "Association: exact Owen values of R² over all subsets of drivers, journeys kept together.",
         f"Money: net present value over {header.months} months, from draws of effect, delivery and cost together.",
-        "Models: tested on cutoffs later than those they were fitted on, at least one horizon apart.",
+        "Models: tested on later cutoffs, at least one horizon apart; where there is one cutoff, on other customers.",
         "Intervals: 90 % throughout.",
     )

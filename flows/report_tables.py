@@ -62,7 +62,7 @@ def verdict_table(found: pd.DataFrame) -> Table:
     columns = [
         Column("Initiative", lambda row: str(row["title"])),
         Column("Verdict", lambda row: str(row["verdict"]), "verdict"),
-        Column("Why", lambda row: str(row["reason"]) or dash),
+        Column("Why", lambda row: row["reason"] or dash),
         Column("Inside what was observed", lambda row: percent(row["support_share"]), "number"),
         Column("Customers", lambda row: whole(row["n"]), "number"),
     ]
@@ -170,8 +170,8 @@ def adjustment_table(effects: pd.DataFrame) -> Table:
     """Say what each effect holds fixed, and what it rests on."""
     columns = [
         Column("Improvement", effect_name),
-        Column("Held fixed", lambda row: str(row["adjustment"]) or dash),
-        Column("Robustness value", lambda row: percent(row["robustness_value"]), "number"),
+        Column("Held fixed", lambda row: row["adjustment"] or dash),
+        Column("Robustness value", lambda row: percent(row["robustness_value"], 1), "number"),
         Column("Customers", lambda row: whole(row["n"]), "number"),
         Column("Contacts moved", lambda row: whole(row["n_contacts"]), "number"),
     ]

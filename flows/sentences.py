@@ -127,9 +127,9 @@ def quality_sentence(metrics: pd.DataFrame) -> str:
     rows = rows[rows["value"].notna()].sort_values("value")
     models, baselines = rows[~rows["candidate"].isin(BASELINES)], rows[rows["candidate"].isin(BASELINES)]
     if models.empty:
-        return "No churn model has been tested out of time."
+        return "No churn model has been tested on unseen data."
     best = models.iloc[0]
-    text = f"On cutoffs it had not seen, the {best['candidate']} model predicts churn best"
+    text = f"On data it had not seen, the {best['candidate']} model predicts churn best"
     write = alike(best["value"], best["lo"], best["hi"])
     if baselines.empty:
         return f"{text}: log loss {write(best['value'])}."

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from features.measures import Feature
+from features.measures import Feature
 
 __all__ = ["MISSING_FLAG", "Design", "Driver", "design_matrix", "drivers_from_features"]
 

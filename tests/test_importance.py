@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 import pytest
 
+from features.measures import Feature
 from models.importance import Association, Driver, association, drivers_from_features
 
 CHOSEN = ("support__wait_min__mean", "support__resolved_share__mean", "billing__error_count__mean")
@@ -18,16 +17,20 @@ DRIVERS = (
 )
 
 
-@dataclass(frozen=True)
-class Feature:
-    """The attributes of features.measures.Feature that drivers are chosen by."""
-
-    name: str
-    journey: str | None
-    measure: str | None
-    unit: str = "min"
-    level: str = "journey"
-    kind: str = "number"
+def feature(
+    name: str, journey: str | None, measure: str | None, unit: str = "min", level: str = "journey", kind: str = "number"
+) -> Feature:
+    return Feature(
+        name=name,
+        meaning="A number.",
+        unit=unit,
+        direction="lower",
+        level=level,  # type: ignore[arg-type]
+        journey=journey,
+        measure=measure,
+        role="experience",
+        kind=kind,  # type: ignore[arg-type]
+    )
 
 
 def company(seed: int = 0, customers: int = 800, rows: int = 4) -> pd.DataFrame:
@@ -250,19 +253,19 @@ def test_no_drivers_and_drivers_twice_are_refused() -> None:
 
 def test_one_driver_is_chosen_for_every_journey_and_measure() -> None:
     features = [
-        Feature("support__wait_min__last", "support", "wait"),
-        Feature("support__wait_min__mean", "support", "wait"),
-        Feature("support__wait_min__worst", "support", "wait"),
-        Feature("support_call__wait_min__mean", "support", "wait", level="touchpoint"),
-        Feature("billing__error_count__worst", "billing", "error", unit="count"),
-        Feature("support__contacts__count", "support", None),
-        Feature("tenure_days", None, None, level="customer"),
-        Feature("segment", None, None, kind="category"),
-        Feature("billing__not_in_panel__mean", "billing", "not_in_panel"),
+        feature("support__wait_min__last", "support", "wait"),
+        feature("support__wait_min__mean", "support", "wait"),
+        feature("support__wait_min__worst", "support", "wait"),
+        feature("support_call__wait_min__mean", "support", "wait", level="touchpoint"),
+        feature("billing__error_count__worst", "billing", "error", unit="count"),
+        feature("support__contacts__count", "support", None),
+        feature("tenure_days", None, None, level="customer"),
+        feature("segment", None, None, kind="category"),
+        feature("billing__not_in_panel__mean", "billing", "not_in_panel"),
     ]
-    frame = pd.DataFrame({feature.name: [1.0, np.nan] for feature in features[:-1]})
+    frame = pd.DataFrame({one.name: [1.0, np.nan] for one in features[:-1]})
     frame["billing__error_count__worst"] = [1.0, 2.0]
-    wait, errors = drivers_from_features(features, frame)  # type: ignore[arg-type]
+    wait, errors = drivers_from_features(features, frame)
     assert wait.columns == ("support__wait_min__mean", "is_missing:support__wait_min__mean")
     assert wait.name == "wait, mean (min)"
     assert errors.columns == ("billing__error_count__worst",)

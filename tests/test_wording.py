@@ -1,0 +1,68 @@
+"""Numbers as people say them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from flows.wording import alike, chance, decimal, label, money, money_short, percent, points, span, whole, wrapped
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("amount", "long", "short"),
+    [
+        (1_234_567.0, "€1.23 million", "€1.2M"),
+        (-45_612.0, "−€45,600", "−€46k"),
+        (999_600.0, "€1.00 million", "€1.0M"),
+        (999.0, "€999.00", "€999"),
+        (0.416, "€0.42", "€0.42"),
+        (-0.001, "€0.00", "€0.00"),
+        (0.0, "€0.00", "€0.00"),
+        (NAN, "–", "–"),
+    ],
+)
+def test_money_keeps_three_digits_a_real_minus_and_no_negative_zero(amount: float, long: str, short: str) -> None:
+    assert money(amount, "EUR") == long
+    assert money_short(amount, "EUR") == short
+
+
+def test_a_currency_without_a_symbol_is_written_by_its_code() -> None:
+    assert money(12.0, "CHF") == "CHF\u00a012.00"
+
+
+@pytest.mark.parametrize(
+    ("change", "text"), [(-0.0041, "−0.41"), (0.0041, "+0.41"), (0.0, "0.00"), (-0.00001, "0.00"), (NAN, "–")]
+)
+def test_points_carry_their_sign(change: float, text: str) -> None:
+    assert points(change) == text
+
+
+@pytest.mark.parametrize(("p", "text"), [(0.999, ">\u00a099\u00a0%"), (0.001, "<\u00a01\u00a0%"), (0.5, "50\u00a0%")])
+def test_chances_are_never_certain(p: float, text: str) -> None:
+    assert chance(p) == text
+
+
+def test_a_value_and_its_interval_show_two_digits_of_the_width() -> None:
+    write = alike(0.19078, 0.18781, 0.19379)
+    assert span(0.18781, 0.19379, write) == "0.1878 to 0.1938"
+    assert alike(53.9, 53.2, 54.6)(53.94) == "53.9"
+    assert alike(812.0, 700.0, 920.0)(812.4) == "812"
+    assert alike(1.0, NAN, NAN)(1.234) == "1.2"
+
+
+def test_what_does_not_exist_is_a_dash() -> None:
+    assert (whole(NAN), percent(NAN), decimal(NAN, 2), span(NAN, 1.0, points)) == ("–", "–", "–", "–")
+
+
+def test_labels_leave_out_what_is_empty() -> None:
+    assert label("support_desk", None, NAN, "", "call") == "support desk · call"
+
+
+def test_long_labels_break_into_two_lines_and_end_in_an_ellipsis() -> None:
+    assert wrapped("short") == "short"
+    assert wrapped("word " * 30).count("\n") == 1
+    assert wrapped("word " * 30).endswith("…")
+    assert max(map(len, wrapped("x" * 200).split("\n"))) <= 40
