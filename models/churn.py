@@ -1,0 +1,284 @@
+"""Who will leave within the horizon: two candidates and two baselines, judged on later cutoffs, calibrated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+
+from features.errors import EmptyResultError
+from models.calibration import Sigmoid, fit_sigmoid, to_logit
+from models.estimators import BOOSTING_MEANING, LOGISTIC_MEANING, Fit, calibrated, fit_boosting, fit_logistic
+from models.evaluation import (
+    MAX_ROWS,
+    Candidate,
+    Evaluation,
+    Predict,
+    Rows,
+    Tick,
+    known_rows,
+    measure,
+    model_inputs,
+    one_thread,
+    out_of_fold,
+    sample_of,
+    silent,
+    thin_rows,
+    verdict,
+)
+from models.leaks import Leak, kept_features, leak_warnings
+from models.metrics import churn_metrics, reliability, row_log_loss
+from models.splits import AnyFold
+
+if TYPE_CHECKING:
+    from features.measures import Feature
+
+__all__ = ["candidates", "evaluate_churn", "fit_churn", "predict_churn"]
+
+FloatArray = NDArray[np.float64]
+
+OUTCOME = "is_churned"
+
+_FITS: dict[str, Fit] = {"logistic": fit_logistic, "boosting": fit_boosting}
+
+
+def candidates(features: Sequence[Feature]) -> tuple[Candidate, ...]:
+    """List what is tried for churn.
+
+    Parameters
+    ----------
+    features : sequence of Feature
+        What models may see.
+
+    Returns
+    -------
+    tuple of Candidate
+        ``logistic``, ``boosting`` and the baselines ``prevalence`` and, where recency or volume is known,
+        ``recency-frequency``.
+    """
+    simple = _recency_frequency(features)
+    tried = [
+        Candidate("logistic", LOGISTIC_MEANING, _learner(features, fit_logistic)),
+        Candidate("boosting", BOOSTING_MEANING, _learner(features, fit_boosting)),
+        Candidate("prevalence", "The share of churners in training.", _prevalence, is_baseline=True),
+    ]
+    if simple:
+        meaning = f"Logistic regression on {len(simple)} features: how recently and how often."
+        tried.append(Candidate("recency-frequency", meaning, _learner(simple, fit_logistic), is_baseline=True))
+    return tuple(tried)
+
+
+def evaluate_churn(
+    frame: pd.DataFrame,
+    features: Sequence[Feature],
+    folds: Iterable[AnyFold],
+    rng: np.random.Generator,
+    tick: Tick = silent,
+    *,
+    max_rows: int = MAX_ROWS,
+    allow: frozenset[str] = frozenset(),
+    leaks: tuple[Leak, ...] | None = None,
+) -> Evaluation:
+    """Judge the candidates on cutoffs later than those they learned from.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Panel rows; immature ones are ignored.
+    features : sequence of Feature
+        Catalogue of the panel.
+    folds : iterable of Fold or CustomerFold
+        From :func:`models.splits.plan_folds`.
+    rng : numpy.random.Generator
+        Decides which customers are drawn under the cap, and the seeds of fits.
+    tick : callable, optional
+        Told of every fit.
+    max_rows : int
+        Training rows of one fit at most; test rows are never cut.
+    allow : frozenset of str
+        Suspect features that the user vouches for.
+    leaks : tuple of Leak, optional
+        Suspect features, if they have been looked for already.
+
+    Returns
+    -------
+    Evaluation
+        With the winner by log loss.
+
+    Raises
+    ------
+    EmptyResultError
+        One class only, in all rows or in the training rows of a fold; no mature rows.
+
+    Notes
+    -----
+    Each candidate's risks in a fold are repaired by intercept and slope learned from the folds before it; the first
+    fold is left as it is.
+    """
+    leaks = leak_warnings(frame, features) if leaks is None else leaks
+    kept = kept_features(features, leaks, allow)
+    known = known_rows(frame, kept, OUTCOME)
+    _require_both_classes(known.observed, "all mature rows")
+    tried = candidates(kept)
+    predictions = _repaired(out_of_fold(known, folds, tried, rng=rng, max_rows=max_rows, tick=tick), tried)
+    winner, gain, sentence = verdict(predictions, tried, row_log_loss, "log loss")
+    by_candidate = predictions.groupby("candidate", sort=False)
+    curves = [reliability(sample_of(part), candidate=str(name)) for name, part in by_candidate]
+    return Evaluation(
+        outcome="churn",
+        metrics=measure(predictions, "churn", churn_metrics),
+        predictions=predictions,
+        reliability=pd.concat(curves, ignore_index=True),
+        winner=winner,
+        beats_baseline=gain.hi < 0,
+        sentence=sentence,
+        features=kept,
+        leaks=leaks,
+    )
+
+
+def fit_churn(
+    frame: pd.DataFrame,
+    features: Sequence[Feature],
+    candidate: str,
+    rng: np.random.Generator,
+    *,
+    evaluation: Evaluation | None = None,
+    max_rows: int = MAX_ROWS,
+    allow: frozenset[str] = frozenset(),
+) -> Pipeline:
+    """Learn the model that is stored, on all mature rows.
+
+    Parameters
+    ----------
+    frame, features, rng, max_rows, allow
+        As in :func:`evaluate_churn`.
+    candidate : str
+        ``logistic`` or ``boosting``.
+    evaluation : Evaluation, optional
+        Its features are used and its out-of-fold predictions calibrate the model. Without it suspect features are
+        looked for again and risks are not repaired.
+
+    Returns
+    -------
+    sklearn.pipeline.Pipeline
+        Steps ``prepare`` and ``model``, scikit-learn classes only; ``feature_names_in_`` are the columns it needs.
+        ``predict_proba`` gives calibrated risks.
+
+    Raises
+    ------
+    EmptyResultError
+        One class only.
+
+    Notes
+    -----
+    The repair ``intercept + slope * logit`` is written into the coefficients of the logistic regression; for boosting
+    it is the final estimator of a StackingClassifier with one prefitted member.
+    """
+    if candidate not in _FITS:
+        msg = f"candidate must be one of {sorted(_FITS)}, not {candidate!r}"
+        raise ValueError(msg)
+    kept = kept_features(features, leak_warnings(frame, features), allow) if evaluation is None else evaluation.features
+    known = known_rows(frame, kept, OUTCOME)
+    _require_both_classes(known.observed, "all mature rows")
+    train = known.rows(thin_rows(known, np.arange(len(known)), max_rows, rng))
+    with one_thread():
+        model = _FITS[candidate](train, kept, int(rng.integers(2**31)))
+    if evaluation is None:
+        return model
+    return calibrated(model, _sigmoid(evaluation.predictions.query("candidate == @candidate")))
+
+
+def predict_churn(model: Pipeline, frame: pd.DataFrame, features: Sequence[Feature]) -> FloatArray:
+    """Predict the risk to leave within the horizon, shape (n,).
+
+    Parameters
+    ----------
+    model : sklearn.pipeline.Pipeline
+        From :func:`fit_churn`, or loaded.
+    frame : DataFrame
+        Panel rows, mature or not; unseen categories count as missing.
+    features : sequence of Feature
+        Catalogue of the panel.
+
+    Returns
+    -------
+    ndarray of float
+        Between 0 and 1.
+
+    Raises
+    ------
+    ModelError
+        The panel lacks a feature of the model.
+    """
+    with one_thread():
+        return _risk(model, model_inputs(list(model.feature_names_in_), frame, features))
+
+
+def _risk(model: Pipeline, table: pd.DataFrame) -> FloatArray:
+    """Probability to churn."""
+    return np.asarray(model.predict_proba(table)[:, 1], dtype=np.float64)
+
+
+def _learner(features: Sequence[Feature], fit: Fit) -> Callable[[Rows, int], Predict]:
+    """Make what a candidate does of a function that fits a pipeline."""
+
+    def learn(train: Rows, seed: int) -> Predict:
+        _require_both_classes(train.observed, "the training rows of a fold")
+        model = fit(train, features, seed)
+        return lambda test: _risk(model, test.table[list(model.feature_names_in_)])
+
+    return learn
+
+
+def _prevalence(train: Rows, seed: int) -> Predict:  # noqa: ARG001
+    """Predict the share of churners in training for everybody."""
+    share = float(train.weight @ train.observed / train.weight.sum())
+    return lambda test: np.full(len(test), share)
+
+
+def _recency_frequency(features: Sequence[Feature]) -> tuple[Feature, ...]:
+    """Find what a simple rule would look at: how recently and how often the customer was seen."""
+    return tuple(
+        feature
+        for feature in features
+        if feature.role == "recency" or (feature.role == "volume" and feature.level == "customer")
+    )
+
+
+def _repaired(predictions: pd.DataFrame, tried: Sequence[Candidate]) -> pd.DataFrame:
+    """Repair each candidate's risks in a fold by what the folds before it showed."""
+    order = list(dict.fromkeys(predictions["fold"]))
+    number = predictions["fold"].map({fold: i for i, fold in enumerate(order)}).to_numpy()
+    name = predictions["candidate"].to_numpy()
+    repaired = predictions["raw"].to_numpy(dtype=np.float64).copy()
+    for candidate in tried:
+        for fold in range(1, 0 if candidate.is_baseline else len(order)):
+            before = (name == candidate.name) & (number < fold)
+            now = (name == candidate.name) & (number == fold)
+            repaired[now] = _sigmoid(predictions.loc[before]).apply(
+                predictions.loc[now, "raw"].to_numpy(dtype=np.float64)
+            )
+    return predictions.assign(predicted=repaired)
+
+
+def _sigmoid(predictions: pd.DataFrame) -> Sigmoid:
+    """Learn the repair from the raw out-of-fold risks of one candidate."""
+    raw, observed, weight = (predictions[name].to_numpy(dtype=np.float64) for name in ("raw", "observed", "weight"))
+    return fit_sigmoid(to_logit(raw), observed, weight)
+
+
+def _require_both_classes(observed: FloatArray, where: str) -> None:
+    """Refuse rows that hold only churners or only stayers."""
+    churners = int(observed.sum())
+    if 0 < churners < len(observed):
+        return
+    who = "no churner" if churners == 0 else "only churners"
+    raise EmptyResultError(
+        f"There are {who} among {where} ({len(observed):,} rows). Both customers who left and customers who stayed are "
+        "needed to learn from. Check the churn table and its dates, or bring a longer history."
+    )
