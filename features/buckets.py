@@ -184,7 +184,10 @@ def _repeats(exact: Sequence[Ints], values: Sequence[NDArray[np.float64]]) -> ND
 
 
 def _journey_keys(customer: Ints, journey: Ints, ids: Ints, moment: Ints, session_gap: int) -> tuple[Ints, Ints]:
-    """Give the journey number of each row, from 0, and the journey code of each number; rows are sorted by time."""
+    """Give each row the number of its journey, by first row, and each journey its code.
+
+    Rows are sorted by customer and moment; the numbers depend on nothing else, so that buckets do not matter.
+    """
     order = np.lexsort((ids, journey, customer))
     customer, journey, ids, moment = customer[order], journey[order], ids[order], moment[order]
     is_new = np.ones(len(order), bool)
@@ -192,6 +195,9 @@ def _journey_keys(customer: Ints, journey: Ints, ids: Ints, moment: Ints, sessio
         changes = (customer[1:] != customer[:-1]) | (journey[1:] != journey[:-1]) | (ids[1:] != ids[:-1])
         pauses = (ids[1:] < 0) & (moment[1:] - moment[:-1] > session_gap)
         is_new[1:] = changes | pauses
+    first_rows = order[is_new]
+    rank = np.empty(len(first_rows), np.int64)
+    rank[np.argsort(first_rows)] = np.arange(len(first_rows))
     keys = np.empty(len(order), np.int64)
-    keys[order] = np.cumsum(is_new) - 1
+    keys[order] = rank[np.cumsum(is_new) - 1]
     return keys, journey[is_new]

@@ -4,6 +4,9 @@ What a driver says may hold the address and the password, so it is never shown: 
 """
 
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +30,14 @@ _CAUSES = (
     ("does not exist", "it does not exist"),
     ("permission denied", "permission was denied"),
     ("no such table", "there is no such table"),
+    ("tablenotfound", "there is no such table"),
     ("no such column", "there is no such column"),
     ("syntax error", "the query is not valid SQL"),
 )
 
 
-def read_database(source: Source, address: str, table: Table, label: str) -> pa.RecordBatchReader:
+@contextmanager
+def read_database(source: Source, address: str, table: Table, label: str) -> Iterator[pa.RecordBatchReader]:
     """Read one table, or the result of one query, from a database.
 
     Parameters
@@ -46,10 +51,10 @@ def read_database(source: Source, address: str, table: Table, label: str) -> pa.
     label : str
         Place in the study, for messages.
 
-    Returns
-    -------
+    Yields
+    ------
     pyarrow.RecordBatchReader
-        The rows, in batches; to be closed by the caller.
+        The rows, in batches; the connection is closed at the end of the block.
 
     Raises
     ------
@@ -57,14 +62,17 @@ def read_database(source: Source, address: str, table: Table, label: str) -> pa.
         If the database cannot be reached or refuses the query. The message holds no part of the URL.
     """
     shown = Path(address).name if source.kind == "sqlite" else f"the database named by {address}"
-    con = _connect(source, address, shown, label)
-    try:
-        rows = con.sql(table.sql) if table.sql is not None else _table(con, str(table.table))
-        return rows.to_pyarrow_batches(chunk_size=_BATCH_ROWS)
-    except Exception as error:  # noqa: BLE001 - drivers raise many classes, all with secrets in their text
-        raise DataError(
-            f"{label}: {shown} could not be read: {_cause(error)}. Correct the table or the query."
-        ) from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Ibis 12 asks pandas 3 for an option that is going away
+        con = _connect(source, address, shown, label)
+        try:
+            rows = _query(con, source, table.sql) if table.sql is not None else _table(con, str(table.table))
+            yield rows.to_pyarrow_batches(chunk_size=_BATCH_ROWS)
+        except Exception as error:  # noqa: BLE001 - drivers raise many classes, all with secrets in their text
+            message = f"{label}: {shown} could not be read: {_cause(error)}."
+            raise DataError(f"{message} Correct the table or the query.") from None
+        finally:
+            con.disconnect()
 
 
 def _connect(source: Source, address: str, shown: str, label: str) -> Any:
@@ -84,12 +92,26 @@ def _connect(source: Source, address: str, shown: str, label: str) -> Any:
         raise DataError(f"{label}: {shown} could not be opened: {_cause(error)}. Correct its address.") from None
 
 
+def _query(con: Any, source: Source, sql: str) -> Any:
+    """Give the result of a query; for Postgres with its types, lest Ibis makes a view in the user's database."""
+    import ibis  # noqa: PLC0415 - as above
+
+    sql = sql.strip().rstrip(";")
+    if source.kind == "sqlite":
+        return con.sql(sql)
+    with con.raw_sql(f"SELECT * FROM ({sql}) AS q LIMIT 0") as cursor:
+        types = {
+            column.name: con.compiler.type_mapper.from_string(column.type_display) for column in cursor.description
+        }
+    return con.sql(sql, schema=ibis.schema(types))
+
+
 def _table(con: Any, name: str) -> Any:
     schema, _, table = name.rpartition(".")
     return con.table(table, database=schema or None)
 
 
 def _cause(error: Exception) -> str:
-    text = str(error).lower()
+    text = f"{type(error).__name__}: {error}".lower()
     found = next((plain for part, plain in _CAUSES if part in text), None)
     return found or f"it failed with {type(error).__name__}"

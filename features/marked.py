@@ -111,7 +111,7 @@ def compose(text: str, origin: str) -> Marked:
     """
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-        doubles = tuple(_doubles(root))
+        doubles = (*_doubles(root), *_half_characters(root))
         value = _construct(root)
     except yaml.MarkedYAMLError as error:
         raise StudyError(_syntax_message(error, origin)) from None
@@ -149,6 +149,8 @@ def validated(model: type[Model], marked: Marked, rules: Rules = lambda _: ()) -
     """
     faults = list(marked.faults)
     filled: Model | None = None
+    if any(fault.where == () for fault in marked.faults):
+        raise StudyError.collect(marked.text(fault) for fault in marked.faults)
     if isinstance(marked.value, dict):
         faults += rules(marked.value)
         try:
@@ -177,13 +179,23 @@ def _child(node: yaml.Node | None, part: int | str) -> tuple[yaml.Node, yaml.Nod
     return None
 
 
-def _scalars(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
-    if isinstance(node, yaml.ScalarNode):
-        yield node
-    elif isinstance(node, yaml.CollectionNode):
-        for item in node.value:
-            for child in item if isinstance(item, tuple) else (item,):
-                yield from _scalars(child)
+def _scalars(root: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
+    """All scalars, each once; a document may hold itself."""
+    waiting, seen = [root], set[int]()
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, yaml.ScalarNode):
+            yield node
+        elif isinstance(node, yaml.CollectionNode) and id(node) not in seen:
+            seen.add(id(node))
+            for item in node.value:
+                waiting.extend(item if isinstance(item, tuple) else (item,))
+
+
+def _half_characters(root: yaml.Node | None) -> Iterator[Fault]:
+    """Find surrogates, which only escapes can write and nothing can store."""
+    if any("\ud800" <= letter <= "\udfff" for scalar in _scalars(root) for letter in str(scalar.value)):
+        yield Fault((), "an escape such as \\ud800 is half a character. Write the character itself.")
 
 
 def _is_readable(node: yaml.ScalarNode) -> bool:

@@ -83,10 +83,10 @@ class Reader:
         source = self.sources[table.source] if table.source is not None else None
         if source is not None and source.kind in {"sqlite", "postgres"}:
             address = _expand(source.where, label) if source.kind == "postgres" else str(self._path(source))
-            rows = read_database(source, address, table, label)
-            with _reading(label):
-                self.con.execute(f"CREATE TEMP TABLE {name} AS SELECT * FROM rows")
-            rows.close()
+            with read_database(source, address, table, label) as rows:
+                self.con.register("@rows", rows)
+                self.con.execute(f'CREATE TEMP TABLE {name} AS SELECT * FROM "@rows"')
+                self.con.unregister("@rows")
         elif table.sql is not None:
             self._make_from_sql(table.sql, label, name, table.source if source and source.kind == "duckdb" else None)
         else:

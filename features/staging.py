@@ -198,13 +198,16 @@ def checked(reader: Reader, contract: Contract) -> tuple[Fitted, tuple[str, ...]
 
 
 def _zoneless(reader: Reader, fitted: Fitted) -> list[str]:
+    """Time columns without a zone: by their type, or by some of their texts."""
     label = fitted.contract.label
+    columns = fitted.contract.columns
+    times = [column.name for column in columns if column.kind == "time" and column.name in fitted.found]
     query = zone_query(fitted, reader.relation(fitted.contract.table, label))
-    if query is None:
-        return []
-    names = [column.name for column in fitted.contract.columns if column.kind == "time" and column.name in fitted.found]
-    flags = reader.run(query, label)[0]
-    return [f"{label}.{name}" for name, is_zoneless in zip(names, flags, strict=True) if is_zoneless]
+    flags = iter(reader.run(query, label)[0] if query is not None else ())
+    is_zoneless = {
+        name: next(flags) if fitted.is_text(name) else "TIME ZONE" not in fitted.found[name][1] for name in times
+    }
+    return [f"{label}.{name}" for name in times if is_zoneless[name]]
 
 
 def _stage(reader: Reader, fitted: Fitted) -> None:

@@ -41,6 +41,13 @@ def _name(value: str) -> str:
     return value
 
 
+def _file_name(value: str) -> str:
+    """Check a name that also becomes the name of a file."""
+    if set(value) & set('/\\:*?"<>|'):
+        raise ValueError(f"{value!r} cannot be part of a file name. Expected letters, digits, '-' and '_'.")
+    return value
+
+
 def _source_name(value: str) -> str:
     if not re.fullmatch(r"[^\W\d]\w*", value) or value.lower() in {"main", "memory", "system", "temp"}:
         raise ValueError(f"'{value}' cannot name a source. Expected letters, digits and '_' (not main, memory, temp).")
@@ -155,7 +162,7 @@ class Churn(Table):
 class Outcome(Table):
     """A further outcome: an event, an amount or a mean over the horizon."""
 
-    name: Name
+    name: Annotated[Name, AfterValidator(_file_name)]
     kind: Literal["event", "amount", "mean"]
     direction: Literal["lower", "higher"] = "higher"
 

@@ -43,8 +43,8 @@ UNKNOWN = "unknown"
 
 _EARLIEST_JOINING = -25_567 * DAY  # 1900-01-01
 _NO_NUMBER = "('', '-', 'na', 'n/a', 'nan', 'null', 'none')"
-_NUMERIC = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?$|BIGNUM|FLOAT|DOUBLE|DECIMAL|BOOLEAN")
-_TEXT = re.compile(r"VARCHAR|ENUM|UUID")
+_NUMERIC = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT|U?INTEGER|BIGNUM|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)|BOOLEAN")
+_TEXT = re.compile(r"VARCHAR|ENUM\([^\]]*\)|UUID")
 _ZONE = r"\d:\d\d.*(Z|z|[+-]\d\d(:?\d\d)?|[A-Za-z]{3,}(/[A-Za-z_]+)?)\s*$"
 
 
@@ -93,11 +93,11 @@ class Fitted:
 
     def is_text(self, name: str) -> bool:
         """Whether the user's column holds text."""
-        return name in self.found and _TEXT.match(self.found[name][1]) is not None
+        return name in self.found and _TEXT.fullmatch(self.found[name][1]) is not None
 
     def is_number(self, name: str) -> bool:
         """Whether the user's column holds numbers by its type."""
-        return name in self.found and _NUMERIC.match(self.found[name][1]) is not None
+        return name in self.found and _NUMERIC.fullmatch(self.found[name][1]) is not None
 
 
 def contracts(study: Study, now_us: int) -> tuple[Contract, ...]:
@@ -185,14 +185,12 @@ def reason_case(rules: Iterable[Rule]) -> str:
 
 
 def zone_query(fitted: Fitted, relation: str) -> str | None:
-    """Write the query that tells for each time column whether some value had no zone; None without time columns."""
+    """Write the query that tells for each time column held as text whether some value had no zone; None without any."""
     tests = []
     for column in fitted.contract.columns:
-        if column.kind == "time" and column.name in fitted.found:
-            theirs, kind = quote(fitted.found[column.name][0]), fitted.found[column.name][1]
-            by_text = f"coalesce(bool_or(NOT regexp_matches(CAST({theirs} AS VARCHAR), '{_ZONE}')), false)"
-            test = by_text if fitted.is_text(column.name) else str("TIME ZONE" not in kind).lower()
-            tests.append(f"{test} AS {quote(column.name)}")
+        if column.kind == "time" and fitted.is_text(column.name):
+            has_zone = f"regexp_matches(CAST({quote(fitted.found[column.name][0])} AS VARCHAR), '{_ZONE}')"
+            tests.append(f"coalesce(bool_or(NOT {has_zone}), false) AS {quote(column.name)}")
     return f"SELECT {', '.join(tests)} FROM {relation}" if tests else None
 
 
@@ -290,8 +288,8 @@ def _churn(table: Table, now_us: int) -> Contract:
 
 
 def _type_faults(label: str, column: Column, theirs: str, kind: str) -> Iterator[str]:
-    is_number = _NUMERIC.match(kind) is not None
-    is_text = _TEXT.match(kind) is not None
+    is_number = _NUMERIC.fullmatch(kind) is not None
+    is_text = _TEXT.fullmatch(kind) is not None
     is_time = kind == "DATE" or kind.startswith("TIMESTAMP")
     if column.kind == "number" and not (is_number or is_text):
         yield f"{label}: column '{theirs}' holds {kind}. Expected numbers. Convert it in {label}.sql."

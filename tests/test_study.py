@@ -3,7 +3,7 @@ from datetime import date
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import StudyError
@@ -146,6 +146,7 @@ def test_the_fingerprint_ignores_layout_and_comments_and_sees_every_value() -> N
         ("name: wait", "name: wait__x", "study.yaml:23: measures[0].name: 'wait__x' holds '__'"),
         ("name: wait", "name: channel", "study.yaml:23: measures[0].name: 'channel' is a name of ours."),
         ("name: wait", "name: Rating", "study.yaml:24: measures[1].name: 'rating' is given twice"),
+        ("name: review", "name: re/view", "study.yaml:18: outcomes[0].name: 're/view' cannot be part of a file name."),
         ("name: support", "name: 7", "journeys[1].name: 7 does not fit: expected text"),
         (
             "leads_to: [support]",
@@ -192,6 +193,7 @@ def test_the_fingerprint_ignores_layout_and_comments_and_sees_every_value() -> N
             "",
             "study.yaml:1: 'revenue' is missing.",
         ),
+        ("currency: EUR", 'currency: "\\ud800"', "an escape such as \\ud800 is half a character."),
         ("study: northline", "on: x", "a key must be text; put quotes around it."),
     ],
 )
@@ -239,6 +241,7 @@ _VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(section=st.sampled_from(sorted(Study.model_json_schema()["properties"])), value=_VALUES)
 def test_whatever_stands_in_a_section_is_read_or_refused_with_a_study_error(section: str, value: object) -> None:
     document = yaml.safe_load(EVENTS) | {section: value}
