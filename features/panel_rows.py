@@ -18,7 +18,7 @@ from features.outcomes import OutcomeKind, Outcomes, at_risk, dated
 from features.snapshot import DAY, Snapshot, month_of
 from features.study import Study
 
-__all__ = ["BucketRows", "observe", "panel_columns"]
+__all__ = ["BucketRows", "counted", "observe", "panel_columns"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -99,12 +99,13 @@ def observe(layout: Layout, measures: Sequence[str]) -> tuple[Observed, ...]:
     """
     counts: dict[tuple[str, str, str], int] = {}
     for number in range(layout.manifest.buckets):
-        for key, n in _counts(layout.bucket(number).touchpoints, measures).items():
+        for key, n in counted(layout.bucket(number).touchpoints, measures).items():
             counts[key] = counts.get(key, 0) + n
     return tuple(Observed(*key, n) for key, n in sorted(counts.items()) if n)
 
 
-def _counts(touchpoints: pa.Table, measures: Sequence[str]) -> dict[tuple[str, str, str], int]:
+def counted(touchpoints: pa.Table, measures: Sequence[str]) -> dict[tuple[str, str, str], int]:
+    """Count rows and values by journey, touchpoint and measure; measure ``""`` counts rows."""
     grouped = touchpoints.group_by(["journey", "touchpoint"]).aggregate(
         [([], "count_all"), *((name, "count", pc.CountOptions(mode="only_valid")) for name in measures)]
     )

@@ -4,14 +4,11 @@ import re
 from collections import Counter
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
-from features.definitions import unit_suffix
-from features.engine import build, output_names
+from features.engine import output_names
 from features.errors import StudyError
 from features.measures import Catalogue, Observed, catalogue, features_hash, flat_features, typed
-from features.snapshot import DAY
 from features.study import Study, parse_study
 
 JOURNEYS = ("advert", "onboarding", "usage", "billing", "support", "complaint")
@@ -161,13 +158,6 @@ def test_a_short_window_has_no_trend() -> None:
     assert not any(feature.name.endswith("__recent") for feature in found.features)
 
 
-@pytest.mark.parametrize(
-    ("unit", "suffix"), [("min", "min"), ("EUR", "eur"), ("%", "unit"), ("Stück/Tag", "stück_tag")]
-)
-def test_units_become_parts_of_names(unit: str, suffix: str) -> None:
-    assert unit_suffix(unit) == suffix
-
-
 FLAT = """
 study: flat
 sources: {t: t.csv}
@@ -188,52 +178,3 @@ def test_a_flat_table_has_one_feature_per_measure_and_covariate() -> None:
         ("hotel__booking__lead_days__mean", "touchpoint", "experience"),
         ("age", "customer", "covariate"),
     ]
-
-
-TOUCHES = [  # day, journey key, channel, wait, resolved
-    (10, 1, "phone", 4.0, 0.0),
-    (12, 1, "mail", 10.0, 1.0),
-    (17, 2, "phone", None, 0.0),
-    (70, 3, "phone", 1.0, None),
-]
-
-
-@pytest.mark.parametrize(
-    ("name", "wanted"),
-    [
-        ("support__journeys_count__total", 3),
-        ("support__touchpoints_count__total", 4),
-        ("support__touchpoints_count__mean", 4 / 3),
-        ("support__touchpoints_count__decayed", 2**-3 + 2 ** -(88 / 30) + 2 ** -(83 / 30) + 0.5),
-        ("support__repeats_count__total", 1),
-        ("support__switches_count__mean", 1 / 3),
-        ("support__duration_days__mean", 2 / 3),
-        ("support__last_contact_days__since", 30),
-        ("support__wait_min__mean", 5),
-        ("support__wait_min__worst", 10),
-        ("support__wait_min__last", 1),
-        ("support__wait_min__burden", 4 * 2**-3 + 10 * 2 ** -(88 / 30) + 0.5),
-        ("support__resolved_share__worst", 0),
-        ("support__resolved_share__final", 0.5),
-        ("support__resolved_share__burden", 2**-3 + 2 ** -(83 / 30)),
-        ("support__rating_answered_share__mean", 0),
-        ("customer__contacts_count__recent", 0),
-        ("customer__contacts_share__recent", 0),
-        ("customer__last_contact_days__since", 30),
-        ("billing__journeys_count__total", 0),
-    ],
-)
-def test_what_each_feature_makes_of_four_contacts(name: str, wanted: float) -> None:
-    found = small_catalogue()
-    rows = [
-        {"customer_key": 1, "journey": "support", "journey_key": key, "touchpoint": "call", "channel": channel,
-         "occurred_at": day * DAY, "known_at": day * DAY, "wait": wait, "resolved": resolved}
-        for day, key, channel, wait, resolved in TOUCHES
-    ]  # fmt: skip
-    table = pa.Table.from_pylist(rows)
-    for measure in ("failed", "gap", "outage", "reading", "rating"):
-        table = table.append_column(measure, pa.nulls(len(rows), pa.float64()))
-    spine = pa.table({"customer_key": [1], "cutoff": [100 * DAY]})
-    got = build(found.plan, table, spine, found.levels)
-    column = next(column for column, feature in found.columns.items() if feature == name)
-    assert got[column][0].as_py() == pytest.approx(wanted)

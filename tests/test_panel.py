@@ -11,7 +11,6 @@ from features.contract import read_contract
 from features.errors import EmptyResultError, StoreError
 from features.layout import Layout, lay_out
 from features.panel import PanelInfo, build_panel, read_panel
-from features.panel_rows import observe
 from features.snapshot import iso, parse_date
 from features.study import Study, parse_study
 
@@ -117,11 +116,9 @@ def test_features_and_outcomes_agree_with_the_users_rows(layout: Layout, tmp_pat
         row, cutoff = row_of(found, customer, text), pd.Timestamp(text, tz="UTC")
         mine = {name: frame.loc[frame["customer_id"] == customer] for name, frame in given.items()}
         touches, paid = mine["touches"], mine["revenue"]
-        seen = touches.loc[
-            touches["occurred_at"].between(cutoff - timedelta(60), cutoff) & (touches["known_at"] <= cutoff)
-        ]
+        before, after = cutoff - timedelta(60), cutoff + timedelta(30)
+        seen = touches.loc[touches["occurred_at"].between(before, cutoff) & (touches["known_at"] <= cutoff)]
         calls = seen.loc[seen["journey"] == "support"]
-        after = cutoff + timedelta(30)
         assert row["customer__contacts_count__total"] == len(seen)
         assert row["support__touchpoints_count__total"] == len(calls)
         np.testing.assert_allclose(row["support__wait_min__mean"], calls["wait"].mean())
@@ -283,11 +280,3 @@ def test_who_leaves_during_the_gap_is_not_mature(layout: Layout, tmp_path: Path)
         during = mine.loc[mine["cutoff"].between(row.churned_at - timedelta(20), row.churned_at, inclusive="left")]
         assert not during["is_mature"].any(), cutoff
     assert found["is_mature"].any()
-
-
-def test_what_is_observed_counts_rows_and_values(layout: Layout) -> None:
-    touches = tables()["touches"]
-    found = {row[:3]: row.rows for row in observe(layout, ["wait", "rating"])}
-    assert found["support", "call", ""] == ((touches["journey"] == "support") & (touches["touchpoint"] == "call")).sum()
-    assert ("billing", "mail", "wait") not in found
-    assert sum(n for key, n in found.items() if key[2] == "rating") == touches["rating"].notna().sum()

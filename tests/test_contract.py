@@ -1,0 +1,61 @@
+"""The contract of a panel: what it says, and that it survives being written."""
+
+from pathlib import Path
+
+import pytest
+
+from features.contract import PANEL, PanelContract, Partition, existing_contract, read_contract
+from features.errors import StoreError
+from features.measures import Feature, Observed
+from features.snapshot import parse_date
+
+MARCH, APRIL = parse_date("2024-03-01"), parse_date("2024-04-01")
+CONTRACT = PanelContract(
+    study="tiny",
+    layout_fingerprint="a",
+    feature_contract_hash="b",
+    features=(Feature("wait", "Wait.", "min", "lower", "journey", "support", "wait", "experience"),),
+    outcomes=("is_churned", "revenue"),
+    data_end=APRIL + 5,
+    partitions=(
+        Partition(cutoff=MARCH, rows=3, is_mature=True, fingerprint="c"),
+        Partition(cutoff=APRIL, rows=4, is_mature=False, fingerprint="d"),
+    ),
+    observed=(Observed("support", "call", "wait", 7),),
+    channels=("phone",),
+)
+
+
+def write(store: Path) -> Path:
+    (store / PANEL).mkdir(parents=True)
+    CONTRACT.write(store / PANEL)
+    return store / PANEL / "panel.json"
+
+
+def test_a_contract_read_is_the_contract_written(tmp_path: Path) -> None:
+    write(tmp_path)
+    assert read_contract(tmp_path) == CONTRACT
+    assert isinstance(read_contract(tmp_path).features[0], Feature)
+    assert isinstance(read_contract(tmp_path).observed[0], Observed)
+
+
+def test_a_contract_sums_its_partitions_up() -> None:
+    assert (CONTRACT.cutoffs, CONTRACT.matured, CONTRACT.rows) == ((MARCH, APRIL), (MARCH,), 7)
+    assert CONTRACT.partitions[0].folder == "cutoff=2024-03-01"
+
+
+def test_no_panel_is_said_with_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"holds no panel.*journeylift features"):
+        read_contract(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '{"format": 0}'])
+def test_what_is_no_contract_counts_as_none(tmp_path: Path, text: str) -> None:
+    write(tmp_path).write_text(text)
+    assert existing_contract(tmp_path) is None
+
+
+def test_a_contract_of_a_later_format_counts_as_none(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
+    assert existing_contract(tmp_path) is None
