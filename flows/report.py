@@ -13,10 +13,10 @@ from features.errors import StoreError
 from flows import report_sections as sections
 from flows import wording
 from flows.glossary import glossary_section
-from flows.report_data import Counter, DataHealth, ReportData, ReportHeader
+from flows.report_data import Counter, DataHealth, ReportData, ReportHeader, health_of
 from flows.report_page import Entry, Section
 
-__all__ = ["Counter", "DataHealth", "ReportData", "ReportHeader", "render_report", "write_report"]
+__all__ = ["Counter", "DataHealth", "ReportData", "ReportHeader", "health_of", "render_report", "write_report"]
 
 _TEMPLATE = "report.html.j2"
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pandas as pd
 
-__all__ = ["Counter", "DataHealth", "ReportData", "ReportHeader"]
+from features.manifest import LayoutManifest
+
+__all__ = ["Counter", "DataHealth", "ReportData", "ReportHeader", "health_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class DataHealth:
     quarantined: pd.DataFrame
     missing: pd.DataFrame
     volumes: pd.DataFrame
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +116,31 @@ class ReportData:
     metrics: pd.DataFrame | None = None
     reliability: pd.DataFrame | None = None
     health: DataHealth | None = None
+
+
+def health_of(manifest: LayoutManifest) -> DataHealth:
+    """Read the health of the data from the record of its layout."""
+    counters = [count for row in manifest.rows for count in _row_counters(row.table, row.read, row.kept)]
+    counters.append(Counter("Customers with touchpoints", manifest.with_touchpoints))
+    counters.append(Counter("Touchpoints before their customer joined (kept)", manifest.before_joining))
+    notes = []
+    if manifest.zoneless:
+        notes.append(f"Times without a zone were read as UTC: {', '.join(manifest.zoneless)}.")
+    if manifest.undeclared:
+        notes.append(f"Journeys that the study does not name, among others: {', '.join(manifest.undeclared)}.")
+    quarantined = [(one.table, one.reason, one.rows) for one in manifest.quarantined]
+    missing = [(one.name, one.n, one.missing_share) for one in manifest.measures]
+    volumes = [(one.month, one.journey, one.touchpoints) for one in manifest.volumes]
+    return DataHealth(
+        counters=tuple(counters),
+        quarantined=pd.DataFrame(quarantined, columns=["table", "reason", "rows"]),
+        missing=pd.DataFrame(missing, columns=["measure", "n", "missing_share"]),
+        volumes=pd.DataFrame(volumes, columns=["month", "journey", "touchpoints"]),
+        notes=tuple(notes),
+    )
+
+
+def _row_counters(table: str, read: int, kept: int) -> tuple[Counter, Counter]:
+    """Count a table's rows before and after the checks."""
+    name = table.replace("_", " ").capitalize()
+    return Counter(f"{name}: rows read", read), Counter(f"{name}: rows used", kept)

@@ -202,7 +202,7 @@ def _method_notes(header: ReportHeader) -> tuple[str, ...]:
         "Effects: means over all customers at risk at go-live, from cross-fitted models of leaving and spending with a "
         "one-step correction. Standard errors count every customer once, however many rows they have.",
         "Initiatives: effects at the expected reach and delivery, fully ramped.",
-        "Association: exact Owen values of R² over all subsets of drivers, journeys kept together.",
+        "Association: exact Owen values of R² over all subsets of drivers, journeys together, on top of the controls.",
         f"Money: net present value over {header.months} months, from draws of effect, delivery and cost together.",
         "Models: tested on later cutoffs, at least one horizon apart; where there is one cutoff, on other customers.",
         "Intervals: 90 % throughout.",

@@ -16,7 +16,8 @@ import pandas as pd
 import pytest
 
 from features.errors import StoreError
-from flows.report import Counter, DataHealth, ReportData, ReportHeader, render_report, write_report
+from features.manifest import LayoutManifest, MeasureFound, Quarantined, RowCount, Volume
+from flows.report import Counter, DataHealth, ReportData, ReportHeader, health_of, render_report, write_report
 
 EVIL = "<script>document.title='ran'</script><img src=x onerror=\"document.title='ran'\">"
 
@@ -311,6 +312,36 @@ def test_the_same_results_give_the_same_bytes(page: str, tmp_path: Path) -> None
 def test_a_report_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"The report cannot be written to .* Give another path\."):
         write_report(ReportData(HEADER), tmp_path / "missing" / "report.html")
+
+
+def test_the_health_of_the_data_is_read_from_the_layout() -> None:
+    manifest = LayoutManifest(
+        format=1,
+        fingerprint="",
+        inputs="",
+        data_start=0,
+        data_end=1,
+        buckets=1,
+        n_customers=2,
+        rows=(RowCount(table="touchpoints", read=10, kept=8),),
+        quarantined=(Quarantined(table="touchpoints", reason="unknown customer", rows=2),),
+        measures=(
+            MeasureFound(name="wait", n=6, missing_share=0.25, low=0, high=9, mean=3, by_journey={"support": 6}),
+        ),
+        journeys=(),
+        levels={},
+        pairs=(),
+        covariates={},
+        zoneless=("touchpoints.at",),
+        undeclared=(),
+        volumes=(Volume(month="2025-01", journey="support", touchpoints=8),),
+        with_touchpoints=2,
+        before_joining=1,
+    )
+    text = words(render_report(ReportData(HEADER, health=health_of(manifest))))
+    for expected in ("Touchpoints: rows read 10", "unknown customer 2", "2 rows were put aside; wait is missing most"):
+        assert expected in text
+    assert "Times without a zone were read as UTC: touchpoints.at." in text
 
 
 @pytest.mark.browser
