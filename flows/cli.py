@@ -1,5 +1,7 @@
 """The command line: ``journeylift COMMAND``. It imports nothing heavy before a command runs."""
 
+import atexit
+import os
 import sys
 import time
 import traceback
@@ -29,7 +31,8 @@ app = App(
     help_format="plaintext",
     suppress_keyboard_interrupt=False,
     version=lambda: version("journeylift"),
-    help="""From customer events to scored customers, drivers of churn and revenue, and initiatives compared in money.
+    help="""From customer events to scored customers, drivers of churn and revenue,
+and initiatives compared in money.
 
 See it work on a made-up company, then start on your own data:
 
@@ -37,9 +40,11 @@ See it work on a made-up company, then start on your own data:
     journeylift init my-company
     journeylift check --study my-company/study.yaml
 
-Every command runs what it needs first when that is missing or stale, and says so.
-Exit codes: 2 study or initiatives file, 3 tables, 4 leak, 5 nothing to learn from, 6 store, 7 models,
-8 not possible with this study, 64 command line, 70 unexpected, 130 interrupted.""",
+Every command first runs what it needs and finds missing or stale, and says so.
+
+Exit codes: 2 study or initiatives file, 3 tables, 4 leak, 5 nothing to learn
+from, 6 store, 7 models, 8 not possible with this study, 64 command line,
+70 unexpected, 130 interrupted.""",
 )
 
 
@@ -62,11 +67,13 @@ Seed = Annotated[int, Parameter(help="Seed of everything random; the same seed g
 _DEFAULTS: Final = Common()
 
 
-@app.command
+@app.command(sort_key=1)
 def init(directory: Path) -> None:
     """Write a commented study.yaml and initiatives.yaml to start from.
 
     Existing files are never overwritten. Edit the study until `journeylift check` is content.
+
+    For example:
 
         journeylift init my-company
 
@@ -83,12 +90,14 @@ def init(directory: Path) -> None:
     )
 
 
-@app.command
+@app.command(sort_key=2)
 def check(*, common: Common = _DEFAULTS) -> None:
     """Read the sources and say what was found, and what is wrong with it.
 
-    Rows, customers, dates, journeys, the share missing of every measure, rows set aside with the reason, and the
-    first cutoff with enough history. Nothing is modelled.
+    Rows, customers, dates, journeys, the share missing of every measure, rows set
+    aside with the reason, and the first cutoff with enough history.
+
+    For example:
 
         journeylift check
         journeylift check --study my-company/study.yaml --json -
@@ -96,7 +105,7 @@ def check(*, common: Common = _DEFAULTS) -> None:
     _on_study("check", common)
 
 
-@app.command
+@app.command(sort_key=3)
 def company(
     *,
     customers: int = 20_000,
@@ -105,6 +114,8 @@ def company(
     hidden_confounding: Annotated[float, Parameter(name="--hidden-confounding")] = 0.0,
 ) -> None:
     """Write the tables, study and initiatives of a made-up company whose true effects are known.
+
+    For example:
 
         journeylift company --customers 4000 --out /tmp/company
         journeylift train --study /tmp/company/study.yaml
@@ -123,22 +134,27 @@ def company(
     make_company(out, customers=customers, seed=seed, hidden_confounding=hidden_confounding)
 
 
-@app.command
+@app.command(sort_key=4)
 def features(*, common: Common = _DEFAULTS) -> None:
     """Build the panel: what was known about every customer at every cutoff, and what happened next.
 
-    journeylift features
-    journeylift features --study my-company/study.yaml --json features.json
+    For example:
+
+        journeylift features
+        journeylift features --study my-company/study.yaml --json features.json
     """
     _on_study("features", common)
 
 
-@app.command
+@app.command(sort_key=5)
 def train(*, common: Common = _DEFAULTS, seed: Seed = 0) -> None:
     """Fit and check the churn and revenue models, and register the better ones.
 
-    Tested only on cutoffs after everything a model has learned from, against simple baselines. The better candidate
-    becomes champion in MLflow, or challenger when the present champion predicts better.
+    Tested only on cutoffs after everything that a model has learned from, against
+    simple baselines. The better candidate becomes champion in MLflow, or challenger
+    when the present champion predicts better.
+
+    For example:
 
         journeylift train
         journeylift train --seed 1 --json train.json
@@ -146,19 +162,23 @@ def train(*, common: Common = _DEFAULTS, seed: Seed = 0) -> None:
     _on_study("train", common, seed=seed)
 
 
-@app.command
+@app.command(sort_key=6)
 def explain(*, common: Common = _DEFAULTS, seed: Seed = 0) -> None:
     """Say what goes along with churn and revenue (association), and what would change them (effect).
 
-    journeylift explain
-    journeylift explain --study my-company/study.yaml --json drivers.json
+    For example:
+
+        journeylift explain
+        journeylift explain --study my-company/study.yaml --json drivers.json
     """
     _on_study("explain", common, seed=seed)
 
 
-@app.command
+@app.command(sort_key=7)
 def simulate(*, common: Common = _DEFAULTS, initiatives: Path | None = None, seed: Seed = 0) -> None:
     """Compare initiatives: churn, revenue, cost, net present value and how sure it is.
+
+    For example:
 
         journeylift simulate
         journeylift simulate --initiatives plans/autumn.yaml --json -
@@ -171,11 +191,14 @@ def simulate(*, common: Common = _DEFAULTS, initiatives: Path | None = None, see
     _on_study("simulate", common, seed=seed, initiatives=None if initiatives is None else str(initiatives))
 
 
-@app.command
+@app.command(sort_key=8)
 def score(*, common: Common = _DEFAULTS, cutoff: str | None = None) -> None:
     """Score every customer at risk with the champion models.
 
-    The scores of a cutoff are one folder of Parquet, replaced as a whole. Running it again gives the same bytes.
+    The scores of a cutoff are one folder of Parquet, replaced as a whole. Running it
+    again gives the same bytes.
+
+    For example:
 
         journeylift score
         journeylift score --cutoff 2025-06-01 --json -
@@ -188,9 +211,11 @@ def score(*, common: Common = _DEFAULTS, cutoff: str | None = None) -> None:
     _on_study("score", common, cutoff=cutoff)
 
 
-@app.command
+@app.command(sort_key=9)
 def report(*, common: Common = _DEFAULTS, out: Path | None = None) -> None:
     """Write the latest results as one HTML file that opens from disk.
+
+    For example:
 
         journeylift report --out report.html
 
@@ -202,11 +227,13 @@ def report(*, common: Common = _DEFAULTS, out: Path | None = None) -> None:
     _on_study("report", common, out=None if out is None else str(out))
 
 
-@app.command
+@app.command(sort_key=0)
 def demo(
     *, customers: int = 20_000, seed: Seed = 7, out: Path = Path("demo"), json: str | None = None, verbose: bool = False
 ) -> None:
     """Run everything on a made-up company and write a report: features, models, drivers, initiatives, scores.
+
+    For example:
 
         journeylift demo
         journeylift demo --customers 4000 --out /tmp/demo
@@ -254,7 +281,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0, the code of the error's class, 64 (command line), 70 (unexpected) or 130 (interrupted).
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is not None:
+        return _run(list(arguments))
+    codes: list[int] = []
+    atexit.register(_leave, codes)
+    codes.append(_run(sys.argv[1:]))
+    return codes[0]
+
+
+def _leave(codes: list[int]) -> None:
+    """End the process as the last of its exit functions.
+
+    DuckDB complains on stderr about leaked objects whenever an interpreter that ran a Prefect flow is torn down.
+    """
+    if codes:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(codes[0])
+
+
+def _run(given: list[str]) -> int:
+    """Run a command and give its exit code."""
     try:
         app(given, exit_on_error=False, result_action="return_value")
     except CycloptsError:
@@ -278,9 +325,9 @@ def _on_study(step: str, common: Common, **options: object) -> None:
     """Settle the environment for a study's store, then import and run a step."""
     from flows import console, settings, storage  # noqa: PLC0415
 
-    console.set_up(results_on_stdout=common.json != "-")
-    workspace = storage.open_workspace(common.study)
     verbose = common.verbose or settings.Settings().verbose
+    console.set_up(results_on_stdout=common.json != "-", verbose=verbose)
+    workspace = storage.open_workspace(common.study)
     settings.use_store(workspace.store.root, verbose=verbose)
     module, name = _STEPS[step]
     run: Any = getattr(import_module(f"flows.{module}"), name)

@@ -11,7 +11,6 @@ from typing import Final, Protocol
 
 import pandas as pd
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
@@ -62,27 +61,28 @@ class Closing:
         return f"{self.step}: {self.rows_in} in, {self.rows_out} out, {self.seconds:.1f} s -> {self.where}"
 
 
-def set_up(*, results_on_stdout: bool = True) -> None:
-    """Show our own messages on the terminal.
+def set_up(*, results_on_stdout: bool = True, verbose: bool = False) -> None:
+    """Show our own messages on the terminal, and keep Prefect from telling of errors that are told at the end anyway.
 
     Parameters
     ----------
     results_on_stdout : bool
         False when stdout carries JSON for a machine; everything for people then goes to stderr.
+    verbose : bool
+        Let Prefect tell of errors too, with their tracebacks.
     """
-    handler = RichHandler(
-        console=_console(stderr=not results_on_stdout),
-        show_time=False,
-        show_level=False,
-        show_path=False,
-        markup=False,
-        highlighter=None,
-        keywords=[],
-    )
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    _LOGGER.handlers = [handler]
+    _LOGGER.handlers = [_Terminal(_console(stderr=not results_on_stdout))]
     _LOGGER.setLevel(logging.INFO)
     _LOGGER.propagate = False
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        logger = logging.getLogger(name)
+        logger.removeFilter(_is_told_here)
+        if not verbose:
+            logger.addFilter(_is_told_here)
+
+
+def _is_told_here(record: logging.LogRecord) -> bool:
+    return record.levelno < logging.ERROR
 
 
 def say(message: str) -> None:
@@ -116,8 +116,19 @@ def show_table(title: str, frame: pd.DataFrame, columns: Sequence[str] | None = 
     for row in shown.itertuples(index=False):
         table.add_row(*(Text(_cell(value)) for value in row))
     for handler in _LOGGER.handlers:
-        if isinstance(handler, RichHandler):
+        if isinstance(handler, _Terminal):
             handler.console.print(table)
+
+
+class _Terminal(logging.Handler):
+    """Writes bare messages through a rich console, so that they appear above a running progress bar."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self.console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.console.print(Text(record.getMessage()), soft_wrap=True)
 
 
 @contextmanager

@@ -3,7 +3,8 @@
 The only module that imports Prefect, after the environment has been settled.
 """
 
-from typing import Any, Final, ParamSpec, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 from features.errors import JourneyliftError
 from flows.settings import turn_telemetry_off
@@ -14,12 +15,54 @@ from prefect import Task, flow, task  # noqa: E402 (Prefect reads the environmen
 from prefect.cache_policies import NO_CACHE  # noqa: E402
 from prefect.client.schemas.objects import State, TaskRun  # noqa: E402
 
-__all__ = ["flow", "io_step", "step"]
+__all__ = ["flow", "io_step", "may_pass", "step"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
+
+class Decorator(Protocol):
+    """Makes a task of a function and keeps its signature."""
+
+    def __call__(self, function: Callable[P, R], /) -> Callable[P, R]:
+        """Decorate it."""
+
+
 _LASTING: Final = (JourneyliftError, TypeError, ValueError, LookupError, AttributeError, NameError, AssertionError)
+
+
+def step(name: str) -> Decorator:
+    """Make a function a task of a flow.
+
+    Parameters
+    ----------
+    name : str
+        What it does, as Prefect shows it.
+
+    Returns
+    -------
+    callable
+        The decorator. Frames and models are handed from step to step in one process: nothing is hashed or stored.
+    """
+    return _decorator(name, {})
+
+
+def io_step(name: str, waits: Sequence[float] = (1, 5)) -> Decorator:
+    """Make a function that reads or writes a task of a flow, tried again when what failed may have passed.
+
+    Parameters
+    ----------
+    name : str
+        What it does, as Prefect shows it.
+    waits : sequence of float
+        Seconds before each further try.
+
+    Returns
+    -------
+    callable
+        The decorator.
+    """
+    return _decorator(name, {"retries": len(waits), "retry_delay_seconds": list(waits), "retry_condition_fn": may_pass})
 
 
 def may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
@@ -35,12 +78,11 @@ def may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     bool
         True when the failure may have passed by the next try.
     """
-    fault = state.result(raise_on_failure=False)
-    return not isinstance(fault, _LASTING)
+    return not isinstance(state.result(raise_on_failure=False), _LASTING)
 
 
-# Frames and models are handed from step to step in one process: caching would hash and pickle every one of them.
-step = task(cache_policy=NO_CACHE, persist_result=False)
-io_step = task(
-    cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=[1, 5], retry_condition_fn=may_pass
-)
+def _decorator(name: str, options: dict[str, Any]) -> Decorator:
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        return cast("Callable[P, R]", task(name=name, cache_policy=NO_CACHE, persist_result=False, **options)(function))
+
+    return decorate

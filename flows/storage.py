@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from features.errors import StoreError, StudyError
+from features.publish import store_error
 from features.study import Study, parse_study
 
-__all__ = ["Store", "Workspace", "open_store", "open_workspace", "read_json", "write_bytes", "write_json"]
+__all__ = ["Store", "Workspace", "open_store", "open_workspace", "read_json", "records", "write_bytes", "write_json"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,7 @@ def open_store(root: Path) -> Store:
         probe.touch()
         probe.unlink(missing_ok=True)
     except OSError as error:
-        raise _unwritable(root, error) from error
+        raise store_error(root, error) from error
     return Store(root)
 
 
@@ -180,7 +183,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             beside.unlink(missing_ok=True)
-        raise _unwritable(path, error) from error
+        raise store_error(path, error) from error
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -226,16 +229,31 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return content
 
 
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Turn a table into plain rows for JSON: missing numbers as None, dates as ISO text.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Any table; its index is left out.
+
+    Returns
+    -------
+    list of dict
+        One mapping a row.
+
+    Examples
+    --------
+    >>> records(pd.DataFrame({"n": [1], "share": [float("nan")]}))
+    [{'n': 1, 'share': None}]
+    """
+    text = frame.reset_index(drop=True).to_json(orient="records", date_format="iso", double_precision=15)
+    rows: list[dict[str, Any]] = json.loads(text)
+    return rows
+
+
 def _unreadable(path: Path) -> StoreError:
     return StoreError(f"'{path}' is not readable as JSON. It is written by journeylift. Delete it and run again.")
-
-
-def _unwritable(path: Path, error: OSError) -> StoreError:
-    reason = error.strerror or type(error).__name__
-    return StoreError(
-        f"'{path}' cannot be written: {reason}. A folder that this user may write, with room on its disk, "
-        "was expected. Change its permissions, or 'store' in the study."
-    )
 
 
 def _read_study(path: Path, shown: str) -> str:

@@ -4,20 +4,24 @@ The only module that imports MLflow, after the environment has been settled. Wit
 everything is kept in a SQLite file and a folder of artefacts under the study's store.
 """
 
+import io
 import json
 import math
 import os
+import subprocess
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
+from features.contract import PanelContract
 from features.errors import ModelError
 from features.study import Study
 from flows.settings import Settings, turn_telemetry_off
@@ -38,27 +42,15 @@ __all__ = ["CHALLENGER", "CHAMPION", "TRUSTED_TYPES", "Champion", "Run", "Tracke
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
 
-# Private classes of scikit-learn that a fitted model holds; skops refuses everything that is not named here.
+# What fitted splines, trees and stacks of scikit-learn hold beside public classes; skops refuses all that is not named.
 TRUSTED_TYPES: Final[Sequence[str]] = (
+    "functools.partial",  # of check_array, inside FunctionTransformer
     "numpy.dtype",
     "scipy._lib.array_api_compat.numpy._aliases.asarray",
     "scipy.interpolate._bsplines.BSpline",
-    "sklearn._loss.link.IdentityLink",
-    "sklearn._loss.link.Interval",
-    "sklearn._loss.link.LogLink",
-    "sklearn._loss.link.LogitLink",
-    "sklearn._loss.loss.HalfBinomialLoss",
-    "sklearn._loss.loss.HalfGammaLoss",
-    "sklearn._loss.loss.HalfSquaredError",
-    "sklearn._loss.loss.HalfTweedieLoss",
-    "sklearn._loss.loss.HalfTweedieLossIdentity",
-    "sklearn.calibration._CalibratedClassifier",
-    "sklearn.calibration._SigmoidCalibration",
-    "sklearn.compose._column_transformer._RemainderColsList",
-    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.frozen._frozen.FrozenEstimator",
-    "sklearn.preprocessing._polynomial.SplineTransformer",
+    "sklearn.utils._bunch.Bunch",
+    "sklearn.utils.validation.check_array",
 )
 
 _VALUE_CHARACTERS: Final = 6_000
@@ -198,7 +190,7 @@ class Run:
         ModelError
             The model holds a class that is not among the trusted ones.
         """
-        _refuse_foreign(model, outcome)
+        refuse_foreign(model, outcome)
         name = self.tracker.model_name(outcome)
         with _active(self):
             logged = mlflow.sklearn.log_model(
@@ -334,6 +326,47 @@ def set_alias(tracker: Tracker, outcome: str, number: str, alias: str) -> None:
     tracker.client.set_registered_model_alias(tracker.model_name(outcome), alias, number)
 
 
+def identity(study: Study, contract: PanelContract, seed: int) -> dict[str, str]:
+    """Say which data, which code and which seed made a number.
+
+    Parameters
+    ----------
+    study : Study
+        The study.
+    contract : PanelContract
+        Contract of the panel that was used.
+    seed : int
+        Seed of everything random.
+
+    Returns
+    -------
+    dict of str to str
+        Tags for runs and model versions, and part of every result.
+    """
+    return {
+        "study": study.name,
+        "study_fingerprint": study.fingerprint(),
+        "data_fingerprint": contract.layout_fingerprint,
+        "feature_contract_hash": contract.feature_contract_hash,
+        "seed": str(seed),
+        "package_version": version("journeylift"),
+        "git_commit": _git_commit(),
+    }
+
+
+def _git_commit() -> str:
+    """Commit of the code, with a sign for changes since; empty outside a repository."""
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists():  # installed, maybe inside somebody else's repository
+        return ""
+    command = ("git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40")
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
 def flatten(values: Mapping[str, object], prefix: str = "") -> dict[str, str]:
     """Turn nested values into flat text under dotted names.
 
@@ -385,7 +418,8 @@ def _addressed(tracker: Tracker) -> Iterator[None]:
 @contextmanager
 def _active(run: Run) -> Iterator[None]:
     """Make a run the active one, which MLflow's flavours ask for."""
-    with _addressed(run.tracker), warnings.catch_warnings():
+    quiet = io.StringIO()  # MLflow prints every registration
+    with _addressed(run.tracker), warnings.catch_warnings(), redirect_stderr(quiet):
         warnings.simplefilter("ignore")  # about missing signatures: the feature contract is the signature
         with mlflow.start_run(run_id=run.run_id, nested=True, log_system_metrics=False):
             yield
@@ -393,7 +427,16 @@ def _active(run: Run) -> Iterator[None]:
     run.tracker.client.update_run(run.run_id, status="RUNNING")
 
 
-def _refuse_foreign(model: object, outcome: str) -> None:
+def refuse_foreign(model: object, outcome: str) -> None:
+    """Raise a ModelError when a model holds a class that is not among the trusted ones.
+
+    Parameters
+    ----------
+    model : estimator
+        Fitted.
+    outcome : str
+        What it predicts, for the message.
+    """
     import skops.io  # noqa: PLC0415 (a second of imports that only training needs)
 
     foreign = sorted(set(skops.io.get_untrusted_types(data=skops.io.dumps(model))) - set(TRUSTED_TYPES))

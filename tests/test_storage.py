@@ -41,7 +41,7 @@ def test_a_study_that_cannot_be_read_is_one_clear_error(make: object, match: str
 
 def test_a_store_under_a_file_is_refused_with_the_reason(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match=r"cannot be written: Not a directory\. .* Change its permissions"):
+    with pytest.raises(StoreError, match=r"cannot be written: Not a directory\. .* Correct permissions"):
         storage.open_store(tmp_path / "file" / "store")
 
 

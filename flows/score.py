@@ -1,0 +1,207 @@
+"""Score every customer at risk with the champion models: one partition a cutoff, replaced as a whole."""
+
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from models.reasons import reasons
+
+from features.contract import PanelContract
+from features.errors import EmptyResultError, StudyError, closest
+from features.panel import read_panel
+from features.publish import staged
+from features.snapshot import DAY, iso, parse_date
+from flows import console
+from flows.build_features import ensure_panel
+from flows.steps import flow, io_step, step
+from flows.storage import Workspace, open_workspace, write_json
+from flows.tracking import Champion, identity, open_tracker
+from flows.train import ensure_models
+from models.churn import predict_churn
+from models.revenue import predict_revenue
+
+__all__ = ["choose_cutoff", "score"]
+
+REASONS: Final = 3
+_TIME: Final = pa.timestamp("us", tz="UTC")
+_SCHEMA: Final = pa.schema(
+    [
+        ("customer_id", pa.string()),
+        ("cutoff", _TIME),
+        ("churn_risk", pa.float64()),
+        ("expected_revenue", pa.float64()),
+        ("revenue_at_risk", pa.float64()),
+        *((f"reason_{number}", pa.string()) for number in range(1, REASONS + 1)),
+        ("churn_model_version", pa.string()),
+        ("revenue_model_version", pa.string()),
+        ("feature_contract_hash", pa.string()),
+        ("outcome_matures_at", _TIME),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """A loaded champion."""
+
+    version: str
+    estimator: Any
+
+
+@flow(name="score")
+def score(study_file: str, *, cutoff: str | None = None) -> None:
+    """Score the customers at risk at a cutoff.
+
+    Parameters
+    ----------
+    study_file : str
+        The study.
+    cutoff : str, optional
+        Date (YYYY-MM-DD) of a cutoff of the panel; the latest one when left out.
+
+    Raises
+    ------
+    StudyError
+        The date is none of the panel's cutoffs.
+    EmptyResultError
+        The date lies beyond the data.
+    ModelError
+        The champion was fitted on other features.
+    """
+    started = time.perf_counter()
+    workspace = open_workspace(study_file)
+    contract = ensure_panel(workspace)
+    at = choose_cutoff(contract, cutoff)
+    champions = ensure_models(workspace, contract)
+    with console.progress("score") as tick:
+        tick("reading the panel")
+        frame = read_rows(workspace, at)
+        tick("loading the champions")
+        models = load_models(champions, contract)
+        tick(f"scoring {len(frame):,} customers")
+        scores = score_rows(workspace, contract, frame, models)
+        tick("writing the scores")
+        where = write_scores(workspace, scores, at)
+        result = record_scores(workspace, contract, scores, at)
+    write_json(workspace.store.result("score"), {**result, "path": where})
+    rows = f"{len(frame):,} customers at {iso(at)}"
+    closing = console.Closing("score", rows, f"{scores.num_rows:,} scores", time.perf_counter() - started, where)
+    console.say(closing.line())
+
+
+def choose_cutoff(contract: PanelContract, wanted: str | None) -> int:
+    """Find the cutoff to score.
+
+    Parameters
+    ----------
+    contract : PanelContract
+        Knows the cutoffs of the panel and the end of the data.
+    wanted : str or None
+        Date (YYYY-MM-DD); None for the latest.
+
+    Returns
+    -------
+    int
+        Microseconds since 1970.
+
+    Raises
+    ------
+    StudyError
+        No date, or none of the cutoffs.
+    EmptyResultError
+        After the end of the data.
+    """
+    if wanted is None:
+        return max(contract.cutoffs)
+    try:
+        at = parse_date(wanted)
+    except ValueError as error:
+        raise StudyError(f"'{wanted}' is not a date. A date such as 2025-06-01 was expected.") from error
+    if at > contract.data_end:
+        raise EmptyResultError(
+            f"The cutoff {wanted} lies beyond the data, which end on {iso(contract.data_end)}: what was known by then "
+            f"is not in the tables. Score {iso(max(contract.cutoffs))} or earlier, or bring newer data."
+        )
+    if at not in contract.cutoffs:
+        known = [iso(one) for one in contract.cutoffs]
+        raise StudyError(
+            f"{wanted} is none of the {len(known)} cutoffs from {known[0]} to {known[-1]}.{closest(wanted, known)} "
+            "Leave --cutoff out for the latest, or change 'snapshot' in the study."
+        )
+    return at
+
+
+@io_step("read the rows to be scored")
+def read_rows(workspace: Workspace, at: int) -> pd.DataFrame:
+    """Read the customers at risk at a cutoff, in the order of their ids."""
+    frame = read_panel(workspace.store.root, (at,))
+    if frame.empty:
+        raise EmptyResultError(f"No customer is at risk on {iso(at)}. At least one was expected. Score another cutoff.")
+    return frame.sort_values("customer_id", kind="stable").reset_index(drop=True)
+
+
+@io_step("load the champions")
+def load_models(champions: dict[str, Champion], contract: PanelContract) -> dict[str, _Model]:
+    """Load the versions that the alias stood for; a mismatch of features is refused."""
+    wanted = contract.feature_contract_hash
+    return {outcome: _Model(one.version, one.load(wanted)) for outcome, one in champions.items()}
+
+
+@step("score")
+def score_rows(
+    workspace: Workspace, contract: PanelContract, frame: pd.DataFrame, models: dict[str, _Model]
+) -> pa.Table:
+    """Compute risk, expected revenue and reasons of every row."""
+    churn, revenue = models["churn"], models.get("revenue")
+    risk = predict_churn(churn.estimator, frame, contract.features)
+    expected = np.full(len(frame), np.nan)
+    if revenue is not None:
+        expected = predict_revenue(revenue.estimator, frame, contract.features)
+    why = reasons(churn.estimator, frame, contract.features, top=REASONS)
+    grid = workspace.study.snapshot
+    columns = {
+        "customer_id": frame["customer_id"].astype(str),
+        "cutoff": frame["cutoff"],
+        "churn_risk": risk,
+        "expected_revenue": expected,
+        "revenue_at_risk": risk * np.maximum(expected, 0.0),
+        **{name: why[name] for name in why.columns},
+        "churn_model_version": churn.version,
+        "revenue_model_version": revenue.version if revenue else None,
+        "feature_contract_hash": contract.feature_contract_hash,
+        "outcome_matures_at": frame["cutoff"] + pd.Timedelta(microseconds=(grid.gap_days + grid.horizon_days) * DAY),
+    }
+    table = pd.DataFrame(columns)[_SCHEMA.names]
+    return pa.Table.from_pandas(table, schema=_SCHEMA, preserve_index=False).replace_schema_metadata(None)
+
+
+@io_step("write the scores")
+def write_scores(workspace: Workspace, scores: pa.Table, at: int) -> str:
+    """Replace the partition of a cutoff as a whole, and say where it is."""
+    partition = workspace.store.score_partition(iso(at))
+    with staged(partition) as folder:
+        pq.write_table(scores, folder / "part-0.parquet", compression="zstd")
+    return str(partition)
+
+
+@io_step("record the scores in MLflow")
+def record_scores(workspace: Workspace, contract: PanelContract, scores: pa.Table, at: int) -> dict[str, Any]:
+    """Record what was scored with which versions; the content of ``score.json``."""
+    frame = scores.to_pandas()
+    versions = {f"{name}_model_version": frame[f"{name}_model_version"].iloc[0] for name in ("churn", "revenue")}
+    found = {
+        "customers": len(frame),
+        "mean_churn_risk": float(frame["churn_risk"].mean()),
+        "expected_revenue": float(frame["expected_revenue"].sum(min_count=1)),
+        "revenue_at_risk": float(frame["revenue_at_risk"].sum(min_count=1)),
+    }
+    tags = identity(workspace.study, contract, 0) | {"cutoff": iso(at)}
+    named = {key: value for key, value in versions.items() if value is not None}
+    tracker = open_tracker(workspace.study, workspace.store)
+    with tracker.run("score", f"score {iso(at)}", tags | named) as run:
+        run.log_metrics(found)
+    return {"study": workspace.study.name, "run_id": run.run_id, **tags, **versions, **found}

@@ -1,0 +1,298 @@
+"""Fit and check the models of churn and revenue, and register the better candidates."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from features.contract import PanelContract
+from features.measures import Feature
+from features.panel import read_panel
+from flows import console
+from flows.build_features import ensure_panel
+from flows.charts import reliability_chart
+from flows.settings import Settings
+from flows.steps import flow, io_step, step
+from flows.storage import Workspace, open_workspace, records, write_json
+from flows.theme import to_svg
+from flows.tracking import (
+    CHALLENGER,
+    CHAMPION,
+    Champion,
+    Run,
+    find_champion,
+    identity,
+    open_tracker,
+    refuse_foreign,
+    set_alias,
+)
+from models.churn import evaluate_churn, fit_churn
+from models.evaluation import Evaluation, Tick
+from models.leaks import leak_warnings
+from models.revenue import evaluate_revenue, fit_revenue
+from models.splits import AnyFold, picture, plan_folds
+
+__all__ = ["Promotion", "choose_alias", "ensure_models", "train"]
+
+LOSS: Final[Mapping[str, str]] = {"churn": "log_loss", "revenue": "rmse"}
+_EVALUATE: Final[Mapping[str, Callable[..., Evaluation]]] = {"churn": evaluate_churn, "revenue": evaluate_revenue}
+_FIT: Final[Mapping[str, Callable[..., Any]]] = {"churn": fit_churn, "revenue": fit_revenue}
+_SHOWN: Final = {
+    "churn": ("log_loss", "brier", "auc", "average_precision", "calibration_slope", "lift_10"),
+    "revenue": ("rmse", "mae", "r2", "mean_calibration"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """What a new model version becomes.
+
+    Parameters
+    ----------
+    alias : str
+        ``champion`` or ``challenger``.
+    reason : str
+        Why, for people.
+    """
+
+    alias: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A judged and fitted model of one outcome."""
+
+    evaluation: Evaluation
+    model: Any
+
+    @property
+    def loss(self) -> float:
+        """Out-of-time loss of the winner."""
+        evaluation = self.evaluation
+        rows = evaluation.metrics
+        wanted = rows["candidate"].eq(evaluation.winner) & rows["metric"].eq(LOSS[evaluation.outcome])
+        return float(rows.loc[wanted & rows["fold"].eq("all"), "value"].iloc[0])
+
+
+@flow(name="train")
+def train(study_file: str, *, seed: int = 0) -> None:
+    """Judge, fit and register the models of a study.
+
+    Parameters
+    ----------
+    study_file : str
+        The study.
+    seed : int
+        Seed of everything random.
+
+    Raises
+    ------
+    EmptyResultError
+        Nothing can be learned: one class only, or too short a history.
+    """
+    started = time.perf_counter()
+    workspace = open_workspace(study_file)
+    contract = ensure_panel(workspace)
+    frame = read_mature(workspace)
+    fitted = judge_and_fit(workspace, contract, frame, seed)
+    result = record(workspace, contract, fitted, seed)
+    write_json(workspace.store.result("train"), result)
+    rows_in = f"{len(frame):,} mature rows"
+    seconds = time.perf_counter() - started
+    where = str(workspace.store.result("train"))
+    console.say(console.Closing("train", rows_in, f"{len(fitted)} models", seconds, where).line())
+
+
+@io_step("read the mature rows of the panel")
+def read_mature(workspace: Workspace) -> pd.DataFrame:
+    """Read the rows whose outcome is known."""
+    frame = read_panel(workspace.store.root)
+    return frame.loc[frame["is_mature"]].reset_index(drop=True)
+
+
+@step("judge and fit the candidates")
+def judge_and_fit(workspace: Workspace, contract: PanelContract, frame: pd.DataFrame, seed: int) -> dict[str, Fitted]:
+    """Judge the candidates of every outcome on later cutoffs, and fit the better ones on all mature rows."""
+    grid = workspace.study.snapshot
+    rng = np.random.default_rng([seed, 0])
+    folds = plan_folds(frame, gap_days=grid.gap_days, horizon_days=grid.horizon_days, rng=rng)
+    console.say(picture(folds))
+    outcomes = [name for name in LOSS if name == "churn" or frame[name].notna().any()]
+    with console.progress("train") as tick:
+        tick("looking for features that know too much")
+        leaks = leak_warnings(frame, contract.features)
+        for leak in leaks:
+            console.say(f"left out: {leak.feature}. {leak.reason}")
+        return {
+            name: _fit_one(name, frame, contract.features, folds, np.random.default_rng([seed, 1 + at]), tick, leaks)
+            for at, name in enumerate(outcomes)
+        }
+
+
+def _fit_one(
+    name: str,
+    frame: pd.DataFrame,
+    features: tuple[Feature, ...],
+    folds: tuple[AnyFold, ...],
+    rng: np.random.Generator,
+    tick: Tick,
+    leaks: Any,
+) -> Fitted:
+    most = Settings().training_rows
+    evaluation = _EVALUATE[name](frame, features, folds, rng, tick, max_rows=most, leaks=leaks)
+    tick(f"fitting {evaluation.winner} for {name} on all rows")
+    model = _FIT[name](frame, features, evaluation.winner, rng, evaluation=evaluation, max_rows=most)
+    console.say(f"{name}: {evaluation.sentence}")
+    console.show_table(f"{name}, on rows not learned from", _wide(evaluation))
+    return Fitted(evaluation, model)
+
+
+def _wide(evaluation: Evaluation) -> pd.DataFrame:
+    """One row a candidate, one column a metric: value and half width of its 90 % interval."""
+    rows = evaluation.metrics.loc[lambda frame: frame["fold"].eq("all")]
+    text = [f"{value:.4g} ±{(hi - lo) / 2:.2g}" for value, lo, hi in rows[["value", "lo", "hi"]].to_numpy()]
+    table = rows.assign(text=text).pivot_table("text", "candidate", "metric", aggfunc="first")
+    shown = [name for name in _SHOWN[evaluation.outcome] if name in table.columns]
+    order = list(dict.fromkeys(rows["candidate"]))
+    return table.loc[order, shown].reset_index()
+
+
+@io_step("record the models in MLflow")
+def record(workspace: Workspace, contract: PanelContract, fitted: dict[str, Fitted], seed: int) -> dict[str, Any]:
+    """Record runs, register the winners and give them their aliases; the content of ``train.json``."""
+    tracker = open_tracker(workspace.study, workspace.store)
+    tags = identity(workspace.study, contract, seed)
+    outcomes: dict[str, Any] = {}
+    for outcome, one in fitted.items():
+        refuse_foreign(one.model, outcome)
+    with tracker.run("train", "train", tags) as parent:
+        parent.log_params({"seed": seed, **workspace.study.model_dump(mode="json", by_alias=True)})
+        parent.log_text(workspace.study_file.read_text(encoding="utf-8"), "study.yaml")
+        for outcome, one in fitted.items():
+            _record_candidates(parent, one.evaluation)
+            promotion = choose_alias(find_champion(tracker, outcome), contract.feature_contract_hash, one.loss)
+            number = parent.register(outcome, one.model, {**tags, **_version_tags(one)})
+            set_alias(tracker, outcome, number, promotion.alias)
+            console.say(f"{outcome}: version {number} is the {promotion.alias}: {promotion.reason}")
+            outcomes[outcome] = _result(one, promotion, number)
+    return {"study": workspace.study.name, "seed": seed, "run_id": parent.run_id, **tags, "outcomes": outcomes}
+
+
+def _record_candidates(parent: Run, evaluation: Evaluation) -> None:
+    whole = evaluation.metrics.loc[lambda frame: frame["fold"].eq("all")]
+    for candidate, rows in whole.groupby("candidate", sort=False):
+        name = f"{evaluation.outcome}: {candidate}"
+        with parent.tracker.run("train", name, {"outcome": evaluation.outcome}, parent) as child:
+            child.log_metrics(dict(zip(rows["metric"], rows["value"], strict=True)))
+    winner = whole.loc[whole["candidate"].eq(evaluation.winner)]
+    parent.log_metrics(
+        {f"{evaluation.outcome}.{name}": value for name, value in zip(winner["metric"], winner["value"], strict=True)}
+    )
+    parent.log_table(evaluation.metrics, f"{evaluation.outcome}/metrics.csv")
+    parent.log_table(evaluation.reliability, f"{evaluation.outcome}/reliability.csv")
+    if evaluation.outcome == "churn":
+        parent.log_text(to_svg(reliability_chart(evaluation.reliability)), "churn/calibration.svg")
+
+
+def choose_alias(present: Champion | None, contract_hash: str, loss: float) -> Promotion:
+    """Decide what a new version becomes.
+
+    Parameters
+    ----------
+    present : Champion or None
+        The present champion.
+    contract_hash : str
+        Feature contract of the new version.
+    loss : float
+        Its out-of-time loss; smaller is better.
+
+    Returns
+    -------
+    Promotion
+        Champion unless the present one did better on its own out-of-time rows.
+
+    Notes
+    -----
+    Each loss was measured when its model was trained, by the same protocol but not always on the same rows.
+
+    Examples
+    --------
+    >>> choose_alias(None, "abc", 0.2).alias
+    'champion'
+    """
+    if present is None:
+        return Promotion(CHAMPION, "it is the first.")
+    if present.contract != contract_hash:
+        return Promotion(CHAMPION, f"version {present.version} was fitted on other features.")
+    before = float(present.tags.get("out_of_time_loss", "inf"))
+    told = f"out-of-time loss {loss:.5g}, version {present.version} had {before:.5g}."
+    if loss <= before:
+        return Promotion(CHAMPION, f"{told} Not worse.")
+    return Promotion(CHALLENGER, f"{told} Version {present.version} stays champion.")
+
+
+def _version_tags(one: Fitted) -> dict[str, str]:
+    return {
+        "outcome": one.evaluation.outcome,
+        "candidate": one.evaluation.winner,
+        "out_of_time_loss": repr(one.loss),
+        "beats_baseline": str(one.evaluation.beats_baseline).lower(),
+    }
+
+
+def _result(one: Fitted, promotion: Promotion, number: str) -> dict[str, Any]:
+    evaluation = one.evaluation
+    return {
+        "winner": evaluation.winner,
+        "version": number,
+        "alias": promotion.alias,
+        "reason": promotion.reason,
+        "beats_baseline": evaluation.beats_baseline,
+        "sentence": evaluation.sentence,
+        "leaks": [{"feature": leak.feature, "reason": leak.reason} for leak in evaluation.leaks],
+        "metrics": records(evaluation.metrics),
+        "reliability": records(evaluation.reliability),
+    }
+
+
+def ensure_models(workspace: Workspace, contract: PanelContract, *, seed: int = 0) -> dict[str, Champion]:
+    """Find the champions that fit a panel, and train first when there are none.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The study and its store.
+    contract : PanelContract
+        Contract of the panel.
+    seed : int
+        Seed of the training, should it be needed.
+
+    Returns
+    -------
+    dict of str to Champion
+        By outcome; revenue is absent where the study has none.
+
+    Notes
+    -----
+    Models are stale when the features have changed. New rows under the same contract do not make them stale: when to
+    learn again is a decision, and ``journeylift train`` carries it out.
+    """
+    found = _champions(workspace)
+    if "churn" not in found:
+        console.say("There is no champion yet: training first.")
+    elif any(one.contract != contract.feature_contract_hash for one in found.values()):
+        console.say("The champion was fitted on other features: training first.")
+    else:
+        return found
+    train(str(workspace.study_file), seed=seed)
+    return _champions(workspace)
+
+
+def _champions(workspace: Workspace) -> dict[str, Champion]:
+    tracker = open_tracker(workspace.study, workspace.store)
+    found = {outcome: find_champion(tracker, outcome) for outcome in LOSS}
+    return {outcome: champion for outcome, champion in found.items() if champion is not None}
