@@ -210,7 +210,7 @@ def known_rows(frame: pd.DataFrame, features: Sequence[Feature], outcome: str) -
     if len(position) == 0 or not features:
         raise EmptyResultError(
             f"{len(position)} rows have a known '{outcome}' and {len(features)} features are usable. Both were "
-            "expected above zero. Bring a history longer than the horizon, and declare measures known before the outcome."
+            "expected above zero. Bring a history longer than the horizon, and measures known before the outcome."
         )
     weight = weight[position]
     return Known(frame, position, observed[position], weight / weight.mean(), tuple(features))
