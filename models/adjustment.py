@@ -42,6 +42,8 @@ class AdjustmentSet:
         Consequences of what is moved, ratings included; holding them fixed would hide part of the effect.
     covariates : tuple of str
         Baseline columns held fixed.
+    time : tuple of str
+        What else is held fixed where there are event times; empty for a flat table.
     """
 
     moved: tuple[Exposure, ...]
@@ -50,6 +52,7 @@ class AdjustmentSet:
     context: tuple[Exposure, ...]
     left_out: tuple[Exposure, ...]
     covariates: tuple[str, ...]
+    time: tuple[str, ...] = ("tenure", "season")
 
     @property
     def exposures(self) -> tuple[Exposure, ...]:
@@ -59,7 +62,7 @@ class AdjustmentSet:
     def describe(self) -> str:
         """One readable line of what is held fixed."""
         held = [*map(str, self.upstream), *map(str, self.context), *(f"number of {v}" for v in self.volumes)]
-        return ", ".join([*held, *self.covariates, "tenure", "season"])
+        return ", ".join([*held, *self.covariates, *self.time])
 
 
 def adjustment_set(study: Study, moved: Iterable[Exposure], observed: Iterable[Exposure]) -> AdjustmentSet:
@@ -98,16 +101,18 @@ def adjustment_set(study: Study, moved: Iterable[Exposure], observed: Iterable[E
     return AdjustmentSet(
         moved=targets,
         upstream=tuple(sorted(upstream)),
-        volumes=tuple(j.name for j in study.journeys if j.name in volumes and not _behind_all(study, j.name, targets)),
+        volumes=() if study.is_flat else _settled(study, volumes, targets),
         context=context,
         left_out=tuple(sorted(set(candidates) - upstream)),
-        covariates=tuple(study.customers.covariates) if study.customers else (),
+        covariates=_covariates(study),
+        time=() if study.is_flat else ("tenure", "season"),
     )
 
 
-def _behind_all(study: Study, journey: str, targets: tuple[Exposure, ...]) -> bool:
-    """Whether the number of these journeys is itself a consequence of what is moved."""
-    return any(journey in descendants(study, t.journey) and journey != t.journey for t in targets)
+def _settled(study: Study, journeys: set[str], targets: tuple[Exposure, ...]) -> tuple[str, ...]:
+    """Return the journeys whose number is not itself a consequence of what is moved."""
+    behind = {j for t in targets for j in descendants(study, t.journey) if j != t.journey}
+    return tuple(j.name for j in study.journeys if j.name in journeys - behind)
 
 
 def _precedes(study: Study, exposure: Exposure, moved: Exposure) -> bool:
@@ -152,3 +157,10 @@ def descendants(study: Study, journey: str) -> frozenset[str]:
             found.add(here)
             waiting.extend(arrows.get(here, ()))
     return frozenset(found)
+
+
+def _covariates(study: Study) -> tuple[str, ...]:
+    """Baseline columns of either form of input."""
+    if study.flat:
+        return study.flat.covariates
+    return study.customers.covariates if study.customers else ()

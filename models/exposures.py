@@ -1,13 +1,14 @@
 """What a customer has felt up to a moment: decayed sums of touchpoint quality, built by the feature engine.
 
-Two memories (half-lives of two weeks and of two months) hold, for each measure and journey, how far contacts deviated
-from what was to be expected of such a contact, and how much they exceeded what customers take as normal.
+Two memories (half-lives of two weeks and of two months) hold, for each measure, journey and piece of its scale, how far
+contacts deviated from what was to be expected of such a contact.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -28,10 +29,11 @@ Array = NDArray[np.float64]
 
 FAST_DAYS, SLOW_DAYS = 14.0, 60.0
 MEMORIES = {"fast": FAST_DAYS, "slow": SLOW_DAYS}
-# Beyond this quantile of badness a contact counts as worse than customers take as normal.
-NORMAL_QUANTILE = 0.7
+# What a minute more does depends on how long one has waited: the scale of a measure is cut at these quantiles into
+# pieces of their own slope. Beyond the outermost ones it is taken as flat: a few extreme values must not tilt the rest.
+KNOTS = (0.005, 0.5, 0.8, 0.975)
 MOST_CATEGORIES = 30
-MOST_REFERENCE_ROWS = 200_000
+MOST_REFERENCE_ROWS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +44,19 @@ class Reference:
     ----------
     exposure : Exposure
         Measure and journey.
-    sign : float
-        +1 where lower is better: badness is sign x value.
-    normal : float or None
-        Badness that customers take as normal; None for shares, which have no excess.
-    deviation, excess : Pipeline or None
-        Regressions of value and excess on baseline, touchpoint, channel and month.
+    knots : tuple of float
+        Ends of the pieces, ascending.
+    expected : tuple of Pipeline
+        Per piece: regression on baseline, touchpoint, channel and month.
     """
 
     exposure: Exposure
-    sign: float
-    normal: float | None
-    deviation: Pipeline
-    excess: Pipeline | None
+    knots: tuple[float, ...]
+    expected: tuple[Pipeline, ...]
 
-    def excess_of(self, value: Array) -> Array:
-        """Badness beyond normal, in units of the measure; NaN stays NaN."""
-        if self.normal is None:
-            return np.zeros_like(value)
-        return np.maximum(self.sign * value - self.normal, np.where(np.isnan(value), np.nan, 0.0))
+    def pieces(self, value: Array) -> list[Array]:
+        """Return how much of a value lies in each piece, in units of the measure; NaN stays NaN."""
+        return [np.clip(value, low, high) - low for low, high in pairwise(self.knots)]
 
 
 def fit_references(
@@ -94,17 +90,16 @@ def fit_references(
 
 def _fit_reference(measure: Measure, exposure: Exposure, touchpoints: pa.Table, customers: pa.Table) -> Reference:
     rows = np.flatnonzero(_in_exposure(exposure, touchpoints))
-    rows = rows[:: max(1, len(rows) // MOST_REFERENCE_ROWS)]
-    part = touchpoints.take(pa.array(rows))
-    value = part[exposure.measure].to_numpy()
-    sign = 1.0 if measure.direction == "lower" else -1.0
-    normal = None if measure.kind == "share" else float(np.quantile(sign * value, NORMAL_QUANTILE))
+    value = touchpoints[exposure.measure].to_numpy()[rows]
+    knots = (value.min(), value.max()) if measure.kind == "share" else np.unique(np.quantile(value, KNOTS))
+    if len(knots) < 2:  # nearly constant: the few other values are all there is to learn from
+        knots = (value.min(), value.max())
+    thinned = rows[:: max(1, len(rows) // MOST_REFERENCE_ROWS)]
+    part = touchpoints.take(pa.array(thinned))
     setting = _setting(part, customers)
-    blank = Reference(exposure, sign, normal, _regression(setting).fit(setting, value), None)
-    if normal is None:
-        return blank
-    excess = _regression(setting).fit(setting, blank.excess_of(value))
-    return Reference(exposure, sign, normal, blank.deviation, excess)
+    blank = Reference(exposure, tuple(float(knot) for knot in knots), ())
+    pieces = blank.pieces(part[exposure.measure].to_numpy())
+    return replace(blank, expected=tuple(_regression(setting).fit(setting, piece) for piece in pieces))
 
 
 def _in_exposure(exposure: Exposure, touchpoints: pa.Table) -> NDArray[np.bool_]:
@@ -171,7 +166,7 @@ def baseline_frame(customers: pa.Table) -> pd.DataFrame:
 
 
 def exposure_columns(references: Sequence[Reference], touchpoints: pa.Table, customers: pa.Table) -> pa.Table:
-    """Add to each touchpoint how far it deviated from expectation, and by how much more it exceeded the normal.
+    """Add to each touchpoint how far it deviated from expectation, piece by piece of the scale.
 
     Parameters
     ----------
@@ -195,14 +190,11 @@ def exposure_columns(references: Sequence[Reference], touchpoints: pa.Table, cus
     for reference in references:
         rows = np.flatnonzero(_in_exposure(reference.exposure, touchpoints))
         value = touchpoints[reference.exposure.measure].to_numpy()[rows]
-        for name, column, model in (
-            (_column(reference, "deviation"), value, reference.deviation),
-            (_column(reference, "excess"), reference.excess_of(value), reference.excess),
-        ):
-            if model is not None:
-                full = np.full(touchpoints.num_rows, np.nan)
-                full[rows] = column - (model.predict(setting.iloc[rows]) if len(rows) else 0.0)
-                columns[name] = pa.array(full)
+        parts = zip(_columns_of(reference), reference.pieces(value), reference.expected, strict=True)
+        for name, piece, model in parts:
+            full = np.full(touchpoints.num_rows, np.nan)
+            full[rows] = piece - (model.predict(setting.iloc[rows]) if len(rows) else 0.0)
+            columns[name] = pa.array(full)
     return pa.table(columns)
 
 
@@ -234,15 +226,11 @@ def moved_columns(references: Sequence[Reference], touchpoints: pa.Table, values
             continue
         inside = _in_exposure(reference.exposure, touchpoints)
         before, after = touchpoints[reference.exposure.measure].to_numpy(), values[reference.exposure.measure]
-        columns[_column(reference, "deviation")] = pa.array(np.where(inside, after - before, np.nan))
-        if reference.excess is not None:
-            change = reference.excess_of(after) - reference.excess_of(before)
-            columns[_column(reference, "excess")] = pa.array(np.where(inside, change, np.nan))
+        for name, old, new in zip(
+            _columns_of(reference), reference.pieces(before), reference.pieces(after), strict=True
+        ):
+            columns[name] = pa.array(np.where(inside, new - old, np.nan))
     return pa.table(columns)
-
-
-def _column(reference: Reference, part: str) -> str:
-    return f"{reference.exposure.journey}__{reference.exposure.measure}__{part}"
 
 
 def state_names(references: Sequence[Reference]) -> tuple[str, ...]:
@@ -251,8 +239,8 @@ def state_names(references: Sequence[Reference]) -> tuple[str, ...]:
 
 
 def _columns_of(reference: Reference) -> tuple[str, ...]:
-    parts = ("deviation",) if reference.excess is None else ("deviation", "excess")
-    return tuple(_column(reference, part) for part in parts)
+    exposure = reference.exposure
+    return tuple(f"{exposure.journey}__{exposure.measure}__{i}" for i in range(len(reference.knots) - 1))
 
 
 def states(references: Sequence[Reference], columns: pa.Table, spine: pa.Table, window_days: int) -> Array:

@@ -379,4 +379,4 @@ def _matches(change: Change, touchpoints: pa.Table) -> NDArray[np.bool_]:
             match &= (
                 np.asarray(pc.equal(touchpoints[column].cast(pa.string()), value).fill_null(False), bool)  # noqa: FBT003 - pyarrow takes the value so
             )
-    return match
+    return np.asarray(match)

@@ -235,7 +235,7 @@ def activity(initiative: Initiative, months: int) -> Array:
     since = np.arange(1, months + 1) - initiative.start_month
     share = np.clip(since / max(initiative.ramp_months, 1), 0.0, 1.0)
     ended = np.inf if initiative.lasts_months is None else initiative.lasts_months
-    return np.where(since > ended, 0.0, share)
+    return np.asarray(np.where(since > ended, 0.0, share))
 
 
 def _worth(forecast: Forecast, sampled: Array, delivered: Array, cohort: Cohort, money: Money) -> Worth:
