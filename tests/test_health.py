@@ -110,7 +110,8 @@ def test_a_flat_table_is_described_by_its_rows_and_weights(tmp_path: Path) -> No
     pd.DataFrame({"customer_id": list("abcd"), "left": [1, 0, 0, 0], "wait": [3.0, 3.0, None, 3.0]}).to_csv(
         tmp_path / "f.csv", index=False
     )
-    text = "study: a\nsources: {f: f.csv}\nflat: {from: f, churned: left, base_rate: 0.1}\njourneys: [{name: x, stage: y}]\n"
+    text = "study: a\nsources: {f: f.csv}\nflat: {from: f, churned: left, base_rate: 0.1}\n"
+    text += "journeys: [{name: x, stage: y}]\n"
     text += "measures: [{name: wait, unit: min, kind: duration, direction: lower, journey: x}]\n"
     study = parse_study(text, "study.yaml")
     health = describe_flat(read_flat(study, tmp_path), study)

@@ -31,7 +31,7 @@ def _touch_types(**types: str) -> dict[str, str]:
 
 
 def _typed(values: str, types: dict[str, str]) -> list[tuple[object, ...]]:
-    """Types the rows of a VALUES list with the touchpoint contract; gives wait, bad wait, occurred_at and customer_id."""
+    """Wait, bad wait, occurred_at and customer_id of the rows of a VALUES list, typed by the touchpoint contract."""
     fitted, faults = fit(_contract("touchpoints"), types)
     assert faults == ()
     columns = ", ".join(f"CAST({quote(name)} AS {kind}) AS {quote(name)}" for name, kind in types.items())
