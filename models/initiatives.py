@@ -127,12 +127,16 @@ class Change(_Declared):
 
 
 class Cost(_Declared):
-    """What an initiative costs, in the study's currency: once, per month, per reached customer, per moved contact."""
+    """What an initiative costs, in the study's currency: once, per month, per reached customer, per moved contact.
+
+    What it saves each month (fewer minutes on the phone) is stated on its own: a negative cost is a mistake.
+    """
 
     once: Annotated[Number, Field(ge=0)] = 0.0
     monthly: Annotated[Number, Field(ge=0)] = 0.0
     per_customer: Annotated[Number, Field(ge=0)] = 0.0
     per_contact: Annotated[Number, Field(ge=0)] = 0.0
+    saved_monthly: Annotated[Number, Field(ge=0)] = 0.0
 
 
 class Initiative(_Declared):

@@ -122,7 +122,7 @@ class Worth:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All initiatives of a file, in its order."""
+    """All initiatives of a file, in the order wanted."""
 
     worths: tuple[Worth, ...]
     refusals: tuple[Refusal, ...]
@@ -149,6 +149,7 @@ def simulate(
     money: Money,
     rng: np.random.Generator,
     *,
+    order: Sequence[str],
     draws: int = DRAWS,
 ) -> Comparison:
     """Roll every initiative forward and count the money.
@@ -165,6 +166,8 @@ def simulate(
         Margin, yearly discount rate and months looked ahead.
     rng : numpy.random.Generator
         Draws effects (jointly, from their influence functions) and delivery.
+    order : sequence of str
+        Names in the order in which they are to be listed.
     draws : int
         Monte Carlo size.
 
@@ -186,8 +189,7 @@ def simulate(
         _worth(forecast, sampled[:, i], _delivery(forecast.initiative, rng, draws), cohort, money)
         for i, forecast in enumerate(forecasts)
     )
-    order = tuple(f.initiative.name for f in forecasts) + tuple(r.initiative.name for r in refusals)
-    return Comparison(worths, tuple(refusals), order)
+    return Comparison(worths, tuple(refusals), tuple(order))
 
 
 def _joint_effects(effects: Sequence[Effect], rng: np.random.Generator, draws: int) -> Array:
@@ -199,7 +201,7 @@ def _joint_effects(effects: Sequence[Effect], rng: np.random.Generator, draws: i
     values, vectors = np.linalg.eigh(influence.T @ influence)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
     noise = rng.standard_normal((draws, len(mean))) @ root.T
-    return (mean + noise).reshape(draws, len(effects), 2)
+    return np.asarray((mean + noise).reshape(draws, len(effects), 2))
 
 
 def _delivery(initiative: Initiative, rng: np.random.Generator, draws: int) -> Array:
@@ -299,7 +301,9 @@ def _monthly_cost(forecast: Forecast, customers: Array, cohort: Cohort, money: M
     running = activity(initiative, money.months) > 0
     spent = np.zeros(customers.shape)
     spent[:, 0] = cost.once
-    spent[:, 1:] += running * (cost.monthly + cost.per_contact * forecast.contacts_per_month * _mid(customers))
+    spent[:, 1:] += running * (
+        cost.monthly - cost.saved_monthly + cost.per_contact * forecast.contacts_per_month * _mid(customers)
+    )
     start = min(initiative.start_month, money.months)
     spent[:, start] += cost.per_customer * forecast.reached_share * cohort.customers
     return spent
