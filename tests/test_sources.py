@@ -3,6 +3,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -206,44 +207,36 @@ def _has_postgres_user() -> bool:
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
+    """URL of a throw-away server. Its folder is its own: the folders of pytest are closed to the user postgres."""
     if INITDB is None:
         pytest.skip("no Postgres here: initdb is neither on the PATH nor in /usr/lib/postgresql")
-    folder = tmp_path_factory.mktemp("postgres")
-    if os.getuid() == 0:
-        if shutil.which("setpriv") is None or not _has_postgres_user():
-            pytest.skip("Postgres does not run as root, and there is no user postgres to run as")
-        shutil.chown(folder, "postgres")
-        for parent in list(folder.parents)[:3]:
-            parent.chmod(0o755)
-    password = folder / "password"
-    password.write_text(SECRET)
-    password.chmod(0o644)
-    data, log = str(folder / "data"), str(folder / "log")
+    if os.getuid() == 0 and (shutil.which("setpriv") is None or not _has_postgres_user()):
+        pytest.skip("Postgres does not run as root, and there is no user postgres to run as")
+    with tempfile.TemporaryDirectory(prefix="journeylift-postgres-") as folder:
+        (Path(folder) / "password").write_text(SECRET)
+        if os.getuid() == 0:
+            shutil.chown(folder, "postgres")
+            shutil.chown(Path(folder) / "password", "postgres")
+        yield from _serve(Path(folder), str(INITDB))
+
+
+def _serve(folder: Path, initdb: str) -> Iterator[str]:
+    data, password = str(folder / "data"), f"--pwfile={folder / 'password'}"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    create = [
-        INITDB,
-        "-D",
-        data,
-        "-U",
-        "app",
-        "--auth=scram-sha-256",
-        f"--pwfile={password}",
-        "-E",
-        "UTF8",
-        "--locale=C",
-    ]
-    subprocess.run(_as_postgres(create), check=True, capture_output=True)
-    control = str(Path(INITDB).with_name("pg_ctl"))
+    create = [initdb, "-D", data, "-U", "app", "--auth=scram-sha-256", password, "-E", "UTF8", "--locale=C"]
+    subprocess.run(_as_postgres(create), check=True, capture_output=True, cwd=folder)
+    control = str(Path(initdb).with_name("pg_ctl"))
     options = f"-p {port} -h 127.0.0.1 -k {folder}"
-    start = [control, "-D", data, "-l", log, "-w", "-o", options, "start"]
-    subprocess.run(_as_postgres(start), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    start = [control, "-D", data, "-l", str(folder / "log"), "-w", "-o", options, "start"]
+    subprocess.run(_as_postgres(start), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder)
     try:
         yield f"postgresql://app:{SECRET}@127.0.0.1:{port}/postgres"
     finally:
-        subprocess.run(_as_postgres([control, "-D", data, "-m", "immediate", "stop"]), check=True, capture_output=True)
+        stop = [control, "-D", data, "-m", "immediate", "stop"]
+        subprocess.run(_as_postgres(stop), check=True, capture_output=True, cwd=folder)
 
 
 def test_postgres_is_read_by_table_and_by_query_and_keeps_its_secret(
