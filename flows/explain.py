@@ -1,36 +1,55 @@
-"""Say what goes along with churn and revenue (association), and what would change them (effect): two tables."""
+"""What drives churn and revenue: what goes along with them, and what they would do if a measure improved."""
 
 import time
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from features.contract import PanelContract
-from features.errors import EmptyResultError
-from features.layout import Layout
-from features.snapshot import go_live_dates, iso
-from features.study import Study
+from features.flat import FlatTable
 from flows import console
-from flows.build_features import ensure_layout, ensure_panel
+from flows.build_features import Tables, ensure_layout, ensure_panel
+from flows.charts import association_chart, churn_effects_chart
+from flows.histories import prepare_histories
 from flows.steps import flow, io_step, step
 from flows.storage import Workspace, open_workspace, records, write_json
+from flows.theme import to_svg
 from flows.tracking import identity, open_tracker
 from flows.train import read_mature
-from models.adjustment import Exposure
-from models.importance import association, drivers_from_features
-from models.leaks import leak_warnings
-from models.levers import Lever, flat_levers, levers, to_frame
-from models.policy import Prepared, prepare
+from models.drivers import drivers_from_features
+from models.importance import Association, association
+from models.levers import flat_levers, levers, to_frame
 
-__all__ = ["explain", "prepared_histories"]
+__all__ = ["explain"]
 
-_OUTCOMES = ("is_churned", "revenue")
+_OUTCOMES: Final = {"churn": "is_churned", "revenue": "revenue"}
+_SHOWN: Final = ("journey", "measure", "change", "churn_effect", "churn_lo", "churn_hi", "raw_churn_effect", "verdict")
+
+
+@dataclass(frozen=True, slots=True)
+class Drivers:
+    """The two tables that are never confused.
+
+    Parameters
+    ----------
+    association : DataFrame
+        What goes along with the outcomes; rows of both.
+    refusals : tuple of str
+        Why an outcome could not be ranked.
+    effects : DataFrame
+        What the outcomes would do if a measure improved.
+    """
+
+    association: pd.DataFrame
+    refusals: tuple[str, ...]
+    effects: pd.DataFrame
 
 
 @flow(name="explain")
 def explain(study_file: str, *, seed: int = 0) -> None:
-    """Explain churn and revenue of a study.
+    """Rank what goes along with churn and revenue, and estimate what would change them.
 
     Parameters
     ----------
@@ -42,146 +61,87 @@ def explain(study_file: str, *, seed: int = 0) -> None:
     Raises
     ------
     EmptyResultError
-        No cutoff has matured, or churn does not vary.
+        No past cutoff has a whole horizon after it.
     """
     started = time.perf_counter()
     workspace = open_workspace(study_file)
     contract = ensure_panel(workspace)
+    tables = ensure_layout(workspace)
     frame = read_mature(workspace)
-    shares = associate(contract, frame, seed)
-    effects = to_frame(estimate(workspace, contract, frame, seed))
-    console.show_table("Association: what goes along with churn and revenue", _top(shares), _SHOWN_SHARES)
-    console.show_table("Effect: what a fifth better would change", effects, _SHOWN_EFFECTS)
-    result = record(workspace, contract, shares, effects, seed)
-    write_json(workspace.store.result("explain"), result)
-    rows_in, rows_out = f"{len(frame):,} mature rows", f"{len(shares)} associations and {len(effects)} effects"
-    seconds = time.perf_counter() - started
-    console.say(console.Closing("explain", rows_in, rows_out, seconds, str(workspace.store.result("explain"))).line())
+    found, refusals = rank_association(contract, frame, seed)
+    effects = estimate_effects(workspace, tables, contract, frame, seed)
+    drivers = Drivers(found, refusals, effects)
+    write_json(workspace.store.result("explain"), record(workspace, contract, drivers, seed))
+    _show(drivers)
+    rows_out = f"{len(found)} associations and {len(effects)} effects"
+    seconds, where = time.perf_counter() - started, str(workspace.store.result("explain"))
+    console.say(console.Closing("explain", f"{len(frame):,} mature rows", rows_out, seconds, where).line())
 
 
-_SHOWN_SHARES = ("outcome", "journey", "driver", "share", "share_lo", "share_hi", "r2", "n", "warning")
-_SHOWN_EFFECTS = (
-    "journey", "change", "churn_effect", "churn_lo", "churn_hi", "revenue_effect", "raw_churn_effect", "verdict", "n",
-)  # fmt: skip
+@step("rank the association")
+def rank_association(contract: PanelContract, frame: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Share out the explained variance of each outcome; the reasons where that would be noise."""
+    controls = [feature.name for feature in contract.features if feature.role == "covariate"]
+    with console.progress("explain") as tick:
+        found = {}
+        for number, (outcome, column) in enumerate(_OUTCOMES.items()):
+            if frame[column].notna().any():
+                tick(f"association with {outcome}", number, len(_OUTCOMES))
+                found[outcome] = _associate(contract, frame, column, controls, np.random.default_rng([seed, number]))
+    shares = [one.to_frame().assign(outcome=outcome) for outcome, one in found.items()]
+    refusals = tuple(f"{outcome}: {one.refusal}" for outcome, one in found.items() if one.refusal)
+    return pd.concat(shares, ignore_index=True), refusals
 
 
-def _top(shares: pd.DataFrame) -> pd.DataFrame:
-    """Order by outcome, the largest share first."""
-    return shares.sort_values(["outcome", "share"], ascending=[True, False], kind="stable")
-
-
-@step("share out what goes along with the outcomes")
-def associate(contract: PanelContract, frame: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Share out R2 among journeys and measures, for every outcome that the panel has."""
+def _associate(
+    contract: PanelContract, frame: pd.DataFrame, column: str, controls: list[str], rng: np.random.Generator
+) -> Association:
     drivers = drivers_from_features(contract.features, frame)
-    if not drivers:
-        console.say("No feature belongs to a journey and a measure: there is no association table.")
-        return pd.DataFrame(columns=list(_SHOWN_SHARES))
-    suspects = {leak.feature: leak.reason for leak in leak_warnings(frame, contract.features)}
-    parts = []
+    return association(frame, drivers, column, controls=controls, weight="weight", rng=rng)
+
+
+@step("estimate the effects")
+def estimate_effects(
+    workspace: Workspace, tables: Tables, contract: PanelContract, frame: pd.DataFrame, seed: int
+) -> pd.DataFrame:
+    """Estimate one standard improvement of every measure that the company controls."""
+    rng = np.random.default_rng([seed, 11])
+    if isinstance(tables, FlatTable):
+        return to_frame(flat_levers(workspace.study, frame, contract.features, rng))
+    prepared = prepare_histories(str(workspace.study_file), tables, seed)
     with console.progress("explain") as tick:
-        for number, outcome in enumerate(_OUTCOMES):
-            if outcome in frame and frame[outcome].notna().any():
-                tick(f"association with {outcome}")
-                rng = np.random.default_rng([seed, 10 + number])
-                found = association(frame, drivers, outcome, weight="weight", rng=rng)
-                if found.refusal:
-                    console.say(f"No ranking for {outcome}: {found.refusal}")
-                parts.append(found.to_frame())
-    shares = pd.concat(parts, ignore_index=True)
-    shares["outcome"] = shares["outcome"].replace({"is_churned": "churn"})
-    leaked = shares["feature"].map(suspects).fillna("")
-    shares["warning"] = (leaked + " " + shares["warning"].fillna("")).str.strip()
-    return shares
-
-
-def estimate(workspace: Workspace, contract: PanelContract, frame: pd.DataFrame, seed: int) -> tuple[Lever, ...]:
-    """Estimate the effect of improving each measure that the firm controls."""
-    study = workspace.study
-    if study.is_flat:
-        console.say("A flat table has no event times: effects hold upstream measures fixed, and nothing is rebuilt.")
-        return flat_levers(study, frame, contract.features, np.random.default_rng([seed, 20]))
-    layout = ensure_layout(workspace)
-    assert isinstance(layout, Layout)  # noqa: S101 (a study is flat or laid out)
-    with console.progress("explain") as tick:
-        try:
-            prepared = prepared_histories(study, layout, contract, seed, tick)
-        except EmptyResultError as error:
-            console.say(f"No effects: {error}")
-            return ()
-        rng = np.random.default_rng([seed, 21])
-        return levers(prepared, layout.all_buckets, frame, contract.features, rng, tick=tick)
-
-
-def prepared_histories(
-    study: Study, layout: Layout, contract: PanelContract, seed: int, tick: console.Tick
-) -> Prepared:
-    """Lay out the rows that every effect of a study shares.
-
-    Parameters
-    ----------
-    study : Study
-        The study.
-    layout : Layout
-        Its tables.
-    contract : PanelContract
-        Gives the cutoffs from which go-live dates are chosen.
-    seed : int
-        Seed of everything random.
-    tick : callable
-        Told what is being done.
-
-    Returns
-    -------
-    Prepared
-
-    Raises
-    ------
-    EmptyResultError
-        When no cutoff has matured.
-    """
-    found = layout.manifest
-    go_lives = go_live_dates(study.snapshot, contract.cutoffs, contract.data_end)
-    console.say(f"Go-live dates over which effects are averaged: {', '.join(map(iso, go_lives)) or 'none'}")
-    span = (found.data_start, found.data_end)
-    rng = np.random.default_rng([seed, 22])
-    exposures = observed_exposures(study, layout)
-    return prepare(study, layout.all_buckets, go_lives, span, rng, exposures=exposures, tick=tick)
-
-
-def observed_exposures(study: Study, layout: Layout) -> tuple[Exposure, ...]:
-    """List the measures that have values, by journey; answers and what is known only afterwards are left out."""
-    usable = {m.name for m in study.measures if not m.is_rating and m.known == "before"}
-    return tuple(
-        Exposure(journey, measure.name)
-        for measure in layout.manifest.measures
-        if measure.name in usable
-        for journey, rows in measure.by_journey.items()
-        if rows and journey in study.journey_names
-    )
+        return to_frame(levers(prepared, tables.all_buckets, frame, contract.features, rng, tick=tick))
 
 
 @io_step("record the drivers in MLflow")
-def record(
-    workspace: Workspace, contract: PanelContract, shares: pd.DataFrame, effects: pd.DataFrame, seed: int
-) -> dict[str, Any]:
-    """Record the run with both tables; the content of ``explain.json``."""
-    tracker = open_tracker(workspace.study, workspace.store)
+def record(workspace: Workspace, contract: PanelContract, drivers: Drivers, seed: int) -> dict[str, Any]:
+    """Record tables and charts; the content of ``explain.json``."""
+    horizon = workspace.study.snapshot.horizon_days
     tags = identity(workspace.study, contract, seed)
+    tracker = open_tracker(workspace.study, workspace.store)
     with tracker.run("explain", "explain", tags) as run:
         run.log_params({"seed": seed, **workspace.study.model_dump(mode="json", by_alias=True)})
-        run.log_table(shares, "association.csv")
-        run.log_table(effects, "effects.csv")
-        run.log_metrics(
-            {
-                f"effect.churn.{row['journey']}.{row['measure']}": float(row["churn_effect"])
-                for row in records(effects)
-                if row["churn_effect"] is not None
-            }
-        )
-    name = workspace.study.name
-    return {"study": name, "seed": seed, "run_id": run.run_id, **tags, **_tables(shares, effects)}
+        run.log_table(drivers.association, "association.csv")
+        run.log_table(drivers.effects, "effects.csv")
+        if len(drivers.effects):
+            run.log_text(to_svg(churn_effects_chart(drivers.effects, horizon)), "effects.svg")
+        if drivers.association["outcome"].eq("churn").any():
+            run.log_text(to_svg(association_chart(drivers.association, "churn")), "association.svg")
+    return {
+        "study": workspace.study.name,
+        "run_id": run.run_id,
+        **tags,
+        "horizon_days": horizon,
+        "association": records(drivers.association),
+        "refusals": list(drivers.refusals),
+        "effects": records(drivers.effects),
+    }
 
 
-def _tables(shares: pd.DataFrame, effects: pd.DataFrame) -> dict[str, Any]:
-    return {"association": records(shares), "effects": records(effects)}
+def _show(drivers: Drivers) -> None:
+    console.show_table("Effect of a standard improvement, over the horizon", drivers.effects, _SHOWN)
+    for outcome, rows in drivers.association.groupby("outcome", sort=False):
+        title = f"Association with {outcome}: shares of an explained {rows['r2'].iloc[0]:.1%}"
+        console.show_table(title, rows, ("journey", "driver", "share", "share_lo", "share_hi", "warning"))
+    for refusal in drivers.refusals:
+        console.say(f"note: no ranking of {refusal}")
