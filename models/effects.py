@@ -67,8 +67,12 @@ class TargetRows:
 
     Attributes
     ----------
-    X, X_moved : float64 arrays, shape (m, p)
-        Observed states, and the same rows rebuilt from moved touchpoints.
+    X : float64 array, shape (m, p)
+        Observed states.
+    shift : float64 array, shape (m, q)
+        What the rebuilt states differ by, in the columns that the policy moves.
+    shifted : int64 array, shape (q,)
+        Those columns of X.
     go_live, period : int64 arrays, shape (m,)
         Index of the go-live date and of the period after it, both from 0.
     customer : int64 array, shape (m,)
@@ -78,7 +82,8 @@ class TargetRows:
     """
 
     X: Array
-    X_moved: Array
+    shift: Array
+    shifted: Index
     go_live: Index
     period: Index
     customer: Index
@@ -190,11 +195,8 @@ def estimate_effect(rows: PeriodRows, target: TargetRows, rng: np.random.Generat
             f"person-periods end in churn and {len(target.customer)} rows follow a go-live. "
             "Use a longer history or another churn rule."
         )
-    scale = _scale(rows.X, rows.weight)
-    fit_X, base_X, moved_X = rows.X / scale, target.X / scale, target.X_moved / scale
     fold_of_row, fold_of_target = _folds(rows.customer, target.customer, folds, rng)
-    fitted = _cross_fit(rows, fit_X, base_X, moved_X, fold_of_row, fold_of_target, folds)
-    return _one_step(rows, fit_X, target, base_X, moved_X, fitted)
+    return _one_step(rows, target, _cross_fit(rows, target, fold_of_row, fold_of_target, folds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,39 +221,77 @@ class _Paths:
     share: Array  # (m,) weight of each row within its go-live and period
 
 
-def _scale(X: Array, weight: Array) -> Array:
-    """Root mean square of each column, 1 for empty ones: units drop out of the ridge."""
-    size = np.sqrt(np.average(X * X, axis=0, weights=weight))
-    return np.where(size > 0, size, 1.0)
-
-
 def _folds(row_customer: Index, target_customer: Index, folds: int, rng: np.random.Generator) -> tuple[Index, Index]:
-    """One fold per customer, the same in both tables."""
+    """Deal every customer into one fold, the same in both tables."""
     everyone = np.union1d(row_customer, target_customer)
     fold = rng.permutation(np.arange(len(everyone)) % folds).astype(np.int64)
     return fold[np.searchsorted(everyone, row_customer)], fold[np.searchsorted(everyone, target_customer)]
 
 
-def _cross_fit(
-    rows: PeriodRows, X: Array, base_X: Array, moved_X: Array, fold_of_row: Index, fold_of_target: Index, folds: int
+def _cross_fit(rows: PeriodRows, target: TargetRows, fold_of_row: Index, fold_of_target: Index, folds: int) -> _Fitted:
+    """Fit without each fold, predict on it.
+
+    The logistic fits without a fold are one Newton step away from the fit on all rows: exact to second order in the
+    share of a fold's information, and a tenth of the time of fitting anew.
+    """
+    beta = fit_logistic(rows.X, rows.churned, rows.weight, rows.penalised, rows.before)
+    hazard = _expit(rows.X @ beta)
+    parts = [np.flatnonzero(fold_of_row == k) for k in range(folds)]
+    moments = [_moments(rows, hazard, part) for part in parts]
+    total = _Moments(*(sum(getattr(m, name) for m in moments) for name in _Moments.__slots__))
+    hazard_ridge = _ridge(total.curvature, rows.penalised)
+    spend_ridge = _ridge(total.information, rows.penalised)
+    betas = np.zeros((len(beta), folds))
+    gammas = np.zeros((len(beta), folds))
+    for k, m in enumerate(moments):
+        slope = total.slope - m.slope - hazard_ridge * beta
+        betas[:, k] = beta + _solve(total.curvature - m.curvature + np.diag(hazard_ridge), slope, rows.before)
+        gammas[:, k] = _solve(total.information - m.information + np.diag(spend_ridge), total.spend - m.spend)
+    return _predictions(rows, target, fold_of_row, fold_of_target, betas, gammas)
+
+
+@dataclass(frozen=True, slots=True)
+class _Moments:
+    """Sums over rows from which both models follow, shapes (p, p) and (p,)."""
+
+    curvature: Array
+    slope: Array
+    information: Array
+    spend: Array
+
+
+def _moments(rows: PeriodRows, hazard: Array, part: NDArray[np.intp]) -> _Moments:
+    X, weight, h = rows.X[part], rows.weight[part], hazard[part]
+    weighted = X * weight[:, None]
+    slope, spend = weighted.T @ (rows.churned[part] - h), weighted.T @ rows.spend[part]
+    information = weighted.T @ X
+    weighted *= (h * (1 - h))[:, None]
+    return _Moments(weighted.T @ X, slope, information, spend)
+
+
+def _predictions(
+    rows: PeriodRows, target: TargetRows, fold_of_row: Index, fold_of_target: Index, betas: Array, gammas: Array
 ) -> _Fitted:
-    """Fit on the other folds, predict on this one."""
-    out = _Fitted(*(np.zeros(n) for n in (len(X), len(X), *(len(base_X),) * 4)))
-    b = rows.before
-    early, base_early, moved_early = X[:, b], base_X[:, b], moved_X[:, b]
-    start = fit_logistic(early, rows.churned, rows.weight, rows.penalised[b])
-    for k in range(folds):
-        train = fold_of_row != k
-        held, here = ~train, fold_of_target == k
-        beta = fit_logistic(early[train], rows.churned[train], rows.weight[train], rows.penalised[b], start)
-        gamma = fit_linear(X[train], rows.spend[train], rows.weight[train], rows.penalised)
-        out.hazard[held], out.spend[held] = _expit(early[held] @ beta), X[held] @ gamma
-        out.base_hazard[here], out.base_spend[here] = _expit(base_early[here] @ beta), base_X[here] @ gamma
-        out.moved_hazard[here], out.moved_spend[here] = _expit(moved_early[here] @ beta), moved_X[here] @ gamma
-    return out
+    """Predict each row with the coefficients of its fold."""
+
+    def of_fold(X: Array, coefficients: Array, fold: Index) -> Array:
+        return np.take_along_axis(X @ coefficients, fold[:, None], axis=1)[:, 0]
+
+    base = of_fold(target.X, betas, fold_of_target)
+    base_spend = of_fold(target.X, gammas, fold_of_target)
+    return _Fitted(
+        hazard=_expit(of_fold(rows.X, betas, fold_of_row)),
+        spend=of_fold(rows.X, gammas, fold_of_row),
+        base_hazard=_expit(base),
+        base_spend=base_spend,
+        moved_hazard=_expit(base + of_fold(target.shift, betas[target.shifted], fold_of_target)),
+        moved_spend=base_spend + of_fold(target.shift, gammas[target.shifted], fold_of_target),
+    )
 
 
-def fit_logistic(X: Array, y: Array, weight: Array, penalised: NDArray[np.bool_], start: Array | None = None) -> Array:
+def fit_logistic(
+    X: Array, y: Array, weight: Array, penalised: NDArray[np.bool_], used: NDArray[np.bool_] | None = None
+) -> Array:
     """Weighted logistic regression with a ridge on some columns, by damped Newton steps.
 
     scikit-learn and statsmodels penalise all columns alike or none; here the controls must stay free.
@@ -264,14 +304,14 @@ def fit_logistic(X: Array, y: Array, weight: Array, penalised: NDArray[np.bool_]
         0/1 outcome and row weights.
     penalised : bool array, shape (p,)
         Columns that take the ridge.
-    start : float64 array, shape (p,), optional
-        Where to begin; a bad start only costs steps, because steps that do not descend are halved.
+    used : bool array, shape (p,), optional
+        Columns that take part; the coefficients of the others are 0.
 
     Returns
     -------
     float64 array, shape (p,)
     """
-    beta = np.zeros(X.shape[1]) if start is None else start.copy()
+    beta = np.zeros(X.shape[1])
     ridge = np.zeros(X.shape[1])
     loss = _logistic_loss(X, y, weight, ridge, beta)
     for step in range(NEWTON_STEPS):
@@ -281,7 +321,7 @@ def fit_logistic(X: Array, y: Array, weight: Array, penalised: NDArray[np.bool_]
             ridge = _ridge(curvature, penalised)
             loss = _logistic_loss(X, y, weight, ridge, beta)
         slope = X.T @ (weight * (y - h)) - ridge * beta
-        move = _solve(curvature + np.diag(ridge), slope)
+        move = _solve(curvature + np.diag(ridge), slope, used)
         new, new_loss = _descend(X, y, weight, ridge, beta, move, loss)
         converged = loss - new_loss <= NEWTON_TOLERANCE * abs(loss)
         beta, loss = new, new_loss
@@ -321,9 +361,18 @@ def _ridge(information: Array, penalised: NDArray[np.bool_]) -> Array:
     return np.where(penalised, RIDGE_SHARE * np.diag(information), 0.0)
 
 
-def _solve(matrix: Array, vector: Array) -> Array:
-    """Solve a symmetric system; twins and empty columns make it singular, hence the pseudo-inverse."""
-    return np.asarray(np.linalg.lstsq(matrix, vector, rcond=1e-12)[0])
+def _solve(matrix: Array, vector: Array, used: NDArray[np.bool_] | None = None) -> Array:
+    """Solve a symmetric system in some of its columns; twins and empty columns make it singular.
+
+    Columns are brought to the same size first, so that units do not decide what counts as singular.
+    """
+    size = np.sqrt(np.diag(matrix))
+    size = np.where(size > 0, size, 1.0)
+    at = np.flatnonzero(np.ones(len(vector), bool) if used is None else used)
+    out = np.zeros(len(vector))
+    scaled = matrix[np.ix_(at, at)] / np.outer(size[at], size[at])
+    out[at] = np.linalg.lstsq(scaled, vector[at] / size[at], rcond=1e-12)[0] / size[at]
+    return out
 
 
 def _expit(z: Array) -> Array:
@@ -360,7 +409,7 @@ def _survival_ratio(target: TargetRows, hazard: Array, reference: Array) -> Arra
     return out
 
 
-def _one_step(rows: PeriodRows, X: Array, target: TargetRows, base_X: Array, moved_X: Array, fitted: _Fitted) -> Effect:
+def _one_step(rows: PeriodRows, target: TargetRows, fitted: _Fitted) -> Effect:
     """Plug-in plus correction, for churn, revenue and the spend part of revenue."""
     base = _paths(target, fitted.base_hazard, fitted.base_spend, fitted.base_hazard)
     moved = _paths(target, fitted.moved_hazard, fitted.moved_spend, fitted.base_hazard)
@@ -369,9 +418,10 @@ def _one_step(rows: PeriodRows, X: Array, target: TargetRows, base_X: Array, mov
 
     def pull(in_base: Array, in_moved: Array) -> Array:
         """Differentiate theta in the direction of each column of the basis, averaged over go-lives."""
-        at_base = (in_base.ravel()[cell] * base.share) @ base_X
-        at_moved = (in_moved.ravel()[cell] * moved.share) @ moved_X
-        return np.asarray((at_base + at_moved) / G)
+        at_moved = in_moved.ravel()[cell] * moved.share
+        out = (in_base.ravel()[cell] * base.share + at_moved) @ target.X
+        out[target.shifted] += at_moved @ target.shift
+        return np.asarray(out / G)
 
     hazard_on_churn = pull(-_survival_slope(base), _survival_slope(moved))
     hazard_on_revenue = pull(_revenue_slope(base), -_revenue_slope(moved))
@@ -381,11 +431,11 @@ def _one_step(rows: PeriodRows, X: Array, target: TargetRows, base_X: Array, mov
     by_customer, position = np.unique(rows.customer, return_inverse=True)
     churn_residual, spend_residual = rows.churned - fitted.hazard, rows.spend - fitted.spend
     total = rows.weight.sum()
-    second = (X * (rows.weight / total)[:, None]).T @ X
+    second = (rows.X * (rows.weight / total)[:, None]).T @ rows.X
     representer = {"hazard": _representer(second, rows.before), "spend": _representer(second, rows.before | True)}
 
     def influence(*terms: tuple[Literal["hazard", "spend"], Array, Array]) -> Array:
-        value = sum((X @ (representer[model] @ slope)) * residual for model, slope, residual in terms)
+        value = sum((rows.X @ (representer[model] @ slope)) * residual for model, slope, residual in terms)
         return np.asarray(np.bincount(position, rows.weight * value / total, len(by_customer)), np.float64)
 
     terms = np.column_stack(
@@ -418,10 +468,12 @@ def _one_step(rows: PeriodRows, X: Array, target: TargetRows, base_X: Array, mov
 
 def _representer(second: Array, columns: NDArray[np.bool_]) -> Array:
     """Invert the second moments of some columns; zero in the others."""
+    size = np.sqrt(np.diag(second))
+    size = np.where(size > 0, size, 1.0)
     out = np.zeros_like(second)
     at = np.ix_(columns, columns)
-    out[at] = np.linalg.pinv(second[at], rcond=1e-10, hermitian=True)
-    return out
+    out[at] = np.linalg.pinv((second / np.outer(size, size))[at], rcond=1e-10, hermitian=True)
+    return np.asarray(out / np.outer(size, size))
 
 
 def _survival_slope(path: _Paths) -> Array:

@@ -280,16 +280,17 @@ def _flat_lever(
     mended = np.where(np.isnan(value), np.nan, _improved(change, value, measure, rng))
     fixed = _flat_controls(study, panel, [column[e.journey, e.measure] for e in (*held.upstream, *held.context)])
     centre = float(np.nanmedian(value))
-    X, moved = (np.column_stack([fixed, _pieces(v, centre)]) for v in (value, mended))
-    varying = np.r_[True, np.ptp(X[:, 1:], axis=0) > 0]
+    own = _pieces(value, centre)
+    X = np.column_stack([fixed, own])
+    shifted = fixed.shape[1] + np.arange(own.shape[1])
     n = len(panel)
     spend = panel["revenue"].fillna(0.0).to_numpy(float) if "revenue" in panel else np.zeros(n)
     weight, key = panel["weight"].to_numpy(float), panel["customer_key"].to_numpy(np.int64)
-    penalised = np.r_[np.zeros(fixed.shape[1], bool), np.ones(X.shape[1] - fixed.shape[1], bool)][varying]
+    penalised = np.arange(X.shape[1]) >= fixed.shape[1]
     churned = panel["is_churned"].to_numpy(float)
-    rows = PeriodRows(X[:, varying], penalised, np.ones(int(varying.sum()), bool), churned, spend, weight, key)
+    rows = PeriodRows(X, penalised, np.ones(X.shape[1], bool), churned, spend, weight, key)
     zeros = np.zeros(n, np.int64)
-    target = TargetRows(X[:, varying], moved[:, varying], zeros, zeros, key, weight)
+    target = TargetRows(X, _pieces(mended, centre) - own, shifted, zeros, zeros, key, weight)
     low, high = np.nanquantile(value, [0.01, 0.99])
     touched = ~np.isnan(value) & (mended != value)
     inside = (mended[touched] >= low) & (mended[touched] <= high)

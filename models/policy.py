@@ -40,7 +40,7 @@ Array = NDArray[np.float64]
 Tick = Callable[[str], None]
 
 MOST_ROWS = 150_000
-MOST_TARGET_ROWS = 600_000
+MOST_TARGET_ROWS = 300_000
 MOST_REFERENCE_TOUCHPOINTS = 1_000_000
 # Memories start empty where the data start; rows before a full window would compare full with empty ones. Where the
 # history is short, a third of it is all that is spent on filling them.
@@ -77,6 +77,10 @@ class _Rows:
     periods: Periods
     design: pd.DataFrame
     go_live: NDArray[np.int64]
+
+    def columns(self, names: Sequence[str]) -> Array:
+        """Return some columns side by side."""
+        return np.column_stack([self.design[name].to_numpy(np.float64) for name in names])
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +207,8 @@ def prepare(
         fit = thin(periods_at_risk(_histories(bucket), past, length), int(MOST_ROWS * shares[number - 1]), rng)
         parts_fit.append(_rows(study, references, bucket, columns, fit, np.zeros(len(fit), np.int64)))
         parts_target.append(_target(study, references, bucket, columns, go_lives, length, rng, shares[number - 1]))
-    return Prepared(study, tuple(go_lives), references, support, _joined(parts_fit), _joined(parts_target))
+    fitting, target = _encoded(_joined(parts_fit), _joined(parts_target))
+    return Prepared(study, tuple(go_lives), references, support, fitting, target)
 
 
 def _period(study: Study) -> int:
@@ -344,6 +349,18 @@ def _joined(parts: Sequence[_Rows]) -> _Rows:
     return _Rows(_stack([part.periods for part in parts]), design, np.concatenate([part.go_live for part in parts]))
 
 
+def _encoded(fit: _Rows, target: _Rows) -> tuple[_Rows, _Rows]:
+    """Lay levels out as columns, the same in both, the intercept first; what never varies in the fit is left out."""
+    both = pd.concat([fit.design, target.design], ignore_index=True)
+    baseline = [name for name in map(str, both) if name.startswith("baseline__")]
+    encoded = pd.get_dummies(both[baseline], drop_first=True, dtype=float).assign(baseline__intercept=1.0)
+    n = len(fit.design)
+    varies = [name for name in encoded if np.ptp(encoded[name].to_numpy()[:n]) > 0 or name == "baseline__intercept"]
+    design = pd.concat([encoded[varies], both.drop(columns=baseline)], axis=1)
+    rest = design.iloc[n:].reset_index(drop=True)
+    return replace(fit, design=design.iloc[:n]), replace(target, design=rest)
+
+
 def policy_effect(
     prepared: Prepared, initiative: Initiative, buckets: Callable[[], Iterable[Bucket]], rng: np.random.Generator
 ) -> PolicyEffect:
@@ -375,43 +392,31 @@ def policy_effect(
     moves = _Moves(moving, prepared)
     for bucket in buckets():
         moves.add(initiative, bucket)
-    names = [*volume_names(adjustment.volumes), *_exposure_names(held)]
-    X, X_target, penalised = _matrices(prepared, names)
-    moved = X_target.copy()
-    first = X.shape[1] - len(_exposure_names(held))
-    at = [first + _exposure_names(held).index(name) for name in _exposure_names(moving)]
-    moved[:, at] += moves.shift
-    before = np.arange(X.shape[1]) < X.shape[1] - len(current_names(held))
-    rows = _period_rows(prepared.fit, X, penalised, before)
-    effect = estimate_effect(rows, _target_rows(prepared, X_target, moved), rng)
+    names, penalised, before = _columns(prepared, adjustment, held)
+    X, X_target = prepared.fit.columns(names), prepared.target.columns(names)
+    shifted = np.array([names.index(name) for name in _exposure_names(moving)], np.int64)
+    p, t = prepared.fit.periods, prepared.target.periods
+    rows = PeriodRows(X, penalised, before, p.churned, p.spend, p.weight, p.customer_key)
+    target = TargetRows(X_target, moves.shift, shifted, prepared.target.go_live, t.index, t.customer_key, t.weight)
+    effect = estimate_effect(rows, target, rng)
     return moves.result(_scaled(effect, initiative.reach), adjustment, initiative)
 
 
-def _matrices(prepared: Prepared, names: Sequence[str]) -> tuple[Array, Array, NDArray[np.bool_]]:
-    """Design of fitting and target rows: intercept, baseline and time free, volumes free, states penalised."""
-    n = len(prepared.fit.design)
-    both = pd.concat([prepared.fit.design, prepared.target.design], ignore_index=True)
-    baseline = [c for c in map(str, both) if c.startswith(("baseline__", "time__"))]
-    encoded = pd.get_dummies(both[baseline], drop_first=True, dtype=float)
-    X = np.column_stack([np.ones(len(both)), encoded.to_numpy(np.float64), both[list(names)].to_numpy(np.float64)])
-    state = np.array([False] * (1 + encoded.shape[1]) + ["__journeys__" not in name for name in names])
-    varying = np.r_[True, np.ptp(X[:n, 1:], axis=0) > 0] | state
-    return X[:n][:, varying], X[n:][:, varying], state[varying]
+def _columns(
+    prepared: Prepared, adjustment: AdjustmentSet, held: Sequence[Reference]
+) -> tuple[list[str], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Name the columns of a model, which of them are penalised, and which are settled before the period."""
+    free = [str(name) for name in prepared.fit.design if str(name).startswith(("baseline__", "time__"))]
+    free += [name for name in volume_names(adjustment.volumes) if prepared.fit.design[name].any()]
+    memories, now = state_names(held), current_names(held)
+    penalised = np.arange(len(free) + len(memories) + len(now)) >= len(free)
+    before = np.arange(len(penalised)) < len(free) + len(memories)
+    return [*free, *memories, *now], penalised, before
 
 
 def _exposure_names(references: Sequence[Reference]) -> tuple[str, ...]:
     """Memories first, what is felt within the period last."""
     return (*state_names(references), *current_names(references))
-
-
-def _period_rows(rows: _Rows, X: Array, penalised: NDArray[np.bool_], before: NDArray[np.bool_]) -> PeriodRows:
-    p = rows.periods
-    return PeriodRows(X, penalised, before, p.churned, p.spend, p.weight, p.customer_key)
-
-
-def _target_rows(prepared: Prepared, X: Array, moved: Array) -> TargetRows:
-    p = prepared.target.periods
-    return TargetRows(X, moved, prepared.target.go_live, p.index, p.customer_key, p.weight)
 
 
 def _scaled(effect: Effect, reach: float) -> Effect:

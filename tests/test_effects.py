@@ -39,17 +39,25 @@ def world(rng, customers=6_000, effect=0.6, shift=-0.5):
     t = np.concatenate([np.full(len(r[0]), r[5]) for r in rows])
     X = np.column_stack([np.ones(len(a)), z_row, a])
     data = PeriodRows(
-        X, np.array([False, False, True]), np.ones(3, bool), np.concatenate([r[3] for r in rows]).astype(float),
-        np.concatenate([r[4] for r in rows]), np.ones(len(a)), key.astype(np.int64),
-    )  # fmt: skip
+        X,
+        np.array([False, False, True]),
+        np.ones(3, bool),
+        np.concatenate([r[3] for r in rows]).astype(float),
+        np.concatenate([r[4] for r in rows]),
+        np.ones(len(a)),
+        key.astype(np.int64),
+    )
     live = t >= PERIODS
-    moved = X[live].copy()
-    moved[:, 2] += shift
     n = int(live.sum())
     target = TargetRows(
-        X[live], moved, np.zeros(n, np.int64), (t[live] - PERIODS).astype(np.int64), key[live].astype(np.int64),
+        X[live],
+        np.full((n, 1), shift),
+        np.array([2]),
+        np.zeros(n, np.int64),
+        (t[live] - PERIODS).astype(np.int64),
+        key[live].astype(np.int64),
         np.ones(n),
-    )  # fmt: skip
+    )
     return data, target, z[np.unique(key[t == PERIODS])]
 
 
@@ -113,7 +121,13 @@ def test_units_of_an_exposure_do_not_matter():
         rows.X * unit, rows.penalised, rows.before, rows.churned, rows.spend, rows.weight, rows.customer
     )
     moved = TargetRows(
-        target.X * unit, target.X_moved * unit, target.go_live, target.period, target.customer, target.weight
+        target.X * unit,
+        target.shift * 60.0,
+        target.shifted,
+        target.go_live,
+        target.period,
+        target.customer,
+        target.weight,
     )
     one = estimate_effect(rows, target, np.random.default_rng(7))
     other = estimate_effect(minutes, moved, np.random.default_rng(7))
@@ -125,9 +139,14 @@ def test_the_order_of_rows_does_not_matter():
     rows, target, _ = world(np.random.default_rng(8), customers=2_000)
     order = np.random.default_rng(9).permutation(len(target.customer))
     shuffled = TargetRows(
-        target.X[order], target.X_moved[order], target.go_live[order], target.period[order], target.customer[order],
+        target.X[order],
+        target.shift[order],
+        target.shifted,
+        target.go_live[order],
+        target.period[order],
+        target.customer[order],
         target.weight[order],
-    )  # fmt: skip
+    )
     one = estimate_effect(rows, target, np.random.default_rng(10))
     other = estimate_effect(rows, shuffled, np.random.default_rng(10))
     assert other.churn.value == pytest.approx(one.churn.value, rel=1e-9)
@@ -159,13 +178,22 @@ def test_exact_twins_among_the_columns_do_not_break_the_fit():
     assert np.isfinite(fit_logistic(X, y, np.ones(1_000), np.array([False, True, True]))).all()
 
 
-def test_a_bad_start_reaches_the_same_coefficients():
+def test_columns_that_are_not_used_get_nothing_and_change_nothing():
     rng = np.random.default_rng(14)
-    X = np.column_stack([np.ones(2_000), rng.normal(size=2_000)])
+    X = np.column_stack([np.ones(2_000), rng.normal(size=(2_000, 2))])
     y = (rng.random(2_000) < 0.02).astype(float)
-    free = np.zeros(2, bool)
-    far = fit_logistic(X, y, np.ones(2_000), free, start=np.array([5.0, -8.0]))
-    assert far == pytest.approx(fit_logistic(X, y, np.ones(2_000), free), abs=1e-3)
+    free = np.zeros(3, bool)
+    part = fit_logistic(X, y, np.ones(2_000), free, np.array([True, True, False]))
+    assert part[2] == 0.0
+    assert part[:2] == pytest.approx(fit_logistic(X[:, :2], y, np.ones(2_000), free[:2]), abs=1e-9)
+
+
+def test_a_rare_outcome_with_a_strong_cause_does_not_diverge():
+    rng = np.random.default_rng(17)
+    X = np.column_stack([np.ones(5_000), rng.standard_t(2, size=5_000)])
+    y = (rng.random(5_000) < 1 / (1 + np.exp(-(X @ [-7.0, 1.5])))).astype(float)
+    ours = fit_logistic(X, y, np.ones(5_000), np.zeros(2, bool))
+    assert ours == pytest.approx(sm.GLM(y, X, family=sm.families.Binomial()).fit(tol=1e-12).params, abs=1e-4)
 
 
 def test_nobody_leaving_is_refused_with_the_counts():
