@@ -116,8 +116,9 @@ def evaluate_churn(
 
     Notes
     -----
-    Each candidate's risks in a fold are repaired by intercept and slope learned from the folds before it; the first
-    fold is left as it is.
+    Each candidate's risks in a fold are repaired by intercept and slope learned from the folds before it (the first
+    stays as it is), if that lowers its log loss; where churn drifts with the seasons it does not, and the risks stay
+    raw. The stored model is repaired by all folds under the same condition.
     """
     leaks = leak_warnings(frame, features) if leaks is None else leaks
     kept = kept_features(features, leaks, allow)
@@ -251,25 +252,36 @@ def _recency_frequency(features: Sequence[Feature]) -> tuple[Feature, ...]:
 
 
 def _repaired(predictions: pd.DataFrame, tried: Sequence[Candidate]) -> pd.DataFrame:
-    """Repair each candidate's risks in a fold by what the folds before it showed."""
-    order = list(dict.fromkeys(predictions["fold"]))
-    number = predictions["fold"].map({fold: i for i, fold in enumerate(order)}).to_numpy()
+    """Repair each candidate's risks in a fold by what the folds before it showed, where that lowers the loss."""
+    order = {fold: number for number, fold in enumerate(dict.fromkeys(predictions["fold"]))}
+    number = predictions["fold"].map(order).to_numpy()
     name = predictions["candidate"].to_numpy()
-    repaired = predictions["raw"].to_numpy(dtype=np.float64).copy()
+    raw, observed, weight = _columns(predictions)
+    predicted = raw.copy()
     for candidate in tried:
+        own = (name == candidate.name) & (number > 0)
+        repaired = raw.copy()
         for fold in range(1, 0 if candidate.is_baseline else len(order)):
+            now = own & (number == fold)
             before = (name == candidate.name) & (number < fold)
-            now = (name == candidate.name) & (number == fold)
-            repaired[now] = _sigmoid(predictions.loc[before]).apply(
-                predictions.loc[now, "raw"].to_numpy(dtype=np.float64)
-            )
-    return predictions.assign(predicted=repaired)
+            repaired[now] = fit_sigmoid(to_logit(raw[before]), observed[before], weight[before]).apply(raw[now])
+        gain = row_log_loss(observed[own], raw[own]) - row_log_loss(observed[own], repaired[own])
+        if weight[own] @ gain > 0:
+            predicted[own] = repaired[own]
+    return predictions.assign(predicted=predicted)
 
 
 def _sigmoid(predictions: pd.DataFrame) -> Sigmoid:
-    """Learn the repair from the raw out-of-fold risks of one candidate."""
-    raw, observed, weight = (predictions[name].to_numpy(dtype=np.float64) for name in ("raw", "observed", "weight"))
+    """Learn the repair of the stored model from all folds, if repairing has helped in them."""
+    raw, observed, weight = _columns(predictions)
+    if np.array_equal(raw, predictions["predicted"].to_numpy()):
+        return Sigmoid(0.0, 1.0)
     return fit_sigmoid(to_logit(raw), observed, weight)
+
+
+def _columns(predictions: pd.DataFrame) -> tuple[FloatArray, ...]:
+    """Return raw risk, outcome and weight."""
+    return tuple(predictions[name].to_numpy(dtype=np.float64) for name in ("raw", "observed", "weight"))
 
 
 def _require_both_classes(observed: FloatArray, where: str) -> None:

@@ -152,8 +152,8 @@ class Evaluation:
     metrics : DataFrame
         outcome, candidate, metric, value, lo, hi, n, fold ('all' or the date of the test cutoff); baselines included.
     predictions : DataFrame
-        customer_id, cutoff, candidate, predicted, observed, weight, fold, raw. ``predicted`` is repaired by the folds
-        before, as the stored model will be by all folds; ``raw`` is what the candidate said.
+        customer_id, cutoff, candidate, predicted, observed, weight, fold, raw. ``raw`` is what the candidate said;
+        ``predicted`` may be repaired by the folds before, as the stored model then is by all folds.
     reliability : DataFrame
         candidate, bin, predicted, observed, lo, hi, n.
     winner : str

@@ -25,6 +25,7 @@ __all__ = [
     "Estimate",
     "Sample",
     "Term",
+    "auc",
     "churn_metrics",
     "estimate",
     "mean_difference",
@@ -152,7 +153,7 @@ def churn_metrics(sample: Sample) -> tuple[Estimate, ...]:
     """
     terms = [_log_loss(sample), _brier(sample)]
     if 0 < sample.mean(sample.observed) < 1:
-        terms += [_auc(sample), _average_precision(sample), *_calibration(sample), _lift(sample, 0.1)]
+        terms += [auc(sample), _average_precision(sample), *_calibration(sample), _lift(sample, 0.1)]
         terms.append(_mean_calibration(sample))
     else:
         undefined = ("auc", "average_precision", "calibration_intercept", "calibration_slope", "lift_10")
@@ -293,7 +294,7 @@ def _brier(sample: Sample) -> Term:
     return Term("brier", value, loss - value)
 
 
-def _auc(sample: Sample) -> Term:
+def auc(sample: Sample) -> Term:
     """Chance that a random churner has a higher risk than a random stayer, ties counting half."""
     y, w = sample.observed, sample.weight
     churned, stayed, level = _by_level(sample)

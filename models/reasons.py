@@ -2,13 +2,15 @@
 
 A reason is about one measure of one journey (all its features together) or one fact about the customer. For linear
 models contributions are exact and add up; for boosting a group's features are set to the typical values, one group at a
-time, and the fall of the prediction is its contribution (such falls do not add up where groups interact). Reasons
+time, and the fall of the prediction is its contribution (such falls do not add up where groups interact; groups that
+are among the three largest for none of about 500 customers, evenly drawn, are not looked at for the others). Reasons
 describe the model, not causes: what would change churn is the business of `models.effects`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from sklearn.base import is_classifier
 from sklearn.ensemble import StackingClassifier
 from sklearn.pipeline import Pipeline
 
+from features.definitions import unit_suffix
 from models.evaluation import model_inputs, one_thread
 from models.preparation import columns_of
 
@@ -34,7 +37,10 @@ _LEAST = 0.01
 """On the logit: contributions below one per cent of the odds are not worth a sentence."""
 
 _PROBE_ROWS = 500
-_LATEST = {"last": "latest", "final": "at the end", "decayed": "lately", "recent": "lately"}
+_PROBE_PLACES = 3
+_WORKERS = 2
+_BLOCK = 500
+_LATEST = {"last": "latest", "final": "at the end", "decayed": "lately", "recent": "lately", "burden": "remembered sum"}
 _UNSAID = {"since", "total", "value"}
 
 
@@ -122,15 +128,19 @@ def contributions(
     columns = list(model.feature_names_in_)
     by_name = {feature.name: feature for feature in features}
     table = model_inputs(columns, frame, features)
-    typical_table = table if reference is None else model_inputs(columns, reference, features)
+    others = table if reference is None else model_inputs(columns, reference, features)
     used = tuple(by_name[name] for name in columns)
     groups = _groups(used)
-    with one_thread():
-        if hasattr(model["model"], "coef_"):
-            values, member = _linear(model, table, typical_table, groups)
-        else:
-            values, member = _replaced(model, table, typical_table, groups, used)
-    return Contributions(values, member, used, table, {name: _typical(typical_table[name]) for name in columns})
+    typical = {name: _typical(others[name]) for name in columns}
+    lean = _lean(table, others, used, typical)
+    if hasattr(model["model"], "coef_"):
+        by_feature = _linear(model, table, others)
+        amounts = np.column_stack([by_feature[:, group].sum(axis=1) for group in groups])
+        lean = np.where(lean > 0, by_feature, np.minimum(lean, 0.0))
+    else:
+        amounts = _replaced(model, table, others, groups, used)
+    member = np.column_stack([_speaker(lean[:, group], group, used) for group in groups])
+    return Contributions(amounts, member, used, table, typical)
 
 
 def _groups(features: Sequence[Feature]) -> tuple[IntArray, ...]:
@@ -140,66 +150,101 @@ def _groups(features: Sequence[Feature]) -> tuple[IntArray, ...]:
     return tuple(np.flatnonzero(numbers == number) for number in range(numbers.max() + 1))
 
 
-def _linear(
-    model: Pipeline, table: pd.DataFrame, typical: pd.DataFrame, groups: Sequence[IntArray]
-) -> tuple[FloatArray, IntArray]:
-    """Coefficient times distance from the mean, summed over the columns of each feature, then of each group."""
+def _lean(
+    table: pd.DataFrame, others: pd.DataFrame, features: Sequence[Feature], typical: dict[str, object]
+) -> FloatArray:
+    """How far each value lies on the worse side of what is typical, in spreads; either side without a direction."""
+    lean = np.full(table.shape, -np.inf)
+    for i, feature in enumerate(features):
+        middle, column = typical[feature.name], table[feature.name]
+        if feature.kind == "category":
+            lean[:, i] = (column != middle).to_numpy(dtype=np.float64)
+        elif middle is not None:
+            low, high = np.nanquantile(others[feature.name].to_numpy(), [0.1, 0.9])
+            distance = (column.to_numpy() - float(str(middle))) / ((high - low) or 1.0)
+            away = {"lower": distance, "higher": -distance}.get(feature.direction, np.abs(distance))
+            lean[:, i] = np.where(np.isnan(away), -np.inf, away)
+    return lean
+
+
+def _speaker(lean: FloatArray, group: IntArray, features: Sequence[Feature]) -> IntArray:
+    """Choose the feature that speaks for its group in each row: a remembered sum only where nothing plainer is bad."""
+    is_plain = np.array([not features[i].name.endswith("__burden") for i in group])
+    plain = np.where(is_plain, lean, -np.inf)
+    best = np.where(plain.max(axis=1) > 0, plain.argmax(axis=1), lean.argmax(axis=1))
+    return np.asarray(group[best], dtype=np.int64)
+
+
+def _linear(model: Pipeline, table: pd.DataFrame, others: pd.DataFrame) -> FloatArray:
+    """Coefficient times distance from the mean, summed over the columns of each feature."""
     prepare, coefficients = model["prepare"], np.ravel(model["model"].coef_)
     position = {name: i for i, name in enumerate(table.columns)}
     owner = np.array([position[name] for name in columns_of(prepare)])
     collect = np.zeros((len(owner), len(position)))
     collect[np.arange(len(owner)), owner] = coefficients
-    matrix = prepare.transform(table)
-    centre = matrix.mean(axis=0) if typical is table else prepare.transform(typical).mean(axis=0)
-    by_feature = (matrix - centre) @ collect
-    values = np.column_stack([by_feature[:, group].sum(axis=1) for group in groups])
-    member = np.column_stack([group[by_feature[:, group].argmax(axis=1)] for group in groups])
-    return values, member
+    with one_thread():
+        matrix = prepare.transform(table)
+        centre = matrix.mean(axis=0) if others is table else prepare.transform(others).mean(axis=0)
+        return np.asarray((matrix - centre) @ collect, dtype=np.float64)
 
 
 def _replaced(
-    model: Pipeline,
-    table: pd.DataFrame,
-    typical: pd.DataFrame,
-    groups: Sequence[IntArray],
-    features: Sequence[Feature],
-) -> tuple[FloatArray, IntArray]:
-    """Fall of the prediction when one group's features take their typical values."""
-    prepare, score = model["prepare"], _score(model["model"])
-    order = [list(table.columns).index(name) for name in columns_of(prepare)]
-    to_matrix = np.argsort(order)
-    matrix = np.asarray(prepare.transform(table), dtype=np.float64)
-    against = matrix if typical is table else np.asarray(prepare.transform(typical), dtype=np.float64)
-    centre, spread = _centre(against, [features[i].kind == "category" for i in order])
-    base = score(matrix)
-    values = np.zeros((len(matrix), len(groups)))
-    member = np.zeros((len(matrix), len(groups)), dtype=np.int64)
-    worse = np.array([{"lower": 1.0, "higher": -1.0}.get(feature.direction, 0.0) for feature in features])
-    for number, group in enumerate(groups):
-        at = to_matrix[group]
-        distance = (matrix[:, at] - centre[at]) / spread[at]
-        lean = np.where(worse[group] == 0, np.abs(distance), distance * worse[group])
-        member[:, number] = group[np.where(np.isnan(lean), -np.inf, lean).argmax(axis=1)]
-        both_missing = np.isnan(matrix[:, at]) & np.isnan(centre[at])
-        rows = np.flatnonzero(((matrix[:, at] != centre[at]) & ~both_missing).any(axis=1))
-        probe = rows[:: max(1, len(rows) // _PROBE_ROWS)]
-        if len(rows) and _fall(score, matrix, probe, at, centre, base).any():
-            values[rows, number] = _fall(score, matrix, rows, at, centre, base)
-    return values, member
-
-
-def _fall(
-    score: Callable[[FloatArray], FloatArray],
-    matrix: FloatArray,
-    rows: NDArray[np.intp],
-    at: IntArray,
-    centre: FloatArray,
-    base: FloatArray,
+    model: Pipeline, table: pd.DataFrame, others: pd.DataFrame, groups: Sequence[IntArray], features: Sequence[Feature]
 ) -> FloatArray:
-    """Prediction as it is minus prediction with some columns at their typical values."""
-    moved = matrix[rows]
-    moved[:, at] = centre[at]
-    return base[rows] - score(moved)
+    """Fall of the prediction when one group's features take their typical values."""
+    prepare = model["prepare"]
+    order = columns_of(prepare)
+    place = {name: i for i, name in enumerate(order)}
+    at = [np.array([place[features[i].name] for i in group]) for group in groups]
+    categories = {feature.name for feature in features if feature.kind == "category"}
+    matrix = np.asarray(prepare.transform(table), dtype=np.float64)
+    against = matrix if others is table else np.asarray(prepare.transform(others), dtype=np.float64)
+    falls = _Falls.of(matrix, _centre(against, [name in categories for name in order]), _score(model["model"]))
+    every = np.arange(len(matrix))
+    probe = every[:: max(1, len(matrix) // _PROBE_ROWS)]
+    tried = np.column_stack([falls.fall(columns, probe) for columns in at])
+    largest = np.unique(np.argsort(-tried, axis=1, kind="stable")[:, :_PROBE_PLACES])
+    looked_at = [number for number in largest if (tried[:, number] > 0).any()]
+    amounts = np.zeros((len(matrix), len(groups)))
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        found = pool.map(lambda number: falls.fall(at[number], every), looked_at)
+        for number, fall in zip(looked_at, found, strict=True):
+            amounts[:, number] = fall
+    return amounts
+
+
+@dataclass(frozen=True, slots=True)
+class _Falls:
+    """Predictions for a matrix, and how they fall when columns become typical."""
+
+    matrix: FloatArray
+    centre: FloatArray
+    score: Callable[[FloatArray], FloatArray]
+    base: FloatArray
+
+    @classmethod
+    def of(cls, matrix: FloatArray, centre: FloatArray, score: Callable[[FloatArray], FloatArray]) -> _Falls:
+        """Predict the matrix as it is."""
+        with one_thread():
+            base = [score(matrix[block]) for block in _blocks(np.arange(len(matrix)))]
+        return cls(matrix, centre, score, np.concatenate(base))
+
+    def fall(self, columns: IntArray, rows: NDArray[np.intp]) -> FloatArray:
+        """Prediction as it is minus prediction with some columns at their typical values."""
+        fall = np.zeros(len(rows))
+        here, there = self.matrix[np.ix_(rows, columns)], self.centre[columns]
+        differs = np.flatnonzero(((here != there) & ~(np.isnan(here) & np.isnan(there))).any(axis=1))
+        with one_thread():
+            for block in _blocks(differs):
+                moved = self.matrix[rows[block]]
+                moved[:, columns] = there
+                fall[block] = self.base[rows[block]] - self.score(moved)
+        return fall
+
+
+def _blocks(index: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+    """Cut rows into blocks that fit into the processor's cache, since every tree reads every row (2.5 times faster)."""
+    return (index[start : start + _BLOCK] for start in range(0, len(index), _BLOCK))
 
 
 def _score(fitted: Any) -> Callable[[FloatArray], FloatArray]:
@@ -211,20 +256,17 @@ def _score(fitted: Any) -> Callable[[FloatArray], FloatArray]:
     return lambda matrix: np.asarray(predict(matrix), dtype=np.float64)
 
 
-def _centre(matrix: FloatArray, is_category: Sequence[bool]) -> tuple[FloatArray, FloatArray]:
-    """Typical value of each column (missing where most are missing, the mode of categories) and its spread."""
-    centre, spread = np.full(matrix.shape[1], np.nan), np.ones(matrix.shape[1])
+def _centre(matrix: FloatArray, is_category: Sequence[bool]) -> FloatArray:
+    """Typical value of each column: median, mode of categories, missing where most are missing."""
+    centre = np.full(matrix.shape[1], np.nan)
     for i, column in enumerate(matrix.T):
         present = column[~np.isnan(column)]
         if len(present) < len(column) / 2 or len(present) == 0:
             continue
-        if is_category[i]:
-            values, counts = np.unique(present, return_counts=True)
-            centre[i] = values[counts.argmax()]
-        else:
-            low, centre[i], high = np.quantile(present, [0.1, 0.5, 0.9], method="nearest")
-            spread[i] = (high - low) or present.std() or 1.0
-    return centre, spread
+        values, counts = np.unique(present, return_counts=True)
+        place = counts.argmax() if is_category[i] else np.searchsorted(np.cumsum(counts), len(present) / 2)
+        centre[i] = values[place]
+    return centre
 
 
 def _typical(column: pd.Series) -> object:
@@ -253,32 +295,31 @@ def _sentences(feature: Feature, values: NDArray[Any], typical: object) -> list[
         return [f"{label}: nothing recorded"] * len(values)
     if feature.kind == "category":
         return [f"{label} {'unknown' if pd.isna(value) else value} (most: {typical})" for value in values]
-    usual = _number(float(str(typical)), feature.unit)
+    is_share = feature.unit == "share" and not feature.name.endswith("__burden")
     unit = "" if feature.unit in {"", "share"} or feature.unit in label else f" {feature.unit}"
+    usual = _number(float(str(typical)), is_share=is_share)
     return [
         f"{label} not recorded (typical {usual}{unit})"
         if np.isnan(value)
-        else f"{label} {_number(value, feature.unit)}{unit} (typical {usual})"
+        else f"{label} {_number(value, is_share=is_share)}{unit} (typical {usual})"
         for value in values
     ]
 
 
 def _label(feature: Feature) -> str:
     """Name a feature for people: ``support: wait mean``; without the unit, which stands behind the value."""
-    parts = feature.name.split("__")
     where = [part for part in (feature.journey, feature.touchpoint) if part]
-    words = [part for part in parts if part not in {*where, "customer"}] or parts[-1:]
-    suffix = f"_{'_'.join(feature.unit.lower().split())}"
-    what = feature.measure or words[0].removesuffix("_count").removesuffix(suffix).removesuffix("_days")
+    words = [part for part in feature.name.split("__") if part not in {*where, "customer"}] or [feature.name]
+    what = words[0].removesuffix("_count").removesuffix(f"_{unit_suffix(feature.unit)}").removesuffix("_days")
     statistic = words[-1] if len(words) > 1 else ""
     spoken = "" if statistic in _UNSAID else _LATEST.get(statistic, statistic)
     text = " ".join(f"{what} {spoken}".replace("_", " ").split())
     return f"{', '.join(where)}: {text}" if where else text
 
 
-def _number(value: float, unit: str) -> str:
+def _number(value: float, *, is_share: bool) -> str:
     """Write a number shortly; shares in per cent."""
-    if unit == "share":
+    if is_share:
         return f"{100 * value:.0f} %"
     size = abs(value)
     return f"{value:,.0f}" if size >= 10 or value == round(value) else f"{value:.1f}" if size >= 1 else f"{value:.2g}"
