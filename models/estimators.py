@@ -57,8 +57,8 @@ AMOUNT_MEANING = (
     "below; no early stopping."
 )
 BOOSTING_MEANING = (
-    "Histogram gradient boosting, 100 trees of 6 leaves at learning rate 0.06; no early stopping; experience can act on "
-    "churn only in its stated direction."
+    "Histogram gradient boosting, 100 trees of 6 leaves at learning rate 0.06; no early stopping; experience can act "
+    "on churn only in its stated direction."
 )
 RIDGE_MEANING = f"Ridge regression, alpha = {_ALPHA:g}, on the same columns and the unbent numbers."
 

@@ -294,7 +294,8 @@ def _sentences(feature: Feature, values: NDArray[Any], typical: object) -> list[
     if typical is None:
         return [f"{label}: nothing recorded"] * len(values)
     if feature.kind == "category":
-        return [f"{label} {'unknown' if pd.isna(value) else value} (most: {typical})" for value in values]
+        spoken = ("unknown" if pd.isna(value) else str(value) for value in values)
+        return [f"{label} {word}" + (f" (most: {typical})" if word != typical else "") for word in spoken]
     is_share = feature.unit == "share" and not feature.name.endswith("__burden")
     unit = "" if feature.unit in {"", "share"} or feature.unit in label else f" {feature.unit}"
     usual = _number(float(str(typical)), is_share=is_share)
