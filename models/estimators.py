@@ -95,7 +95,7 @@ def fit_boosting(rows: Rows, features: Sequence[Feature], seed: int) -> Pipeline
     prepare, matrix, ordered = _tree_matrix(rows, kept)
     worse = {"lower": 1, "higher": -1}
     signs = [worse.get(one.direction, 0) if one.role == "experience" and one.kind == "number" else 0 for one in ordered]
-    settings = _settings(len(rows), ordered, seed) | _CHURN_TREES | {"min_samples_leaf": max(20, len(rows) // 200)}
+    settings = _settings(len(rows), seed) | _CHURN_TREES | {"min_samples_leaf": max(20, len(rows) // 200)}
     model = HistGradientBoostingClassifier(**settings, monotonic_cst=signs)
     model.fit(matrix, rows.observed.astype(np.int64), sample_weight=_tree_weight(rows))
     return Pipeline([("prepare", prepare), ("model", model)])
@@ -112,8 +112,8 @@ def fit_ridge(rows: Rows, features: Sequence[Feature], seed: int) -> Pipeline:  
 
 def fit_amount_boosting(rows: Rows, features: Sequence[Feature], seed: int) -> Pipeline:
     """Fit boosted trees to an amount by squared error, whose optimum is the mean; as :func:`fit_logistic`."""
-    prepare, matrix, ordered = _tree_matrix(rows, _varying(rows, features))
-    model = HistGradientBoostingRegressor(**_settings(len(rows), ordered, seed))
+    prepare, matrix, _ = _tree_matrix(rows, _varying(rows, features))
+    model = HistGradientBoostingRegressor(**_settings(len(rows), seed))
     model.fit(matrix, rows.observed, sample_weight=_tree_weight(rows))
     return Pipeline([("prepare", prepare), ("model", model)])
 
@@ -161,8 +161,12 @@ def _tree_weight(rows: Rows) -> FloatArray | None:
     return None if np.ptp(rows.weight) == 0 else rows.weight
 
 
-def _settings(n_rows: int, ordered: Sequence[Feature], seed: int) -> dict[str, Any]:
-    """Give the settings of boosting for this many rows."""
+def _settings(n_rows: int, seed: int) -> dict[str, Any]:
+    """Give the settings of boosting for this many rows.
+
+    Categories stay numbered: declared as categories they would put functools.partial into the stored model, for a gain
+    of 0.001 in log loss on IBM telco.
+    """
     return {
         "learning_rate": 0.08,
         "max_iter": 100 if n_rows >= _LARGE else 60,
@@ -171,7 +175,6 @@ def _settings(n_rows: int, ordered: Sequence[Feature], seed: int) -> dict[str, A
         "l2_regularization": 1.0,
         "max_bins": 127,
         "early_stopping": False,
-        "categorical_features": [feature.kind == "category" for feature in ordered],
         "random_state": seed,
     }
 
