@@ -11,13 +11,13 @@ from features.study import Study
 from flows import console
 from flows.storage import open_workspace
 from models.adjustment import Exposure
-from models.policy import Prepared, prepare
+from models.prepared import Prepared, prepare
 
 __all__ = ["exposures_of", "go_lives_of", "prepare_histories"]
 
 
 def exposures_of(study: Study, found: LayoutManifest) -> tuple[Exposure, ...]:
-    """List what customers met: measures with values, by journey, without those known only after the outcome.
+    """List what customers met: measures with values, by journey, without answers and what is known only afterwards.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ def exposures_of(study: Study, found: LayoutManifest) -> tuple[Exposure, ...]:
         In the order of the study's journeys and measures.
     """
     counts = {one.name: one.by_journey for one in found.measures}
-    known = [measure.name for measure in study.measures if measure.known == "before"]
+    known = [measure.name for measure in study.measures if measure.known == "before" and not measure.is_rating]
     return tuple(
         Exposure(journey, name)
         for journey in study.journey_names

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,13 +16,14 @@ from features.snapshot import iso
 from flows import console
 from flows.build_features import ensure_layout, ensure_panel
 from flows.charts import npv_chart
-from flows.histories import exposures_of, go_lives_of, prepare_histories
+from flows.histories import go_lives_of, prepare_histories
 from flows.steps import flow, io_step, step
 from flows.storage import Workspace, open_workspace, records, write_json
 from flows.theme import to_svg
 from flows.tracking import Run, identity, open_tracker
 from models.initiatives import Initiative, parse_initiatives, refusal
-from models.policy import PolicyEffect, Prepared, policy_effect
+from models.policy import PolicyEffect, policy_effect
+from models.prepared import Prepared
 from models.simulation import Cohort, Forecast, Refusal
 from models.simulation import simulate as count_money
 
@@ -32,6 +34,14 @@ _SHOWN: Final = (
     "name", "churn_effect", "churn_lo", "churn_hi", "revenue_effect", "cost", "npv", "npv_lo", "npv_hi",
     "p_npv_positive", "verdict",
 )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """The text of an initiatives file and what it says."""
+
+    text: str
+    initiatives: tuple[Initiative, ...]
 
 
 @flow(name="simulate")
@@ -61,19 +71,34 @@ def simulate(study_file: str, *, initiatives: str | None = None, seed: int = 0) 
             "The study is a flat table without touchpoints. An initiative is simulated by moving touchpoints. "
             "Declare customers, touchpoints, churn and revenue instead of flat, or see: journeylift explain"
         )
-    path = workspace.base / _FILE if initiatives is None else Path(initiatives).expanduser().resolve()
-    planned = parse_initiatives(_read(path), path.name, workspace.study)
+    plans = read_plans(workspace, initiatives)
     contract = ensure_panel(workspace)
     layout = ensure_layout(workspace)
     assert isinstance(layout, Layout)  # noqa: S101 (flat studies were refused above)
-    comparison = compare(workspace, layout, contract, planned, seed)
-    write_json(workspace.store.result("simulate"), record(workspace, layout, contract, planned, comparison, seed))
-    console.show_table("Initiatives, effects over the horizon and money in present value", comparison, _SHOWN)
+    comparison = compare(workspace, layout, contract, plans.initiatives, seed)
+    write_json(workspace.store.result("simulate"), record(workspace, layout, contract, plans, comparison, seed))
+    console.show_table(_title(workspace, contract), comparison, _SHOWN)
     for row in comparison.loc[comparison["verdict"].eq("refused")].to_dict("records"):
         console.say(f"refused: {row['name']}. {row['reason']}")
-    rows_in = f"{len(planned)} initiatives for {contract.partitions[-1].rows:,} customers"
+    rows_in = f"{len(plans.initiatives)} initiatives for {contract.partitions[-1].rows:,} customers"
     seconds, where = time.perf_counter() - started, str(workspace.store.result("simulate"))
     console.say(console.Closing("simulate", rows_in, f"{len(comparison)} verdicts", seconds, where).line())
+
+
+def _title(workspace: Workspace, contract: PanelContract) -> str:
+    study = workspace.study
+    return (
+        f"Initiatives: effects within {study.snapshot.horizon_days} days per customer at risk; money of "
+        f"{contract.partitions[-1].rows:,} customers over {study.money.months} months in {study.currency}"
+    )
+
+
+@io_step("read the initiatives")
+def read_plans(workspace: Workspace, given: str | None) -> Plans:
+    """Read and check the initiatives file."""
+    path = workspace.base / _FILE if given is None else Path(given).expanduser().resolve()
+    text = _read(path)
+    return Plans(text, parse_initiatives(text, path.name, workspace.study))
 
 
 @step("compare the initiatives")
@@ -82,13 +107,10 @@ def compare(
 ) -> pd.DataFrame:
     """Estimate every initiative that can be carried out and count the money; one row each, in the file's order."""
     study = workspace.study
-    observed = frozenset(exposures_of(study, layout.manifest))
-    refused = [Refusal(one, why) for one in planned if (why := refusal(one, study, observed))]
+    prepared = prepare_histories(str(workspace.study_file), layout, seed)
+    refused = [Refusal(one, why) for one in planned if (why := refusal(one, study, prepared.exposures))]
     names = {one.initiative.name for one in refused}
-    forecasts = []
-    if len(names) < len(planned):
-        prepared = prepare_histories(str(workspace.study_file), layout, seed)
-        forecasts = _forecasts(prepared, layout, [one for one in planned if one.name not in names], seed)
+    forecasts = _forecasts(prepared, layout, [one for one in planned if one.name not in names], seed)
     cohort = Cohort(contract.partitions[-1].rows, study.snapshot.horizon_days)
     rng = np.random.default_rng([seed, 13])
     order = [one.name for one in planned]
@@ -115,7 +137,7 @@ def record(
     workspace: Workspace,
     layout: Layout,
     contract: PanelContract,
-    planned: Sequence[Initiative],
+    plans: Plans,
     comparison: pd.DataFrame,
     seed: int,
 ) -> dict[str, Any]:
@@ -126,10 +148,12 @@ def record(
     rows = records(comparison)
     with tracker.run("simulate", "simulate", tags) as parent:
         parent.log_params({"seed": seed, **study.model_dump(mode="json", by_alias=True)})
+        parent.log_text(workspace.study_file.read_text(encoding="utf-8"), "study.yaml")
+        parent.log_text(plans.text, "initiatives.yaml")
         parent.log_table(comparison, "initiatives.csv")
         if comparison["npv"].notna().any():
             parent.log_text(to_svg(npv_chart(comparison, study.currency, study.money.months)), "npv.svg")
-        for initiative, row in zip(planned, rows, strict=True):
+        for initiative, row in zip(plans.initiatives, rows, strict=True):
             _record_one(parent, initiative, row)
     return {
         "study": study.name,
@@ -138,6 +162,7 @@ def record(
         "currency": study.currency,
         "horizon_days": study.snapshot.horizon_days,
         "months": study.money.months,
+        "cutoff": iso(contract.partitions[-1].cutoff),
         "customers": contract.partitions[-1].rows,
         "go_live": [iso(at) for at in go_lives_of(study, layout.manifest)],
         "initiatives": rows,
@@ -145,7 +170,7 @@ def record(
 
 
 def _record_one(parent: Run, initiative: Initiative, row: dict[str, Any]) -> None:
-    tags = {"verdict": str(row["verdict"]), "reason": str(row["reason"])}
+    tags = {"owner": initiative.owner, "verdict": str(row["verdict"]), "reason": str(row["reason"])}
     with parent.tracker.run("simulate", initiative.name, tags, parent) as run:
         run.log_params(initiative.model_dump(mode="json"))
         run.log_metrics({name: float(value) for name, value in row.items() if isinstance(value, int | float)})

@@ -15,18 +15,13 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from features.errors import EmptyResultError
+from models.ridge import expit, fit_logistic, representer_of, ridge_of, solve
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
-NEWTON_STEPS = 25
-NEWTON_TOLERANCE = 1e-8
-# About two per cent of the information in a standardised column: stabilises near-collinear memories, hardly biases.
-RIDGE_SHARE = 0.02
 FOLDS = 5
 INTERVAL_LEVEL = 0.90
-
-Verdict = Literal["likely", "possible", "undecided", "unsupported"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +131,6 @@ class Effect:
         Influence of each customer on (churn, revenue, spend); inner products give covariances across policies.
     customers : int
         Customers behind the fit.
-    robustness_value : float
-        Share of the residual variation of exposure and of churn that a hidden confounder would have to explain to
-        bring the churn effect to zero (Cinelli and Hazlett 2020, eq. 18).
     """
 
     churn: Estimate
@@ -148,7 +140,6 @@ class Effect:
     base_revenue: float
     influence: Array
     customers: int
-    robustness_value: float
 
 
 def estimate_effect(rows: PeriodRows, target: TargetRows, rng: np.random.Generator, *, folds: int = FOLDS) -> Effect:
@@ -235,18 +226,18 @@ def _cross_fit(rows: PeriodRows, target: TargetRows, fold_of_row: Index, fold_of
     share of a fold's information, and a tenth of the time of fitting anew.
     """
     beta = fit_logistic(rows.X, rows.churned, rows.weight, rows.penalised, rows.before)
-    hazard = _expit(rows.X @ beta)
+    hazard = expit(rows.X @ beta)
     parts = [np.flatnonzero(fold_of_row == k) for k in range(folds)]
     moments = [_moments(rows, hazard, part) for part in parts]
     total = _Moments(*(sum(getattr(m, name) for m in moments) for name in _Moments.__slots__))
-    hazard_ridge = _ridge(total.curvature, rows.penalised)
-    spend_ridge = _ridge(total.information, rows.penalised)
+    hazard_ridge = ridge_of(total.curvature, rows.penalised)
+    spend_ridge = ridge_of(total.information, rows.penalised)
     betas = np.zeros((len(beta), folds))
     gammas = np.zeros((len(beta), folds))
     for k, m in enumerate(moments):
         slope = total.slope - m.slope - hazard_ridge * beta
-        betas[:, k] = beta + _solve(total.curvature - m.curvature + np.diag(hazard_ridge), slope, rows.before)
-        gammas[:, k] = _solve(total.information - m.information + np.diag(spend_ridge), total.spend - m.spend)
+        betas[:, k] = beta + solve(total.curvature - m.curvature + np.diag(hazard_ridge), slope, rows.before)
+        gammas[:, k] = solve(total.information - m.information + np.diag(spend_ridge), total.spend - m.spend)
     return _predictions(rows, target, fold_of_row, fold_of_target, betas, gammas)
 
 
@@ -280,103 +271,13 @@ def _predictions(
     base = of_fold(target.X, betas, fold_of_target)
     base_spend = of_fold(target.X, gammas, fold_of_target)
     return _Fitted(
-        hazard=_expit(of_fold(rows.X, betas, fold_of_row)),
+        hazard=expit(of_fold(rows.X, betas, fold_of_row)),
         spend=of_fold(rows.X, gammas, fold_of_row),
-        base_hazard=_expit(base),
+        base_hazard=expit(base),
         base_spend=base_spend,
-        moved_hazard=_expit(base + of_fold(target.shift, betas[target.shifted], fold_of_target)),
+        moved_hazard=expit(base + of_fold(target.shift, betas[target.shifted], fold_of_target)),
         moved_spend=base_spend + of_fold(target.shift, gammas[target.shifted], fold_of_target),
     )
-
-
-def fit_logistic(
-    X: Array, y: Array, weight: Array, penalised: NDArray[np.bool_], used: NDArray[np.bool_] | None = None
-) -> Array:
-    """Weighted logistic regression with a ridge on some columns, by damped Newton steps.
-
-    scikit-learn and statsmodels penalise all columns alike or none; here the controls must stay free.
-
-    Parameters
-    ----------
-    X : float64 array, shape (n, p)
-        Columns of similar size, intercept included.
-    y, weight : float64 arrays, shape (n,)
-        0/1 outcome and row weights.
-    penalised : bool array, shape (p,)
-        Columns that take the ridge.
-    used : bool array, shape (p,), optional
-        Columns that take part; the coefficients of the others are 0.
-
-    Returns
-    -------
-    float64 array, shape (p,)
-    """
-    beta = np.zeros(X.shape[1])
-    ridge = np.zeros(X.shape[1])
-    loss = _logistic_loss(X, y, weight, ridge, beta)
-    for step in range(NEWTON_STEPS):
-        h = _expit(X @ beta)
-        curvature = (X * (weight * h * (1 - h))[:, None]).T @ X
-        if step == 0:
-            ridge = _ridge(curvature, penalised)
-            loss = _logistic_loss(X, y, weight, ridge, beta)
-        slope = X.T @ (weight * (y - h)) - ridge * beta
-        move = _solve(curvature + np.diag(ridge), slope, used)
-        new, new_loss = _descend(X, y, weight, ridge, beta, move, loss)
-        converged = loss - new_loss <= NEWTON_TOLERANCE * abs(loss)
-        beta, loss = new, new_loss
-        if converged:
-            break
-    return beta
-
-
-def _descend(
-    X: Array, y: Array, weight: Array, ridge: Array, beta: Array, move: Array, loss: float
-) -> tuple[Array, float]:
-    """Halve the step until the loss falls; undamped Newton diverges on rare events."""
-    length = 1.0
-    for _ in range(12):
-        new = beta + length * move
-        new_loss = _logistic_loss(X, y, weight, ridge, new)
-        if new_loss <= loss:
-            return new, new_loss
-        length /= 2
-    return beta, loss
-
-
-def _logistic_loss(X: Array, y: Array, weight: Array, ridge: Array, beta: Array) -> float:
-    z = X @ beta
-    return float(weight @ (np.logaddexp(0.0, z) - y * z) + 0.5 * (ridge * beta) @ beta)
-
-
-def fit_linear(X: Array, y: Array, weight: Array, penalised: NDArray[np.bool_]) -> Array:
-    """Weighted least squares with the same selective ridge as `fit_logistic`; shapes as there."""
-    information = (X * weight[:, None]).T @ X
-    ridge = _ridge(information, penalised)
-    return _solve(information + np.diag(ridge), X.T @ (weight * y))
-
-
-def _ridge(information: Array, penalised: NDArray[np.bool_]) -> Array:
-    """Penalise by a share of each column's own information."""
-    return np.where(penalised, RIDGE_SHARE * np.diag(information), 0.0)
-
-
-def _solve(matrix: Array, vector: Array, used: NDArray[np.bool_] | None = None) -> Array:
-    """Solve a symmetric system in some of its columns; twins and empty columns make it singular.
-
-    Columns are brought to the same size first, so that units do not decide what counts as singular.
-    """
-    size = np.sqrt(np.diag(matrix))
-    size = np.where(size > 0, size, 1.0)
-    at = np.flatnonzero(np.ones(len(vector), bool) if used is None else used)
-    out = np.zeros(len(vector))
-    scaled = matrix[np.ix_(at, at)] / np.outer(size[at], size[at])
-    out[at] = np.linalg.lstsq(scaled, vector[at] / size[at], rcond=1e-12)[0] / size[at]
-    return out
-
-
-def _expit(z: Array) -> Array:
-    return 1.0 / (1.0 + np.exp(-np.clip(z, -40, 40)))
 
 
 def _paths(target: TargetRows, hazard: Array, spend: Array, reference: Array) -> _Paths:
@@ -432,7 +333,7 @@ def _one_step(rows: PeriodRows, target: TargetRows, fitted: _Fitted) -> Effect:
     churn_residual, spend_residual = rows.churned - fitted.hazard, rows.spend - fitted.spend
     total = rows.weight.sum()
     second = (rows.X * (rows.weight / total)[:, None]).T @ rows.X
-    representer = {"hazard": _representer(second, rows.before), "spend": _representer(second, rows.before | True)}
+    representer = {"hazard": representer_of(second, rows.before), "spend": representer_of(second, rows.before | True)}
 
     def influence(*terms: tuple[Literal["hazard", "spend"], Array, Array]) -> Array:
         value = sum((rows.X @ (representer[model] @ slope)) * residual for model, slope, residual in terms)
@@ -462,18 +363,7 @@ def _one_step(rows: PeriodRows, target: TargetRows, fitted: _Fitted) -> Effect:
         base_revenue=float(_revenue(base).mean()),
         influence=terms,
         customers=len(by_customer),
-        robustness_value=robustness_value(churn.t, len(by_customer)),
     )
-
-
-def _representer(second: Array, columns: NDArray[np.bool_]) -> Array:
-    """Invert the second moments of some columns; zero in the others."""
-    size = np.sqrt(np.diag(second))
-    size = np.where(size > 0, size, 1.0)
-    out = np.zeros_like(second)
-    at = np.ix_(columns, columns)
-    out[at] = np.linalg.pinv((second / np.outer(size, size))[at], rcond=1e-10, hermitian=True)
-    return np.asarray(out / np.outer(size, size))
 
 
 def _survival_slope(path: _Paths) -> Array:
@@ -490,56 +380,3 @@ def _revenue_slope(path: _Paths) -> Array:
     earned = path.survival[:, :-1] * path.spend
     later = earned.sum(axis=1, keepdims=True) - np.cumsum(earned, axis=1)
     return np.asarray(later / (1 - path.hazard))
-
-
-def robustness_value(t: float, degrees_of_freedom: int) -> float:
-    """Strength of hidden confounding that would bring an estimate to zero.
-
-    Parameters
-    ----------
-    t : float
-        Estimate over standard error.
-    degrees_of_freedom : int
-        Clusters behind the standard error.
-
-    Returns
-    -------
-    float
-        Share in [0, 1]: partial R2 that the confounder would need with both exposure and outcome.
-
-    References
-    ----------
-    Cinelli and Hazlett (2020), Making sense of sensitivity, doi:10.1111/rssb.12348, eq. 18 with q = 1.
-
-    Examples
-    --------
-    >>> round(robustness_value(4.18, 783), 3)  # their Darfur example: 13.9 %
-    0.139
-    """
-    f2 = t * t / max(degrees_of_freedom, 1)
-    return float(0.5 * (np.sqrt(f2 * f2 + 4 * f2) - f2))
-
-
-def verdict(effect: Effect, support_share: float, *, least_support: float = 0.5) -> Verdict:
-    """Put an effect into words by stated rules.
-
-    Parameters
-    ----------
-    effect : Effect
-        Churn and revenue effect; the clearer of the two decides.
-    support_share : float
-        Share of moved values that lie inside what was observed.
-    least_support : float
-        Below this the data say nothing about the moved state.
-
-    Returns
-    -------
-    {"likely", "possible", "undecided", "unsupported"}
-        likely: |t| >= 2.24 (5 % over both outcomes together, Bonferroni); possible: |t| >= 1.64; else undecided.
-    """
-    if support_share < least_support:
-        return "unsupported"
-    t = max(abs(effect.churn.t), abs(effect.revenue.t))
-    if t >= stats.norm.ppf(1 - 0.05 / 4):
-        return "likely"
-    return "possible" if t >= stats.norm.ppf(0.95) else "undecided"

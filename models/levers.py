@@ -13,9 +13,11 @@ from features.errors import EmptyResultError
 from features.measures import Feature
 from features.study import Measure, Study
 from models.adjustment import AdjustmentSet, Exposure, adjustment_set
-from models.effects import Effect, PeriodRows, TargetRows, Verdict, estimate_effect, verdict
+from models.effects import Effect, PeriodRows, TargetRows, estimate_effect
 from models.initiatives import Change, Initiative
-from models.policy import Bucket, PolicyEffect, Prepared, policy_effect
+from models.policy import PolicyEffect, policy_effect
+from models.prepared import Bucket, Prepared
+from models.sensitivity import Verdict, robustness_value, verdict
 
 Array = NDArray[np.float64]
 
@@ -62,7 +64,7 @@ class Lever:
 
     @property
     def verdict(self) -> Verdict:
-        """The effect in a word, by the rules of `models.effects.verdict`."""
+        """The effect in a word, by the rules of `models.sensitivity.verdict`."""
         return verdict(self.effect, self.support_share)
 
 
@@ -86,8 +88,8 @@ def _row(lever: Lever) -> tuple[object, ...]:
     return (
         lever.exposure.journey, lever.touchpoint, lever.exposure.measure, lever.unit, lever.change,
         churn.value, churn.lo, churn.hi, *money, lever.raw_churn, lever.raw_revenue, lever.support_share,
-        lever.effect.robustness_value, lever.adjustment.describe(), lever.effect.customers, lever.contacts,
-        lever.verdict,
+        robustness_value(churn.t, lever.effect.customers), lever.adjustment.describe(), lever.effect.customers,
+        lever.contacts, lever.verdict,
     )  # fmt: skip
 
 

@@ -1,122 +1,24 @@
-"""From raw histories and an initiative to its effect: rows for fitting, rows as moved, one estimate.
-
-`prepare` reads the buckets once and keeps what every policy needs; `policy_effect` moves raw touchpoints after each
-go-live, rebuilds the states with the feature engine and estimates.
-"""
+"""From an initiative to its effect: move raw touchpoints after each go-live, rebuild the states, estimate."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
-from features.errors import EmptyResultError
-from features.snapshot import DAY, n_periods, period_starts
-from features.study import Study
+from features.snapshot import DAY
 from models.adjustment import AdjustmentSet, Exposure, adjustment_set
 from models.effects import Effect, Estimate, PeriodRows, TargetRows, estimate_effect
-from models.exposures import (
-    Reference,
-    baseline_frame,
-    current,
-    current_names,
-    exposure_columns,
-    fit_references,
-    moved_columns,
-    state_names,
-    states,
-    volume_names,
-    volumes,
-)
+from models.exposures import current, current_names, moved_columns, state_names, states, volume_names
 from models.initiatives import Initiative, MovedTouchpoints, in_filter, move_touchpoints
-from models.person_period import Histories, Periods, period_grid, periods_at_risk, thin
+from models.prepared import Bucket, Prepared, period_length
+from models.references import Reference
 
-Array = NDArray[np.float64]
-Tick = Callable[[str], None]
-
-MOST_ROWS = 150_000
-MOST_TARGET_ROWS = 300_000
-MOST_REFERENCE_TOUCHPOINTS = 1_000_000
-# Memories start empty where the data start; rows before a full window would compare full with empty ones. Where the
-# history is short, a third of it is all that is spent on filling them.
-MOST_BURN_IN_SHARE = 1 / 3
-TENURE_KNOTS = (30.0, 90.0, 365.0)
-SUPPORT_QUANTILES = (0.01, 0.99)
 DAYS_PER_MONTH = 365.25 / 12
-
-
-class Bucket(Protocol):
-    """Whole customers with everything that happened to them."""
-
-    @property
-    def touchpoints(self) -> pa.Table:
-        """Sorted by customer and time."""
-
-    @property
-    def customers(self) -> pa.Table:
-        """Sorted by customer."""
-
-    @property
-    def revenue(self) -> pa.Table:
-        """Amounts with their time."""
-
-    @property
-    def churn(self) -> pa.Table:
-        """Departures and returns."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Rows of customer and period with everything that may enter a model, column by name."""
-
-    periods: Periods
-    design: pd.DataFrame
-    go_live: NDArray[np.int64]
-
-    def columns(self, names: Sequence[str]) -> Array:
-        """Return some columns side by side."""
-        return np.column_stack([self.design[name].to_numpy(np.float64) for name in names])
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What every policy of a study needs, read once.
-
-    Attributes
-    ----------
-    study : Study
-        The study.
-    go_lives : tuple of int
-        Moments from which initiatives act, microseconds.
-    references : tuple of Reference
-        One per exposure with values.
-    support : mapping of Exposure to (low, high)
-        Range in which 98 % of the observed values lie.
-    fit, target : _Rows
-        Person-period rows of the past, and those after each go-live.
-    """
-
-    study: Study
-    go_lives: tuple[int, ...]
-    references: tuple[Reference, ...]
-    support: dict[Exposure, tuple[float, float]]
-    fit: _Rows
-    target: _Rows
-
-    @property
-    def exposures(self) -> frozenset[Exposure]:
-        """Measures seen with values, by journey."""
-        return frozenset(r.exposure for r in self.references)
-
-    @property
-    def at_risk(self) -> int:
-        """Customers at risk, summed over go-lives."""
-        return int((self.target.periods.index == 0).sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,217 +50,6 @@ class PolicyEffect:
     contacts_per_month: float
     reached_share: float
     mean_change: dict[Exposure, float]
-
-
-def prepare(
-    study: Study,
-    buckets: Callable[[], Iterable[Bucket]],
-    go_lives: Sequence[int],
-    span: tuple[int, int],
-    rng: np.random.Generator,
-    *,
-    exposures: Sequence[Exposure],
-    tick: Tick = lambda _: None,
-) -> Prepared:
-    """Read the histories once and lay out the rows that every policy shares.
-
-    Parameters
-    ----------
-    study : Study
-        Journey map, measures and snapshot grid.
-    buckets : callable
-        Gives the buckets anew each time it is called.
-    go_lives : sequence of int
-        Moments from which initiatives act, microseconds.
-    span : (int, int)
-        First and last moment of the data, microseconds.
-    rng : numpy.random.Generator
-        Thins rows without churn.
-    exposures : sequence of Exposure
-        Measures with values, by journey.
-    tick : callable, optional
-        Told what is going on.
-
-    Returns
-    -------
-    Prepared
-
-    Raises
-    ------
-    EmptyResultError
-        When no go-live has matured.
-    """
-    if not go_lives:
-        raise EmptyResultError(
-            "No past cutoff has a whole horizon after it, so no effect can be estimated. "
-            f"Expected at least {study.snapshot.horizon_days} days of data after a cutoff. "
-            "Shorten snapshot.horizon_days or bring a longer history."
-        )
-    tick("learning what to expect of each measure")
-    references, support = _learn(study, buckets, exposures)
-    length = _period(study)
-    burn_in = min(study.snapshot.window_days * DAY, int(MOST_BURN_IN_SHARE * (span[1] - span[0])))
-    past = period_grid(span[0] + burn_in, span[1], length)
-    parts_fit, parts_target = [], []
-    shares = _shares(buckets)
-    for number, bucket in enumerate(buckets(), 1):
-        tick(f"rebuilding experience week by week, bucket {number} of {len(shares)}")
-        columns = exposure_columns(references, bucket.touchpoints, bucket.customers)
-        fit = thin(periods_at_risk(_histories(bucket), past, length), int(MOST_ROWS * shares[number - 1]), rng)
-        parts_fit.append(_rows(study, references, bucket, columns, fit, np.zeros(len(fit), np.int64)))
-        parts_target.append(_target(study, references, bucket, columns, go_lives, length, rng, shares[number - 1]))
-    fitting, target = _encoded(_joined(parts_fit), _joined(parts_target))
-    return Prepared(study, tuple(go_lives), references, support, fitting, target)
-
-
-def _period(study: Study) -> int:
-    """Return the length of a period in microseconds."""
-    return study.snapshot.horizon_days * DAY // n_periods(study.snapshot.horizon_days)
-
-
-def _histories(bucket: Bucket) -> Histories:
-    return Histories(bucket.customers, bucket.churn, bucket.revenue)
-
-
-def _shares(buckets: Callable[[], Iterable[Bucket]]) -> list[float]:
-    """Return the share of the customers in each bucket: its part of the rows kept."""
-    sizes = [bucket.customers.num_rows for bucket in buckets()]
-    return [size / max(sum(sizes), 1) for size in sizes]
-
-
-def _learn(
-    study: Study, buckets: Callable[[], Iterable[Bucket]], exposures: Sequence[Exposure]
-) -> tuple[tuple[Reference, ...], dict[Exposure, tuple[float, float]]]:
-    """Fit references on the first buckets; buckets hold customers in no order that matters."""
-    touchpoints, customers, rows = [], [], 0
-    for bucket in buckets():
-        touchpoints.append(bucket.touchpoints)
-        customers.append(bucket.customers)
-        rows += bucket.touchpoints.num_rows
-        if rows >= MOST_REFERENCE_TOUCHPOINTS:
-            break
-    # Dictionaries differ between buckets; Arrow joins them.
-    touches = pa.concat_tables(touchpoints).unify_dictionaries()
-    known = [e for e in exposures if _is_variable(touches, e)]
-    references = fit_references(study, known, touches, pa.concat_tables(customers).unify_dictionaries())
-    return references, {e: _range(touches, e) for e in known}
-
-
-def _values(touchpoints: pa.Table, exposure: Exposure) -> Array:
-    in_journey = (touchpoints["journey"].cast(pa.string()).to_pandas() == exposure.journey).to_numpy()
-    value = touchpoints[exposure.measure].to_numpy()[in_journey]
-    return np.asarray(value[~np.isnan(value)], np.float64)
-
-
-def _is_variable(touchpoints: pa.Table, exposure: Exposure) -> bool:
-    """Say whether a measure varies; one that never does says nothing about what moving it would do."""
-    value = _values(touchpoints, exposure)
-    return len(value) > 0 and bool(np.ptp(value) > 0)
-
-
-def _range(touchpoints: pa.Table, exposure: Exposure) -> tuple[float, float]:
-    low, high = np.quantile(_values(touchpoints, exposure), SUPPORT_QUANTILES)
-    return float(low), float(high)
-
-
-def _target(
-    study: Study,
-    references: Sequence[Reference],
-    bucket: Bucket,
-    columns: pa.Table,
-    go_lives: Sequence[int],
-    length: int,
-    rng: np.random.Generator,
-    share: float,
-) -> _Rows:
-    """Lay out the customers at risk at each go-live, in each period of the horizon in which they still are."""
-    found: list[Periods] = []
-    number = []
-    for g, moment in enumerate(go_lives):
-        periods = periods_at_risk(_histories(bucket), period_starts(moment, study.snapshot), length)
-        at_start = periods.customer_key[periods.index == 0]
-        found.append(periods.take(np.isin(periods.customer_key, at_start) & _unbroken(periods)))
-        number.append(np.full(len(found[-1]), g, np.int64))
-    everything = _stack(found)
-    kept = _sampled_customers(everything, bucket, int(MOST_TARGET_ROWS * share), rng)
-    return _rows(study, references, bucket, columns, everything.take(kept), np.concatenate(number)[kept])
-
-
-def _unbroken(periods: Periods) -> NDArray[np.bool_]:
-    """Rows before the first gap: those who leave and return within the horizon have left."""
-    order = np.lexsort((periods.index, periods.customer_key))
-    key, index = periods.customer_key[order], periods.index[order]
-    new = np.ones(len(order), bool)
-    new[1:] = np.diff(key) != 0
-    since = np.arange(len(order)) - np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))
-    out = np.empty(len(order), bool)
-    out[order] = since == index
-    return out
-
-
-def _sampled_customers(periods: Periods, bucket: Bucket, most: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Evaluate on a random part of the customers where there are more than precision needs."""
-    keys = bucket.customers["customer_key"].to_numpy()
-    chosen = rng.random(len(keys)) < most / max(len(periods), 1)
-    return np.asarray(chosen[np.searchsorted(keys, periods.customer_key)])
-
-
-def _rows(
-    study: Study,
-    references: Sequence[Reference],
-    bucket: Bucket,
-    columns: pa.Table,
-    periods: Periods,
-    go_live: NDArray[np.int64],
-) -> _Rows:
-    spine = pa.table({"customer_key": periods.customer_key, "cutoff": periods.start})
-    ends = pa.table({"customer_key": periods.customer_key, "cutoff": periods.start + _period(study)})
-    window = study.snapshot.window_days
-    journeys = study.journey_names
-    parts = [
-        _baseline(bucket.customers, periods),
-        pd.DataFrame(volumes(journeys, columns, spine, window), columns=list(volume_names(journeys))),
-        pd.DataFrame(states(references, columns, spine, window), columns=list(state_names(references))),
-        pd.DataFrame(current(references, columns, ends, _period(study) / DAY), columns=list(current_names(references))),
-    ]
-    return _Rows(periods, pd.concat(parts, axis=1), go_live)
-
-
-def _baseline(customers: pa.Table, periods: Periods) -> pd.DataFrame:
-    """Covariates, tenure, season and trend of each row; levels stay categories until all buckets are joined."""
-    row = np.searchsorted(customers["customer_key"].to_numpy(), periods.customer_key)
-    frame = baseline_frame(customers).iloc[row].reset_index(drop=True).add_prefix("baseline__")
-    tenure = (periods.start - customers["joined_at"].to_numpy()[row]) / DAY
-    year = 2 * np.pi * periods.start / (365.25 * DAY)
-    return frame.assign(
-        time__tenure=np.log1p(np.maximum(tenure, 0.0)),
-        **{f"time__tenure_over_{knot:g}": np.log1p(np.maximum(tenure - knot, 0.0)) for knot in TENURE_KNOTS},
-        **{f"time__{f.__name__}{k}": f(k * year) for f in (np.sin, np.cos) for k in (1, 2)},
-        time__trend=periods.start / (365.25 * DAY) - 50.0,
-    )
-
-
-def _stack(parts: Sequence[Periods]) -> Periods:
-    names = ("customer_key", "start", "index", "churned", "spend", "weight")
-    return Periods(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
-
-
-def _joined(parts: Sequence[_Rows]) -> _Rows:
-    design = pd.concat([part.design for part in parts], ignore_index=True)
-    # Levels that only some buckets have turn categories into objects when joined.
-    return _Rows(_stack([part.periods for part in parts]), design, np.concatenate([part.go_live for part in parts]))
-
-
-def _encoded(fit: _Rows, target: _Rows) -> tuple[_Rows, _Rows]:
-    """Lay levels out as columns, the same in both, the intercept first; what never varies in the fit is left out."""
-    both = pd.concat([fit.design, target.design], ignore_index=True)
-    baseline = [name for name in map(str, both) if name.startswith("baseline__")]
-    encoded = pd.get_dummies(both[baseline], drop_first=True, dtype=float).assign(baseline__intercept=1.0)
-    n = len(fit.design)
-    varies = [name for name in encoded if np.ptp(encoded[name].to_numpy()[:n]) > 0 or name == "baseline__intercept"]
-    design = pd.concat([encoded[varies], both.drop(columns=baseline)], axis=1)
-    rest = design.iloc[n:].reset_index(drop=True)
-    return replace(fit, design=design.iloc[:n]), replace(target, design=rest)
 
 
 def policy_effect(
@@ -398,7 +89,9 @@ def policy_effect(
     p, t = prepared.fit.periods, prepared.target.periods
     rows = PeriodRows(X, penalised, before, p.churned, p.spend, p.weight, p.customer_key)
     target = TargetRows(X_target, moves.shift, shifted, prepared.target.go_live, t.index, t.customer_key, t.weight)
-    effect = estimate_effect(rows, target, rng)
+    # Small dense systems: more threads only fight with whatever else is running.
+    with threadpool_limits(1):
+        effect = estimate_effect(rows, target, rng)
     return moves.result(_scaled(effect, initiative.reach), adjustment, initiative)
 
 
@@ -462,9 +155,9 @@ class _Moves:
             moved = _of_customers(moved, starters)
             spine = pa.table({"customer_key": people, "cutoff": target.periods.start[rows]})
             columns = moved_columns(self._moving, moved.touchpoints, dict(moved.delivered))
-            ends = pa.table({"customer_key": people, "cutoff": target.periods.start[rows] + _period(study)})
+            ends = pa.table({"customer_key": people, "cutoff": target.periods.start[rows] + period_length(study)})
             memories = states(self._moving, columns, spine, study.snapshot.window_days)
-            now = current(self._moving, columns, ends, _period(study) / DAY)
+            now = current(self._moving, columns, ends, period_length(study) / DAY)
             self.shift[rows] = np.column_stack([memories, now])
             self._count(moved)
 
