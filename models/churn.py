@@ -216,8 +216,11 @@ def predict_churn(model: Pipeline, frame: pd.DataFrame, features: Sequence[Featu
     ModelError
         The panel lacks a feature of the model.
     """
+    table = model_inputs(list(model.feature_names_in_), frame, features)
+    if table.empty:
+        return np.zeros(0)
     with one_thread():
-        return _risk(model, model_inputs(list(model.feature_names_in_), frame, features))
+        return _risk(model, table)
 
 
 def _risk(model: Pipeline, table: pd.DataFrame) -> FloatArray:

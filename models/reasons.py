@@ -103,6 +103,9 @@ def reasons(
     ModelError
         The panel lacks a feature of the model.
     """
+    names = [f"reason_{i + 1}" for i in range(top)]
+    if frame.empty:
+        return pd.DataFrame(columns=names, index=frame.index, dtype="str")
     found = contributions(model, frame, features, reference=reference)
     rank = np.argsort(-found.amounts, axis=1, kind="stable")[:, :top]
     least = _LEAST if is_classifier(model) else 0.0
@@ -111,7 +114,7 @@ def reasons(
         group = rank[:, place]
         rows = np.flatnonzero(found.amounts[np.arange(len(frame)), group] > least)
         texts[rows, place] = _texts(found, rows, found.member[rows, group[rows]])
-    return pd.DataFrame(texts, columns=[f"reason_{i + 1}" for i in range(top)], index=frame.index, dtype="str")
+    return pd.DataFrame(texts, columns=names, index=frame.index, dtype="str")
 
 
 def contributions(

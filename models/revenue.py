@@ -184,8 +184,10 @@ def predict_revenue(model: Pipeline, frame: pd.DataFrame, features: Sequence[Fea
     ModelError
         The panel lacks a feature of the model.
     """
+    table = model_inputs(list(model.feature_names_in_), frame, features)
+    if table.empty:
+        return np.zeros(0)
     with one_thread():
-        table = model_inputs(list(model.feature_names_in_), frame, features)
         return np.asarray(model.predict(table), dtype=np.float64)
 
 

@@ -168,6 +168,12 @@ def test_unseen_categories_and_missing_values_are_scored(evaluated):
         assert np.isfinite(predict_churn(model, rows, FEATURES)).all()
 
 
+def test_no_rows_give_no_risks(evaluated):
+    frame, found = evaluated
+    model = fit_churn(frame, FEATURES, "logistic", np.random.default_rng(2), evaluation=found)
+    assert predict_churn(model, frame.head(0), FEATURES).shape == (0,)
+
+
 def test_features_that_tell_nothing_are_not_part_of_the_model(evaluated):
     frame, found = evaluated
     model = fit_churn(frame, FEATURES, "logistic", np.random.default_rng(2), evaluation=found)
