@@ -263,7 +263,7 @@ _STEPS: Final = {
     "explain": ("explain", "explain"),
     "simulate": ("simulate", "simulate"),
     "score": ("score", "score"),
-    "report": ("report_latest", "report"),
+    "report": ("results", "report"),
     "demo": ("demo", "demo"),
 }
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from features.contract import PanelContract
+from features.errors import EmptyResultError
 from features.flat import FlatTable
 from flows import console
 from flows.build_features import Tables, ensure_layout, ensure_panel
@@ -19,12 +20,16 @@ from flows.theme import to_svg
 from flows.tracking import identity, open_tracker
 from flows.train import read_mature
 from models.drivers import drivers_from_features
-from models.importance import Association, association
+from models.importance import association
+from models.leaks import leak_warnings
 from models.levers import flat_levers, levers, to_frame
 
 __all__ = ["explain"]
 
 _OUTCOMES: Final = {"churn": "is_churned", "revenue": "revenue"}
+_ASSOCIATION: Final = (
+    "outcome", "journey", "driver", "feature", "share", "share_lo", "share_hi", "r2", "n", "warning",
+)  # fmt: skip
 _SHOWN: Final = ("journey", "measure", "change", "churn_effect", "churn_lo", "churn_hi", "raw_churn_effect", "verdict")
 
 
@@ -61,7 +66,7 @@ def explain(study_file: str, *, seed: int = 0) -> None:
     Raises
     ------
     EmptyResultError
-        No past cutoff has a whole horizon after it.
+        No cutoff has matured, or churn does not vary.
     """
     started = time.perf_counter()
     workspace = open_workspace(study_file)
@@ -81,23 +86,27 @@ def explain(study_file: str, *, seed: int = 0) -> None:
 @step("rank the association")
 def rank_association(contract: PanelContract, frame: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Share out the explained variance of each outcome; the reasons where that would be noise."""
-    controls = [feature.name for feature in contract.features if feature.role == "covariate"]
+    drivers = drivers_from_features(contract.features, frame)
+    if not drivers:
+        nothing = pd.DataFrame(columns=list(_ASSOCIATION))
+        return nothing, ("any outcome: no feature belongs to a journey and a measure.",)
+    shares, refusals = [], []
     with console.progress("explain") as tick:
-        found = {}
         for number, (outcome, column) in enumerate(_OUTCOMES.items()):
             if frame[column].notna().any():
                 tick(f"association with {outcome}", number, len(_OUTCOMES))
-                found[outcome] = _associate(contract, frame, column, controls, np.random.default_rng([seed, number]))
-    shares = [one.to_frame().assign(outcome=outcome) for outcome, one in found.items()]
-    refusals = tuple(f"{outcome}: {one.refusal}" for outcome, one in found.items() if one.refusal)
-    return pd.concat(shares, ignore_index=True), refusals
+                rng = np.random.default_rng([seed, 10 + number])
+                found = association(frame, drivers, column, weight="weight", rng=rng)
+                shares.append(found.to_frame().assign(outcome=outcome))
+                refusals += [f"{outcome}: {found.refusal}"] if found.refusal else []
+    return _with_leaks(pd.concat(shares, ignore_index=True), contract, frame), tuple(refusals)
 
 
-def _associate(
-    contract: PanelContract, frame: pd.DataFrame, column: str, controls: list[str], rng: np.random.Generator
-) -> Association:
-    drivers = drivers_from_features(contract.features, frame)
-    return association(frame, drivers, column, controls=controls, weight="weight", rng=rng)
+def _with_leaks(shares: pd.DataFrame, contract: PanelContract, frame: pd.DataFrame) -> pd.DataFrame:
+    """Warn of drivers that know too much, beside what the ranking itself warns of."""
+    suspects = {leak.feature: leak.reason for leak in leak_warnings(frame, contract.features)}
+    leaked = shares["feature"].map(suspects).fillna("").astype(str)
+    return shares.assign(warning=(leaked + " " + shares["warning"].fillna("").astype(str)).str.strip())
 
 
 @step("estimate the effects")
@@ -107,8 +116,13 @@ def estimate_effects(
     """Estimate one standard improvement of every measure that the company controls."""
     rng = np.random.default_rng([seed, 11])
     if isinstance(tables, FlatTable):
+        console.say("note: a flat table has no event times; upstream measures are held fixed and nothing is rebuilt.")
         return to_frame(flat_levers(workspace.study, frame, contract.features, rng))
-    prepared = prepare_histories(str(workspace.study_file), tables, seed)
+    try:
+        prepared = prepare_histories(str(workspace.study_file), tables, seed)
+    except EmptyResultError as error:
+        console.say(f"note: no effects. {error}")
+        return to_frame(())
     with console.progress("explain") as tick:
         return to_frame(levers(prepared, tables.all_buckets, frame, contract.features, rng, tick=tick))
 
@@ -121,6 +135,11 @@ def record(workspace: Workspace, contract: PanelContract, drivers: Drivers, seed
     tracker = open_tracker(workspace.study, workspace.store)
     with tracker.run("explain", "explain", tags) as run:
         run.log_params({"seed": seed, **workspace.study.model_dump(mode="json", by_alias=True)})
+        run.log_text(workspace.study_file.read_text(encoding="utf-8"), "study.yaml")
+        named = drivers.effects["journey"] + "." + drivers.effects["measure"]
+        run.log_metrics(
+            {f"effect.churn.{name}": value for name, value in zip(named, drivers.effects["churn_effect"], strict=True)}
+        )
         run.log_table(drivers.association, "association.csv")
         run.log_table(drivers.effects, "effects.csv")
         if len(drivers.effects):
@@ -139,7 +158,7 @@ def record(workspace: Workspace, contract: PanelContract, drivers: Drivers, seed
 
 
 def _show(drivers: Drivers) -> None:
-    console.show_table("Effect of a standard improvement, over the horizon", drivers.effects, _SHOWN)
+    console.show_table("Effect: what a fifth better would change over the horizon", drivers.effects, _SHOWN)
     for outcome, rows in drivers.association.groupby("outcome", sort=False):
         title = f"Association with {outcome}: shares of an explained {rows['r2'].iloc[0]:.1%}"
         console.show_table(title, rows, ("journey", "driver", "share", "share_lo", "share_hi", "warning"))

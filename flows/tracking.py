@@ -148,7 +148,9 @@ class Run:
     def log_metrics(self, metrics: Mapping[str, float]) -> None:
         """Record the metrics that are numbers."""
         now = int(time.time() * 1000)
-        rows = [Metric(key, float(value), now, 0) for key, value in metrics.items() if math.isfinite(value)]
+        rows = [
+            Metric(_parameter_name(key), float(value), now, 0) for key, value in metrics.items() if math.isfinite(value)
+        ]
         for batch in _batches(rows):
             self.tracker.client.log_batch(self.run_id, metrics=batch)
 

@@ -99,7 +99,8 @@ def train(study_file: str, *, seed: int = 0) -> None:
     contract = ensure_panel(workspace)
     frame = read_mature(workspace)
     fitted = judge_and_fit(workspace, contract, frame, seed)
-    result = record(workspace, contract, fitted, seed)
+    rate = float(np.average(frame["is_churned"], weights=frame["weight"]))
+    result = {**record(workspace, contract, fitted, seed), "rows": len(frame), "churn_rate": rate}
     write_json(workspace.store.result("train"), result)
     rows_in = f"{len(frame):,} mature rows"
     seconds = time.perf_counter() - started
