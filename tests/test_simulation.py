@@ -1,0 +1,152 @@
+"""Money from effects, against closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from features.study import Money
+from models.effects import Effect, Estimate
+from models.initiatives import Change, Cost, Initiative
+from models.simulation import Cohort, Forecast, Refusal, activity, simulate
+
+HORIZON = 91
+MONTHS = HORIZON / (365.25 / 12)
+CHANGE = Change(journey="support", measure="wait", scale=0.5)
+
+
+def effect(churn=-0.01, spend=0.0, se=0.0, base_churn=0.06, base_revenue=90.0, customers=400):
+    """An effect whose influence functions give the stated standard errors, independent of each other."""
+    influence = np.zeros((customers, 3))
+    influence[0, 0] = influence[1, 2] = se
+    revenue = Estimate(spend - churn * base_revenue / 2, se)
+    return Effect(Estimate(churn, se), revenue, Estimate(spend, se), base_churn, base_revenue, influence, customers)
+
+
+def initiative(name="one", **given):
+    return Initiative(name=name, changes=(CHANGE,), **given)
+
+
+def worth(forecast_effect, money=None, seed=1, support=1.0, **given):
+    forecast = Forecast(initiative(**given), forecast_effect, support, reached_share=0.5, contacts_per_month=0.2)
+    cohort, money = Cohort(1_000, HORIZON), money or Money(margin=0.5, discount_rate=0.0, months=12)
+    return simulate([forecast], [], cohort, money, np.random.default_rng(seed), order=["one"]).worths[0]
+
+
+def test_no_effect_and_no_cost_are_worth_exactly_nothing():
+    found = worth(effect(churn=0.0))
+    assert (found.npv == 0).all()
+    assert found.cost.sum() == 0
+
+
+def test_the_gain_of_fewer_leavers_is_the_closed_form():
+    found = worth(effect(churn=-0.01))
+    hazard, moved = -np.log(0.94) / MONTHS, -np.log(0.95) / MONTHS
+    per_month = 90.0 / (0.06 / -np.log(0.94)) / MONTHS
+    left = [np.exp(-h * np.arange(13)) for h in (hazard, moved)]
+    months_lived = [(path[1:] + path[:-1]).sum() / 2 for path in left]
+    assert found.npv == pytest.approx(0.5 * 1_000 * per_month * (months_lived[1] - months_lived[0]))
+
+
+def test_full_effect_over_the_horizon_keeps_the_stated_share_of_customers():
+    found = worth(effect(churn=-0.01))
+    assert found.customers_retained == pytest.approx(10.0)
+
+
+def test_spend_of_stayers_is_paid_every_month():
+    found = worth(effect(churn=0.0, spend=3.0))
+    hazard = -np.log(0.94) / MONTHS
+    lived = np.exp(-hazard * np.arange(13))
+    monthly = 3.0 / (0.06 / -np.log(0.94)) / MONTHS
+    assert found.npv == pytest.approx(0.5 * 1_000 * monthly * (lived[1:] + lived[:-1]).sum() / 2)
+
+
+def test_costs_are_counted_when_they_fall_due():
+    cost = Cost(once=100.0, monthly=10.0, per_customer=2.0)
+    found = worth(effect(churn=0.0), cost=cost, start_month=2, lasts_months=5)
+    assert found.cost == pytest.approx(100 + 5 * 10 + 0.5 * 1_000 * 2.0)
+    assert found.npv == pytest.approx(-found.cost)
+
+
+def test_a_contact_costs_where_there_are_contacts():
+    found = worth(effect(churn=0.0, base_churn=1e-9), cost=Cost(per_contact=3.0))
+    assert found.cost == pytest.approx(12 * 3.0 * 0.2 * 1_000, rel=1e-6)
+
+
+def test_savings_are_a_gain():
+    found = worth(effect(churn=0.0), cost=Cost(saved_monthly=7.0))
+    assert found.npv == pytest.approx(12 * 7.0)
+
+
+def test_discounting_makes_the_future_cheaper():
+    rate = Money(margin=0.5, discount_rate=0.1, months=12)
+    found = worth(effect(churn=0.0), money=rate, cost=Cost(monthly=1.0))
+    assert found.cost == pytest.approx(sum(1.1 ** (-k / 12) for k in range(1, 13)))
+
+
+def test_the_spread_of_the_draws_is_the_standard_error():
+    wide = worth(effect(churn=-0.01, se=0.002), support=1.0)
+    slope = (worth(effect(churn=-0.0101)).npv[0] - worth(effect(churn=-0.0099)).npv[0]) / 0.0002
+    spend_slope = worth(effect(churn=0.0, spend=1.0)).npv[0]
+    expected = 0.002 * np.hypot(slope, spend_slope)
+    assert wide.npv.std() == pytest.approx(expected, rel=0.06)  # 4,000 draws: standard error of an sd is 1.1 %
+
+
+def test_uncertain_delivery_widens_the_interval_and_keeps_the_mean():
+    sure, unsure = worth(effect(), delivery=(0.75, 0.75, 0.75)), worth(effect(), delivery=(0.5, 0.75, 1.0))
+    assert sure.npv.std() < 1e-6 < unsure.npv.std()
+    assert unsure.npv.mean() == pytest.approx(sure.npv.mean(), rel=0.02)
+
+
+def test_initiatives_that_rest_on_the_same_data_move_together():
+    forecasts = [
+        Forecast(initiative(name), effect(se=0.002), 1.0, reached_share=1.0, contacts_per_month=0.0)
+        for name in ("one", "two")
+    ]
+    found = simulate(forecasts, [], Cohort(1_000, HORIZON), Money(), np.random.default_rng(2), order=["one", "two"])
+    assert np.corrcoef(found.worths[0].npv, found.worths[1].npv)[0, 1] > 0.999
+
+
+def test_the_same_seed_gives_the_same_numbers():
+    one, two = (worth(effect(se=0.001), delivery=(0.4, 0.6, 1.0), seed=3) for _ in range(2))
+    assert (one.npv == two.npv).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "support", "cost", "expected"),
+    [
+        (effect(churn=-0.01, se=0.0001), 1.0, 0.0, "worth it"),
+        (effect(churn=-0.01, se=0.0001), 1.0, 1e6, "not worth it"),
+        (effect(churn=0.0, se=0.01), 1.0, 0.0, "undecided"),
+        (effect(churn=0.01, se=0.0001), 1.0, 0.0, "harmful"),
+        (effect(churn=-0.01, se=0.0001), 0.2, 0.0, "unsupported"),
+    ],
+)
+def test_the_verdict_follows_the_stated_rules(given, support, cost, expected):
+    assert worth(given, support=support, cost=Cost(once=cost)).verdict == expected
+
+
+def test_payback_is_the_month_in_which_the_balance_stays_above_zero():
+    gain = worth(effect(churn=0.0), cost=Cost(saved_monthly=10.0, once=35.0))
+    assert gain.payback_months == 4.0
+    assert np.isnan(worth(effect(churn=0.0), cost=Cost(once=35.0)).payback_months)
+
+
+def test_refused_initiatives_stay_in_their_place_without_numbers():
+    forecast = Forecast(initiative("one"), effect(), 1.0, reached_share=1.0, contacts_per_month=0.0)
+    refused = Refusal(initiative("two"), "nobody controls the weather")
+    found = simulate(
+        [forecast], [refused], Cohort(10, HORIZON), Money(), np.random.default_rng(1), order=["two", "one"]
+    ).to_frame()
+    assert found["name"].tolist() == ["two", "one"]
+    assert found.loc[0, "verdict"] == "refused"
+    assert found.loc[0, ["npv", "churn_effect"]].isna().all()
+
+
+def test_nothing_to_simulate_gives_an_empty_table():
+    assert simulate([], [], Cohort(10, HORIZON), Money(), np.random.default_rng(1), order=[]).to_frame().empty
+
+
+def test_activity_ramps_up_and_ends():
+    ramped = activity(initiative(start_month=2, ramp_months=4), 8)
+    assert ramped.tolist() == [0.0, 0.0, 0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
