@@ -42,7 +42,9 @@ def build_features(study_file: str) -> None:
     write_json(workspace.store.result("features"), _result(workspace, tables, info))
     for note in info.contract.notes:
         console.say(f"note: {note}")
-    rows_out = f"{info.rows:,} rows at {len(info.contract.cutoffs)} cutoffs with {len(info.contract.features)} features"
+    contract, count = info.contract, console.count
+    at = f"{count(len(contract.cutoffs), 'cutoff')} with {count(len(contract.features), 'feature')}"
+    rows_out = f"{count(info.rows, 'row')} at {at}"
     seconds = time.perf_counter() - started
     console.say(console.Closing("features", _rows_in(tables), rows_out, seconds, str(workspace.store.panel)).line())
 

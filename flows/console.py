@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Closing", "Tick", "progress", "say", "set_up", "show_table"]
+__all__ = ["Closing", "Tick", "count", "progress", "say", "set_up", "show_table"]
 
 _LOGGER: Final = logging.getLogger("journeylift")
 _PATIENCE_S: Final = 2.0
@@ -94,6 +94,29 @@ def say(message: str) -> None:
         The line.
     """
     _LOGGER.info("%s", message)
+
+
+def count(number: int, noun: str) -> str:
+    """Write a number and its noun.
+
+    Parameters
+    ----------
+    number : int
+        How many.
+    noun : str
+        In the singular; an ``s`` makes it plural.
+
+    Returns
+    -------
+    str
+        Such as ``'1 model'`` or ``'1,200 rows'``.
+
+    Examples
+    --------
+    >>> count(1, "model"), count(1200, "row")
+    ('1 model', '1,200 rows')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def show_table(title: str, frame: pd.DataFrame, columns: Sequence[str] | None = None) -> None:

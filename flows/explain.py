@@ -105,8 +105,8 @@ def rank_association(contract: PanelContract, frame: pd.DataFrame, seed: int) ->
 def _with_leaks(shares: pd.DataFrame, contract: PanelContract, frame: pd.DataFrame) -> pd.DataFrame:
     """Warn of drivers that know too much, beside what the ranking itself warns of."""
     suspects = {leak.feature: leak.reason for leak in leak_warnings(frame, contract.features)}
-    leaked = shares["feature"].map(suspects).fillna("").astype(str)
-    return shares.assign(warning=(leaked + " " + shares["warning"].fillna("").astype(str)).str.strip())
+    told = zip(shares["feature"], shares["warning"], strict=True)
+    return shares.assign(warning=[" ".join(filter(None, (suspects.get(name), own))) for name, own in told])
 
 
 @step("estimate the effects")

@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from models.reasons import reasons
 
 from features.contract import PanelContract
 from features.errors import EmptyResultError, StudyError, closest
 from features.panel import read_panel
 from features.publish import staged
-from features.snapshot import DAY, iso, parse_date
+from features.snapshot import Snapshot, iso, parse_date
 from flows import console
 from flows.build_features import ensure_panel
 from flows.steps import flow, io_step, step
@@ -22,7 +21,9 @@ from flows.storage import Workspace, open_workspace, write_json
 from flows.tracking import Champion, identity, open_tracker
 from flows.train import ensure_models
 from models.churn import predict_churn
+from models.reasons import reasons
 from models.revenue import predict_revenue
+from models.splits import cutoff_microseconds
 
 __all__ = ["choose_cutoff", "score"]
 
@@ -162,21 +163,23 @@ def score_rows(
     if revenue is not None:
         expected = predict_revenue(revenue.estimator, frame, contract.features)
     why = reasons(churn.estimator, frame, contract.features, top=REASONS)
-    grid = workspace.study.snapshot
+    cutoffs = cutoff_microseconds(frame)
+    snapshot = Snapshot.of(workspace.study.snapshot)
+    n = len(frame)
     columns = {
         "customer_id": frame["customer_id"].astype(str),
-        "cutoff": frame["cutoff"],
+        "cutoff": cutoffs,
         "churn_risk": risk,
         "expected_revenue": expected,
         "revenue_at_risk": risk * np.maximum(expected, 0.0),
         **{name: why[name] for name in why.columns},
-        "churn_model_version": churn.version,
-        "revenue_model_version": revenue.version if revenue else None,
-        "feature_contract_hash": contract.feature_contract_hash,
-        "outcome_matures_at": frame["cutoff"] + pd.Timedelta(microseconds=(grid.gap_days + grid.horizon_days) * DAY),
+        "churn_model_version": [churn.version] * n,
+        "revenue_model_version": [revenue.version if revenue else None] * n,
+        "feature_contract_hash": [contract.feature_contract_hash] * n,
+        "outcome_matures_at": [snapshot.matures_at(int(cutoff)) for cutoff in cutoffs],
     }
-    table = pd.DataFrame(columns)[_SCHEMA.names]
-    return pa.Table.from_pandas(table, schema=_SCHEMA, preserve_index=False).replace_schema_metadata(None)
+    arrays = [pa.array(columns[field.name], type=field.type, from_pandas=True) for field in _SCHEMA]
+    return pa.Table.from_arrays(arrays, schema=_SCHEMA)
 
 
 @io_step("write the scores")
@@ -191,17 +194,23 @@ def write_scores(workspace: Workspace, scores: pa.Table, at: int) -> str:
 @io_step("record the scores in MLflow")
 def record_scores(workspace: Workspace, contract: PanelContract, scores: pa.Table, at: int) -> dict[str, Any]:
     """Record what was scored with which versions; the content of ``score.json``."""
-    frame = scores.to_pandas()
-    versions = {f"{name}_model_version": frame[f"{name}_model_version"].iloc[0] for name in ("churn", "revenue")}
+    versions = {name: scores[name][0].as_py() for name in ("churn_model_version", "revenue_model_version")}
     found = {
-        "customers": len(frame),
-        "mean_churn_risk": float(frame["churn_risk"].mean()),
-        "expected_revenue": float(frame["expected_revenue"].sum(min_count=1)),
-        "revenue_at_risk": float(frame["revenue_at_risk"].sum(min_count=1)),
+        "customers": float(scores.num_rows),
+        "mean_churn_risk": _total(scores, "churn_risk") / scores.num_rows,
+        "expected_revenue": _total(scores, "expected_revenue"),
+        "revenue_at_risk": _total(scores, "revenue_at_risk"),
     }
     tags = identity(workspace.study, contract, 0) | {"cutoff": iso(at)}
     named = {key: value for key, value in versions.items() if value is not None}
     tracker = open_tracker(workspace.study, workspace.store)
     with tracker.run("score", f"score {iso(at)}", tags | named) as run:
         run.log_metrics(found)
-    return {"study": workspace.study.name, "run_id": run.run_id, **tags, **versions, **found}
+    counted = {**found, "customers": scores.num_rows}
+    return {"study": workspace.study.name, "run_id": run.run_id, **tags, **versions, **counted}
+
+
+def _total(scores: pa.Table, column: str) -> float:
+    """Sum of a column; NaN when it is missing throughout."""
+    known = scores[column].drop_null().to_numpy()
+    return float(known.sum()) if len(known) else float("nan")

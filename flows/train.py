@@ -102,10 +102,10 @@ def train(study_file: str, *, seed: int = 0) -> None:
     rate = float(np.average(frame["is_churned"], weights=frame["weight"]))
     result = {**record(workspace, contract, fitted, seed), "rows": len(frame), "churn_rate": rate}
     write_json(workspace.store.result("train"), result)
-    rows_in = f"{len(frame):,} mature rows"
+    rows_in = console.count(len(frame), "mature row")
     seconds = time.perf_counter() - started
     where = str(workspace.store.result("train"))
-    console.say(console.Closing("train", rows_in, f"{len(fitted)} models", seconds, where).line())
+    console.say(console.Closing("train", rows_in, console.count(len(fitted), "model"), seconds, where).line())
 
 
 @io_step("read the mature rows of the panel")

@@ -1,5 +1,9 @@
+import atexit
 import os
+import shutil
+import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,17 +11,34 @@ import pytest
 from flows.storage import open_store
 
 # Before anything imports Prefect: one home and database for the whole run, instead of one for every store.
-_HOME = tempfile.TemporaryDirectory(prefix="journeylift prefect ")
+_HOME = tempfile.TemporaryDirectory(prefix="journeylift prefect ", ignore_cleanup_errors=True)
+_CODES: list[int] = []
 os.environ.setdefault("PREFECT_HOME", _HOME.name)
 os.environ.setdefault("PREFECT_LOGGING_TO_API_ENABLED", "false")
 os.environ.setdefault("PREFECT_SERVER_LOGGING_LEVEL", "CRITICAL")
 os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 CUSTOMERS = 1_500
 SEED = 7
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """Keep the exit status for the end of the process."""
+    _CODES.append(int(exitstatus))
+
+
+@atexit.register
+def _leave() -> None:
+    """End before DuckDB complains of leaked objects, as it does whenever a process has run a Prefect flow."""
+    if _CODES and "prefect" in sys.modules:
+        _HOME.cleanup()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_CODES[0])
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +50,35 @@ def mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store.mlflow.mkdir()
     Tracker(f"sqlite:///{store.mlflow / 'mlflow.db'}", "any", None).experiment("train")
     return store.root
+
+
+@pytest.fixture(scope="session")
+def demo_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small company on which ``journeylift demo`` has run; read it, do not change it.
+
+    ``said.txt`` holds what a person saw.
+    """
+    import contextlib  # noqa: PLC0415
+    import io  # noqa: PLC0415
+
+    from flows import cli  # noqa: PLC0415
+
+    out = tmp_path_factory.mktemp("demo run") / "demo"
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = cli.main(["demo", "--customers", str(CUSTOMERS), "--seed", str(SEED), "--out", str(out)])
+    (out / "said.txt").write_text(said.getvalue(), encoding="utf-8")
+    assert code == 0, said.getvalue()
+    return out
+
+
+@pytest.fixture
+def copied(demo_dir: Path, tmp_path: Path) -> Callable[[bool], Path]:
+    """Copy the company into a folder of the test's own, with or without its store, and name its study."""
+
+    def copy(with_store: bool) -> Path:
+        ignored = shutil.ignore_patterns(*(() if with_store else ("store",)), "said.txt", "report.html")
+        shutil.copytree(demo_dir, tmp_path / "a company", ignore=ignored)
+        return tmp_path / "a company" / "study.yaml"
+
+    return copy

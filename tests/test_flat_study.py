@@ -1,0 +1,50 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from flows import cli
+
+STUDY = """
+study: flat
+sources: {t: people.csv}
+journeys: [{name: join, stage: join}, {name: help, stage: use}]
+measures:
+  - {name: setup, unit: days, kind: duration, direction: lower, journey: join}
+  - {name: wait, unit: min, kind: duration, direction: lower, journey: help}
+flat: {from: t, columns: {customer_id: id}, churned: left, covariates: [region]}
+"""
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("flat")
+    rng = np.random.default_rng(3)
+    n = 1_200
+    setup, wait = rng.gamma(2, 3, n), rng.gamma(2, 4, n)
+    left = rng.random(n) < 1 / (1 + np.exp(-(wait / 6 + setup / 8 - 3.2)))
+    table = {"id": [f"é{i}" for i in range(n)], "setup": setup, "wait": wait, "left": left.astype(int)}
+    pd.DataFrame({**table, "region": rng.choice(["north", "süd"], n)}).to_csv(folder / "people.csv", index=False)
+    (folder / "study.yaml").write_text(STUDY, encoding="utf-8")
+    return folder / "study.yaml"
+
+
+def test_a_flat_table_is_trained_explained_scored_and_reported(study: Path) -> None:
+    for command in ("check", "train", "explain", "score", "report"):
+        assert cli.main([command, "--study", str(study)]) == 0, command
+    results = study.parent / "store" / "results"
+    explained = json.loads((results / "explain.json").read_text("utf-8"))
+    assert {row["measure"] for row in explained["effects"]} == {"setup", "wait"}
+    assert set(json.loads((results / "train.json").read_text("utf-8"))["outcomes"]) == {"churn"}
+    scored = json.loads((results / "score.json").read_text("utf-8"))
+    assert scored["customers"] == 1_200
+    assert scored["revenue_model_version"] is None
+
+
+def test_simulation_on_a_flat_table_is_refused_with_what_is_missing(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["simulate", "--study", str(study)]) == 8
+    assert "touchpoints" in capsys.readouterr().err
