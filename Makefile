@@ -50,7 +50,7 @@ layers: $(READY) ## flows -> models -> features, and who may import what
 	@$(BIN)/lint-imports
 
 bench: $(READY) ## measure: estimates against a known truth
-	@$(BIN)/python benchmarks/truth.py
+	@$(BIN)/python -m benchmarks.truth
 
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements.lock

@@ -1,0 +1,166 @@
+"""Estimated effects of initiatives beside the truth, on synthetic companies; and what correlation would have said.
+
+For each seed a company is made, laid out and its initiatives estimated through the same functions that the command line
+uses; truth.json is read only here, afterwards. Run: make bench, or python -m benchmarks.truth --seeds 4
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from features.company import simulate_company
+from features.company_files import write_company
+from features.layout import Layout, lay_out
+from features.panel import build_panel, read_panel
+from features.study import Study, parse_study
+from flows.histories import exposures_of, go_lives_of
+from models.initiatives import Initiative, parse_initiatives, refusal
+from models.levers import raw_contrast
+from models.policy import PolicyEffect, policy_effect
+from models.prepared import Prepared, prepare
+
+
+def companies(customers: int, seeds: Iterable[int], hidden: float = 0.0) -> pd.DataFrame:
+    """Estimate the initiatives of several companies, one after the other."""
+    parts = []
+    for seed in seeds:
+        with tempfile.TemporaryDirectory() as folder:
+            parts.append(one_company(Path(folder), customers, seed, hidden))
+    return pd.concat(parts, ignore_index=True)
+
+
+def one_company(folder: Path, customers: int, seed: int, hidden: float) -> pd.DataFrame:
+    """Estimate all initiatives of one company; one row per initiative and outcome."""
+    write_company(simulate_company(customers, seed, hidden_confounding=hidden), folder)
+    study = parse_study((folder / "study.yaml").read_text(encoding="utf-8"), "study.yaml")
+    layout = lay_out(study, folder, folder / "store")
+    contract = build_panel(study, layout, folder / "store").contract
+    panel = read_panel(folder / "store", contract.matured)
+    started = time.perf_counter()
+    prepared = prepare_study(study, layout, seed)
+    text = (folder / "initiatives.yaml").read_text(encoding="utf-8")
+    truth = {t["name"]: t for t in json.loads((folder / "truth.json").read_text(encoding="utf-8"))["initiatives"]}
+    rows: list[dict[str, object]] = []
+    for initiative in parse_initiatives(text, "initiatives.yaml", study):
+        if not refusal(initiative, study, prepared.exposures):
+            found = policy_effect(prepared, initiative, layout.all_buckets, np.random.default_rng(seed))
+            names = {f.name for f in contract.features}
+            rows += compare(initiative, found, truth[initiative.name], panel, names)
+    frame = pd.DataFrame(rows).assign(seed=seed)
+    print(f"seed {seed}: {len(panel):,} panel rows, effects in {time.perf_counter() - started:.1f} s", flush=True)
+    return frame
+
+
+def prepare_study(study: Study, layout: Layout, seed: int) -> Prepared:
+    """Lay out the rows that all effects share."""
+    found = layout.manifest
+    return prepare(
+        study, layout.all_buckets, go_lives_of(study, found), (found.data_start, found.data_end),
+        np.random.default_rng(seed), exposures=exposures_of(study, found),
+    )  # fmt: skip
+
+
+def compare(
+    initiative: Initiative, found: PolicyEffect, truth: dict[str, float], panel: pd.DataFrame, names: set[str]
+) -> list[dict[str, object]]:
+    """Put estimate, truth and the univariate slope side by side."""
+    rows: list[dict[str, object]] = []
+    change = initiative.changes[0]
+    prefix = f"{change.journey}__{change.measure}_"
+    column = next(
+        (n for n in sorted(names) if n.startswith(prefix) and n.endswith("__mean") and n.count("__") == 2), None
+    )
+    for outcome, estimate, target in (
+        ("churn", found.effect.churn, "is_churned"),
+        ("revenue", found.effect.revenue, "revenue"),
+    ):
+        naive = raw_contrast(panel, column, target, found.mean_change[change.exposure]) * initiative.reach
+        rows.append(
+            {
+                "initiative": initiative.name,
+                "outcome": outcome,
+                "truth": truth[f"{outcome}_effect"],
+                "estimate": estimate.value,
+                "lo": estimate.lo,
+                "hi": estimate.hi,
+                "se": estimate.se,
+                "naive": naive,
+                "kind": truth["kind"],
+            }
+        )
+    return rows
+
+
+def summary(frame: pd.DataFrame) -> pd.DataFrame:
+    """Bias, RMSE and coverage per initiative and outcome, over seeds; bias and RMSE in per cent of the mean truth."""
+    rows = []
+    for (outcome, name), part in frame.groupby(["outcome", "initiative"], sort=False):
+        scale = abs(part["truth"].mean())
+        error = part["estimate"] - part["truth"]
+        inside = (part["lo"] <= part["truth"]) & (part["truth"] <= part["hi"])
+        rows.append(
+            {
+                "outcome": outcome,
+                "initiative": name,
+                "truth": part["truth"].mean(),
+                "estimate": part["estimate"].mean(),
+                "naive": part["naive"].mean(),
+                "bias_%": 100 * error.mean() / scale if scale else np.nan,
+                "rmse_%": 100 * np.sqrt((error**2).mean()) / scale if scale else np.nan,
+                "cover": inside.mean(),
+                "sd_z": float((error / part["se"]).std(ddof=0)),
+                "companies": len(part),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def ranking(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rank correlation with the truth and whether the best initiative was picked, per company, for churn."""
+    rows = []
+    for seed, part in frame[frame["outcome"] == "churn"].groupby("seed"):
+        for method in ("estimate", "naive"):
+            rho = stats.spearmanr(part[method], part["truth"]).statistic
+            picked = part.loc[part[method].idxmin()]
+            best = part["truth"].min()
+            rows.append(
+                {
+                    "seed": seed,
+                    "method": method,
+                    "spearman": rho,
+                    "picks": picked["initiative"],
+                    "regret_%": 100 * (1 - picked["truth"] / best),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def main() -> None:
+    """Run the companies and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--customers", type=int, default=10_000)
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--first-seed", type=int, default=101)
+    parser.add_argument("--hidden-confounding", type=float, default=0.0)
+    parser.add_argument("--csv", type=Path)
+    given = parser.parse_args()
+    seeds = range(given.first_seed, given.first_seed + given.seeds)
+    frame = companies(given.customers, seeds, given.hidden_confounding)
+    if given.csv:
+        frame.to_csv(given.csv, index=False)
+    with pd.option_context("display.width", 200, "display.max_columns", 20, "display.float_format", "{:.4g}".format):
+        print(summary(frame).to_string(index=False))
+        print(ranking(frame).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()
