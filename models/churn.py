@@ -20,18 +20,16 @@ from models.evaluation import (
     Predict,
     Rows,
     Tick,
+    conclude,
     known_rows,
-    measure,
     model_inputs,
     one_thread,
     out_of_fold,
-    sample_of,
     silent,
     thin_rows,
-    verdict,
 )
 from models.leaks import Leak, kept_features, leak_warnings
-from models.metrics import churn_metrics, reliability, row_log_loss
+from models.metrics import churn_metrics, row_log_loss
 from models.splits import AnyFold
 
 if TYPE_CHECKING:
@@ -126,20 +124,8 @@ def evaluate_churn(
     _require_both_classes(known.observed, "all mature rows")
     tried = candidates(kept)
     predictions = _repaired(out_of_fold(known, folds, tried, rng=rng, max_rows=max_rows, tick=tick), tried)
-    winner, gain, sentence = verdict(predictions, tried, row_log_loss, "log loss")
-    by_candidate = predictions.groupby("candidate", sort=False)
-    curves = [reliability(sample_of(part), candidate=str(name)) for name, part in by_candidate]
-    return Evaluation(
-        outcome="churn",
-        metrics=measure(predictions, "churn", churn_metrics),
-        predictions=predictions,
-        reliability=pd.concat(curves, ignore_index=True),
-        winner=winner,
-        beats_baseline=gain.hi < 0,
-        sentence=sentence,
-        features=kept,
-        leaks=leaks,
-    )
+    loss = ("log loss", row_log_loss)
+    return conclude("churn", predictions, tried, loss=loss, metrics=churn_metrics, features=kept, leaks=leaks)
 
 
 def fit_churn(

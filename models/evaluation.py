@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from features.errors import EmptyResultError, ModelError, closest
 from models.leaks import Leak
-from models.metrics import Estimate, Sample, mean_difference, metrics_frame
+from models.metrics import Estimate, Sample, mean_difference, metrics_frame, reliability
 from models.preparation import inputs
 from models.splits import AnyFold, cutoff_microseconds
 
@@ -29,6 +29,7 @@ __all__ = [
     "Predict",
     "Rows",
     "Tick",
+    "conclude",
     "known_rows",
     "model_inputs",
     "one_thread",
@@ -41,7 +42,7 @@ FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.intp]
 Predict = Callable[["Rows"], FloatArray]
 
-MAX_ROWS = 80_000
+MAX_ROWS = 60_000
 """Training rows of one fit at most. Rows are thinned within customers, none of whom is lost."""
 
 
@@ -306,6 +307,33 @@ def measure(predictions: pd.DataFrame, outcome: str, metrics: Callable[[Sample],
 def sample_of(predictions: pd.DataFrame) -> Sample:
     """Make a sample of the predictions of one candidate."""
     return Sample.of(*(predictions[column] for column in ("observed", "predicted", "customer_id", "weight")))
+
+
+def conclude(
+    outcome: str,
+    predictions: pd.DataFrame,
+    candidates: Sequence[Candidate],
+    *,
+    loss: tuple[str, Callable[[FloatArray, FloatArray], FloatArray]],
+    metrics: Callable[[Sample], tuple[Estimate, ...]],
+    features: tuple[Feature, ...],
+    leaks: tuple[Leak, ...],
+) -> Evaluation:
+    """Measure, draw reliability and choose: from out-of-fold predictions to an evaluation; `loss` decides."""
+    winner, gain, sentence = verdict(predictions, candidates, loss[1], loss[0])
+    by_candidate = predictions.groupby("candidate", sort=False)
+    curves = [reliability(sample_of(part), candidate=str(name)) for name, part in by_candidate]
+    return Evaluation(
+        outcome=outcome,
+        metrics=measure(predictions, outcome, metrics),
+        predictions=predictions,
+        reliability=pd.concat(curves, ignore_index=True),
+        winner=winner,
+        beats_baseline=gain.hi < 0,
+        sentence=sentence,
+        features=features,
+        leaks=leaks,
+    )
 
 
 def verdict(

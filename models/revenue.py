@@ -18,18 +18,16 @@ from models.evaluation import (
     Predict,
     Rows,
     Tick,
+    conclude,
     known_rows,
-    measure,
     model_inputs,
     one_thread,
     out_of_fold,
-    sample_of,
     silent,
     thin_rows,
-    verdict,
 )
 from models.leaks import Leak, kept_features, leak_warnings
-from models.metrics import reliability, revenue_metrics
+from models.metrics import revenue_metrics
 from models.splits import AnyFold
 
 if TYPE_CHECKING:
@@ -101,20 +99,8 @@ def evaluate_revenue(
     known = known_rows(frame, kept, OUTCOME)
     tried = candidates(kept)
     predictions = out_of_fold(known, folds, tried, rng=rng, max_rows=max_rows, tick=tick)
-    winner, gain, sentence = verdict(predictions, tried, _squared_error, "mean squared error")
-    by_candidate = predictions.groupby("candidate", sort=False)
-    curves = [reliability(sample_of(part), candidate=str(name)) for name, part in by_candidate]
-    return Evaluation(
-        outcome=OUTCOME,
-        metrics=measure(predictions, OUTCOME, revenue_metrics),
-        predictions=predictions,
-        reliability=pd.concat(curves, ignore_index=True),
-        winner=winner,
-        beats_baseline=gain.hi < 0,
-        sentence=sentence,
-        features=kept,
-        leaks=leaks,
-    )
+    loss = ("mean squared error", _squared_error)
+    return conclude(OUTCOME, predictions, tried, loss=loss, metrics=revenue_metrics, features=kept, leaks=leaks)
 
 
 def fit_revenue(
