@@ -209,7 +209,7 @@ def _replaced(
     largest = np.unique(np.argsort(-tried, axis=1, kind="stable")[:, :_PROBE_PLACES])
     looked_at = [number for number in largest if (tried[:, number] > 0).any()]
     amounts = np.zeros((len(matrix), len(groups)))
-    with ThreadPoolExecutor(_WORKERS) as pool:
+    with one_thread(), ThreadPoolExecutor(_WORKERS) as pool:  # the outer limit is what the workers restore
         found = pool.map(lambda number: falls.fall(at[number], every), looked_at)
         for number, fall in zip(looked_at, found, strict=True):
             amounts[:, number] = fall
