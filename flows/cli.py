@@ -129,8 +129,10 @@ def company(
     hidden_confounding : float
         How much loyalty, which no table shows, also moves service quality. 0 means that effects can be learned.
     """
+    from flows import console  # noqa: PLC0415
     from flows.company import make_company  # noqa: PLC0415
 
+    console.set_up()
     make_company(out, customers=customers, seed=seed, hidden_confounding=hidden_confounding)
 
 
@@ -249,8 +251,10 @@ def demo(
     verbose : bool
         Show what Prefect and MLflow say.
     """
+    from flows import console  # noqa: PLC0415
     from flows.company import make_company  # noqa: PLC0415
 
+    console.set_up(results_on_stdout=json != "-")
     make_company(out, customers=customers, seed=seed)
     _on_study("demo", Common(out / "study.yaml", json, verbose), seed=seed)
 
@@ -266,6 +270,8 @@ _STEPS: Final = {
     "report": ("results", "report"),
     "demo": ("demo", "demo"),
 }
+
+_WITHOUT_FLOW: Final = ("check", "report")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -330,7 +336,10 @@ def _on_study(step: str, common: Common, **options: object) -> None:
     workspace = storage.open_workspace(common.study)
     settings.use_store(workspace.store.root, verbose=verbose)
     module, name = _STEPS[step]
+    server = None if step in _WITHOUT_FLOW else import_module("flows.steps").start_server()
     run: Any = getattr(import_module(f"flows.{module}"), name)
+    if server is not None:
+        server.join()
     run(str(workspace.study_file), **options)
     if common.json is not None:
         _hand_over(workspace, step, common.json)

@@ -1,10 +1,11 @@
 """What a person sees while a command runs: lines, tables, and progress on what takes longer than two seconds."""
 
 import logging
+import math
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -15,7 +16,9 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["Closing", "Tick", "count", "progress", "say", "set_up", "show_table"]
+from flows.wording import dash, span
+
+__all__ = ["Closing", "Tick", "count", "intervals", "progress", "say", "set_up", "show_table"]
 
 _LOGGER: Final = logging.getLogger("journeylift")
 _PATIENCE_S: Final = 2.0
@@ -117,6 +120,29 @@ def count(number: int, noun: str) -> str:
     ('1 model', '1,200 rows')
     """
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def intervals(frame: pd.DataFrame, names: tuple[str, str, str], write: Callable[[float], str]) -> list[str]:
+    """Write estimates with their intervals.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Result rows.
+    names : tuple of str
+        Columns of the value, its low and its high end.
+    write : callable
+        Writes one number.
+
+    Returns
+    -------
+    list of str
+        Such as ``'−0.41 (−0.62 to −0.20)'``; a dash where there is no value.
+    """
+    rows = frame[list(names)].astype(float).to_numpy()
+    return [
+        f"{write(value)} ({span(lo, hi, write)})" if not math.isnan(value) else dash for value, lo, hi in rows.tolist()
+    ]
 
 
 def show_table(title: str, frame: pd.DataFrame, columns: Sequence[str] | None = None) -> None:

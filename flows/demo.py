@@ -1,8 +1,10 @@
 """Everything on a made-up company: features, models, drivers, initiatives, scores and a report."""
 
+import sys
 import time
 from pathlib import Path
 from shlex import quote
+from shutil import which
 
 from flows import console
 from flows.build_features import build_features
@@ -58,9 +60,15 @@ def _guide(workspace: Workspace, page: Path) -> None:
         console.say(f"  {name:<16} {_near(path)}")
     database = quote(f"sqlite:///{store.mlflow / 'mlflow.db'}")
     console.say("\nTry next")
-    console.say(f"  journeylift simulate --study {shown} --json -")
-    console.say(f"  journeylift explain --study {shown} --json drivers.json")
-    console.say(f"  mlflow ui --backend-store-uri {database}")
+    console.say(f"  {_program('journeylift')} simulate --study {shown} --json -")
+    console.say(f"  {_program('journeylift')} check --study {shown}")
+    console.say(f"  {_program('mlflow')} ui --backend-store-uri {database}")
+
+
+def _program(name: str) -> str:
+    """Name a command so that it can be typed: by its path when its environment is not on the search path."""
+    beside = Path(sys.executable).with_name(name)
+    return name if which(name) or not beside.is_file() else quote(_near(beside))
 
 
 def _near(path: Path) -> str:

@@ -19,6 +19,7 @@ from flows.storage import Workspace, open_workspace, records, write_json
 from flows.theme import to_svg
 from flows.tracking import identity, open_tracker
 from flows.train import read_mature
+from flows.wording import percent, plain, points
 from models.drivers import drivers_from_features
 from models.importance import association
 from models.leaks import leak_warnings
@@ -30,7 +31,6 @@ _OUTCOMES: Final = {"churn": "is_churned", "revenue": "revenue"}
 _ASSOCIATION: Final = (
     "outcome", "journey", "driver", "feature", "share", "share_lo", "share_hi", "r2", "n", "warning",
 )  # fmt: skip
-_SHOWN: Final = ("journey", "measure", "change", "churn_effect", "churn_lo", "churn_hi", "raw_churn_effect", "verdict")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def explain(study_file: str, *, seed: int = 0) -> None:
     effects = estimate_effects(workspace, tables, contract, frame, seed)
     drivers = Drivers(found, refusals, effects)
     write_json(workspace.store.result("explain"), record(workspace, contract, drivers, seed))
-    _show(drivers)
+    _show(drivers, workspace)
     rows_out = f"{len(found)} associations and {len(effects)} effects"
     seconds, where = time.perf_counter() - started, str(workspace.store.result("explain"))
     console.say(console.Closing("explain", f"{len(frame):,} mature rows", rows_out, seconds, where).line())
@@ -157,10 +157,30 @@ def record(workspace: Workspace, contract: PanelContract, drivers: Drivers, seed
     }
 
 
-def _show(drivers: Drivers) -> None:
-    console.show_table("Effect: what a fifth better would change over the horizon", drivers.effects, _SHOWN)
+def _show(drivers: Drivers, workspace: Workspace) -> None:
+    effects, currency = drivers.effects, workspace.study.currency
+    table = {
+        "journey": effects["journey"],
+        "improvement": effects["change"],
+        "churn, points (90 %)": console.intervals(effects, ("churn_effect", "churn_lo", "churn_hi"), points),
+        "correlation says": [points(value) for value in effects["raw_churn_effect"].astype(float)],
+        f"revenue, {currency} (90 %)": console.intervals(
+            effects, ("revenue_effect", "revenue_lo", "revenue_hi"), plain
+        ),
+        "verdict": effects["verdict"],
+    }
+    days = workspace.study.snapshot.horizon_days
+    console.show_table(
+        f"Effect: what a fifth better would change, per customer within {days} days", pd.DataFrame(table)
+    )
     for outcome, rows in drivers.association.groupby("outcome", sort=False):
-        title = f"Association with {outcome}: shares of an explained {rows['r2'].iloc[0]:.1%}"
-        console.show_table(title, rows, ("journey", "driver", "share", "share_lo", "share_hi", "warning"))
+        table = {
+            "journey": rows["journey"],
+            "driver": rows["driver"],
+            "share (90 %)": console.intervals(rows, ("share", "share_lo", "share_hi"), percent),
+            "warning": rows["warning"],
+        }
+        title = f"Association with {outcome}: all drivers together explain {percent(rows['r2'].iloc[0], 1)} of it"
+        console.show_table(title, pd.DataFrame(table))
     for refusal in drivers.refusals:
         console.say(f"note: no ranking of {refusal}")

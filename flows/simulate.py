@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from flows.steps import flow, io_step, step
 from flows.storage import Workspace, open_workspace, records, write_json
 from flows.theme import to_svg
 from flows.tracking import Run, identity, open_tracker
+from flows.wording import chance, money_short, plain, points
 from models.initiatives import Initiative, parse_initiatives, refusal
 from models.policy import PolicyEffect, policy_effect
 from models.prepared import Prepared
@@ -30,10 +32,6 @@ from models.simulation import simulate as count_money
 __all__ = ["simulate"]
 
 _FILE: Final = "initiatives.yaml"
-_SHOWN: Final = (
-    "name", "churn_effect", "churn_lo", "churn_hi", "revenue_effect", "cost", "npv", "npv_lo", "npv_hi",
-    "p_npv_positive", "verdict",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,7 @@ def simulate(study_file: str, *, initiatives: str | None = None, seed: int = 0) 
     assert isinstance(layout, Layout)  # noqa: S101 (flat studies were refused above)
     comparison = compare(workspace, layout, contract, plans.initiatives, seed)
     write_json(workspace.store.result("simulate"), record(workspace, layout, contract, plans, comparison, seed))
-    console.show_table(_title(workspace, contract), comparison, _SHOWN)
+    console.show_table(_title(workspace, contract), _shown(comparison, workspace.study.currency))
     for row in comparison.loc[comparison["verdict"].eq("refused")].to_dict("records"):
         console.say(f"refused: {row['name']}. {row['reason']}")
     rows_in = f"{len(plans.initiatives)} initiatives for {contract.partitions[-1].rows:,} customers"
@@ -91,6 +89,23 @@ def _title(workspace: Workspace, contract: PanelContract) -> str:
         f"Initiatives: effects within {study.snapshot.horizon_days} days per customer at risk; money of "
         f"{contract.partitions[-1].rows:,} customers over {study.money.months} months in {study.currency}"
     )
+
+
+def _shown(comparison: pd.DataFrame, currency: str) -> pd.DataFrame:
+    """Put the comparison into words and units."""
+    money = partial(money_short, currency=currency)
+    table = {
+        "initiative": comparison["name"],
+        "churn, points (90 %)": console.intervals(comparison, ("churn_effect", "churn_lo", "churn_hi"), points),
+        f"revenue, {currency} (90 %)": console.intervals(
+            comparison, ("revenue_effect", "revenue_lo", "revenue_hi"), plain
+        ),
+        "cost": [money(value) for value in comparison["cost"].astype(float)],
+        "net present value (90 %)": console.intervals(comparison, ("npv", "npv_lo", "npv_hi"), money),
+        "P(NPV > 0)": [chance(value) for value in comparison["p_npv_positive"].astype(float)],
+        "verdict": comparison["verdict"],
+    }
+    return pd.DataFrame(table)
 
 
 @io_step("read the initiatives")

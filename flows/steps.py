@@ -3,7 +3,10 @@
 The only module that imports Prefect, after the environment has been settled.
 """
 
+import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from threading import Thread
 from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 from features.errors import JourneyliftError
@@ -14,8 +17,9 @@ turn_telemetry_off()
 from prefect import Task, flow, task  # noqa: E402 (Prefect reads the environment on import)
 from prefect.cache_policies import NO_CACHE  # noqa: E402
 from prefect.client.schemas.objects import State, TaskRun  # noqa: E402
+from prefect.settings import PREFECT_API_URL  # noqa: E402
 
-__all__ = ["flow", "io_step", "may_pass", "step"]
+__all__ = ["flow", "io_step", "may_pass", "start_server", "step"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -63,6 +67,36 @@ def io_step(name: str, waits: Sequence[float] = (1, 5)) -> Decorator:
         The decorator.
     """
     return _decorator(name, {"retries": len(waits), "retry_delay_seconds": list(waits), "retry_condition_fn": may_pass})
+
+
+def start_server() -> Thread:
+    """Start Prefect's embedded server in the background, unless the user has a server.
+
+    Returns
+    -------
+    Thread
+        Join it before the first flow. It takes some eight seconds, in which other modules can be imported.
+
+    Notes
+    -----
+    The server is deaf to Ctrl-C, which a terminal sends to it too: a flow that is interrupted still reports to it, and
+    would wait a minute for a dead one. It is stopped when this process ends.
+    """
+    if PREFECT_API_URL.value():
+        thread = Thread(target=lambda: None)
+    else:
+        from prefect.server.api.server import SubprocessASGIServer  # noqa: PLC0415 (seconds)
+
+        thread = Thread(target=_serve, args=(SubprocessASGIServer(),), daemon=True)
+    thread.start()
+    return thread
+
+
+def _serve(server: Any) -> None:
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    with suppress(Exception):  # the first flow starts it again, and tells what is wrong
+        server.start()
 
 
 def may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:

@@ -197,7 +197,7 @@ class Run:
         with _active(self):
             logged = mlflow.sklearn.log_model(
                 model,
-                name=outcome,
+                name=f"{outcome}_model",  # unlike any folder of artefacts: MLflow looks a folder up as a model first
                 serialization_format="skops",
                 skops_trusted_types=list(TRUSTED_TYPES),
                 pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],

@@ -1,0 +1,78 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from flows import cli
+
+Copied = Callable[[bool], Path]
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def _command(study: Path) -> list[str]:
+    return [sys.executable, "-m", "flows.cli", "features", "--study", str(study)]
+
+
+def test_a_run_killed_in_the_middle_leaves_nothing_half_and_the_next_gives_equal_bytes(
+    demo_dir: Path, copied: Copied
+) -> None:
+    study = copied(False)
+    store = study.parent / "store"
+    process = subprocess.Popen(_command(study), stdout=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not list(store.glob("panel.tmp-*/cutoff=*")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert process.returncode == -signal.SIGKILL
+    assert not (store / "panel").exists()
+    assert cli.main(["features", "--study", str(study)]) == 0
+    assert _contents(store / "panel") == _contents(demo_dir / "store" / "panel")
+    assert list(store.glob("*.tmp-*")) == []
+
+
+def test_a_panel_that_is_up_to_date_is_not_built_again(copied: Copied) -> None:
+    study = copied(True)
+    panel = study.parent / "store" / "panel"
+    assert cli.main(["features", "--study", str(study)]) == 0
+    before = {path: path.stat().st_ino for path in panel.rglob("*.parquet")}
+    assert cli.main(["features", "--study", str(study)]) == 0
+    assert {path: path.stat().st_ino for path in panel.rglob("*.parquet")} == before
+
+
+def test_a_changed_table_makes_the_panel_stale_and_the_next_command_says_so(
+    copied: Copied, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = copied(True)
+    invoices = pd.read_parquet(study.parent / "invoices.parquet")
+    invoices.iloc[:-5].to_parquet(study.parent / "invoices.parquet")
+    assert cli.main(["score", "--study", str(study)]) == 0
+    assert "The panel is stale, its study or its tables have changed: building it first." in capsys.readouterr().out
+
+
+def test_a_missing_column_is_exit_3_without_a_traceback(copied: Copied, capsys: pytest.CaptureFixture[str]) -> None:
+    study = copied(False)
+    touchpoints = pd.read_parquet(study.parent / "touchpoints.parquet")
+    touchpoints.rename(columns={"wait_min": "wating"}).to_parquet(study.parent / "touchpoints.parquet")
+    assert cli.main(["features", "--study", str(study)]) == 3
+    told = capsys.readouterr()
+    assert "wait_min" in told.err
+    assert "Traceback" not in told.out + told.err
+    assert not (study.parent / "store" / "panel").exists()
+
+
+def test_a_company_whose_customers_all_stay_is_exit_5(copied: Copied, capsys: pytest.CaptureFixture[str]) -> None:
+    study = copied(False)
+    churn = pd.read_parquet(study.parent / "churn.parquet")
+    churn.iloc[:0].to_parquet(study.parent / "churn.parquet")
+    assert cli.main(["check", "--study", str(study)]) in {3, 5}
+    assert "churn" in capsys.readouterr().err

@@ -1,0 +1,109 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from flows import cli
+from flows.storage import open_workspace
+from flows.tracking import Champion, Tracker, find_champion, open_tracker
+from flows.train import choose_alias
+
+
+@pytest.fixture(scope="module")
+def trained(demo_dir: Path) -> dict[str, Any]:
+    return dict(json.loads((demo_dir / "store" / "results" / "train.json").read_text("utf-8")))
+
+
+@pytest.fixture(scope="module")
+def tracker(demo_dir: Path) -> Tracker:
+    workspace = open_workspace(demo_dir / "study.yaml")
+    return open_tracker(workspace.study, workspace.store)
+
+
+def _champion(loss: str, contract: str) -> Champion:
+    tags = {"out_of_time_loss": loss, "feature_contract_hash": contract}
+    return Champion(Tracker("sqlite://", "tiny", None), "tiny-churn", "3", tags)
+
+
+@pytest.mark.parametrize(
+    ("present", "loss", "alias"),
+    [
+        (None, 0.2, "champion"),
+        (_champion("0.2", "same"), 0.2, "champion"),
+        (_champion("0.2", "same"), 0.19, "champion"),
+        (_champion("0.2", "same"), 0.21, "challenger"),
+        (_champion("0.2", "other"), 0.21, "champion"),
+    ],
+)
+def test_a_version_becomes_champion_unless_the_present_one_did_better(
+    present: Champion | None, loss: float, alias: str
+) -> None:
+    assert choose_alias(present, "same", loss).alias == alias
+
+
+def test_each_outcome_has_two_candidates_beside_baselines_with_intervals(trained: dict[str, Any]) -> None:
+    for outcome, baselines in (("churn", {"prevalence", "recency-frequency"}), ("revenue", {"mean", "last period"})):
+        metrics = pd.DataFrame(trained["outcomes"][outcome]["metrics"])
+        assert len(set(metrics["candidate"]) - baselines) == 2
+        assert baselines <= set(metrics["candidate"])
+        shown = metrics[metrics["metric"].isin(["log_loss", "auc", "rmse", "r2"])]
+        assert (shown["lo"] <= shown["value"]).all()
+        assert (shown["value"] <= shown["hi"]).all()
+
+
+def test_the_better_candidates_are_champions_and_load(trained: dict[str, Any], tracker: Tracker) -> None:
+    for outcome in ("churn", "revenue"):
+        champion = find_champion(tracker, outcome)
+        assert champion is not None
+        assert champion.version == trained["outcomes"][outcome]["version"] == "1"
+        assert champion.tags["candidate"] == trained["outcomes"][outcome]["winner"]
+        assert hasattr(champion.load(trained["feature_contract_hash"]), "predict")
+
+
+def test_a_run_answers_which_data_which_code_which_seed(trained: dict[str, Any], tracker: Tracker) -> None:
+    run = tracker.client.get_run(trained["run_id"])
+    for name in ("data_fingerprint", "study_fingerprint", "feature_contract_hash", "seed", "package_version"):
+        assert run.data.tags[name] == trained[name]
+    assert run.data.params["snapshot.horizon_days"] == "91"
+    assert run.data.params["measures.0.name"] == "read_time"
+    assert {"churn", "revenue", "study.yaml"} <= {one.path for one in tracker.client.list_artifacts(run.info.run_id)}
+    assert "churn/calibration.svg" in {one.path for one in tracker.client.list_artifacts(run.info.run_id, "churn")}
+
+
+def test_every_candidate_has_a_run_of_its_own_under_the_parent(trained: dict[str, Any], tracker: Tracker) -> None:
+    query = f"tags.`mlflow.parentRunId` = '{trained['run_id']}'"
+    children = tracker.client.search_runs([tracker.experiment("train")], query)
+    names = {child.info.run_name for child in children}
+    assert {"churn: logistic", "churn: boosting", "churn: prevalence", "revenue: ridge", "revenue: boosting"} <= names
+    assert all("log_loss" in one.data.metrics for one in children if one.info.run_name.startswith("churn"))
+
+
+def test_training_again_with_the_same_seed_gives_the_same_numbers(
+    copied: Callable[[bool], Path], trained: dict[str, Any]
+) -> None:
+    study = copied(True)
+    assert cli.main(["train", "--study", str(study), "--seed", str(trained["seed"])]) == 0
+    again = json.loads((study.parent / "store" / "results" / "train.json").read_text("utf-8"))
+    for outcome, one in trained["outcomes"].items():
+        assert again["outcomes"][outcome]["metrics"] == one["metrics"]
+        assert again["outcomes"][outcome]["version"] == "2"
+        assert again["outcomes"][outcome]["alias"] == "champion"
+
+
+def test_ctrl_c_ends_a_flow_at_once_with_130_and_one_line(copied: Callable[[bool], Path]) -> None:
+    command = [sys.executable, "-u", "-m", "flows.cli", "train", "--study", str(copied(True))]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen(command, **pipes) as process:
+        assert process.stdout is not None
+        next(line for line in process.stdout if line.startswith("fold 1"))
+        os.killpg(process.pid, signal.SIGINT)
+        _, told = process.communicate(timeout=30)
+    assert process.returncode == cli.INTERRUPTED
+    assert told == "journeylift: interrupted. What was complete is kept; the same command goes on from there.\n"
