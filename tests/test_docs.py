@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from features import errors, study
+from features.study_rules import TABLE_COLUMNS
 from flows.cli import app
 from models import initiatives
 
@@ -34,9 +35,9 @@ SECTIONS: dict[str, type[BaseModel]] = {
 }
 TERMS = (
     "touchpoint", "journey", "stage", "channel", "snapshot", "cutoff", "observation window", "gap", "horizon",
-    "known_at", "at risk", "exposure", "outcome", "hazard", "censoring", "confounder", "mediator", "overlap", "estimand",
-    "modified treatment policy", "shift", "influence function", "calibration", "lift", "Brier score", "driver",
-    "association", "effect", "initiative", "reach", "delivery", "ramp", "portfolio", "ledger",
+    "known_at", "at risk", "exposure", "outcome", "hazard", "censoring", "confounder", "mediator", "overlap",
+    "estimand", "modified treatment policy", "shift", "influence function", "calibration", "lift", "Brier score",
+    "driver", "association", "effect", "initiative", "reach", "delivery", "ramp", "portfolio", "ledger",
 )  # fmt: skip
 
 
@@ -52,7 +53,7 @@ def section(text: str, title: str) -> str:
 
 def rows(text: str) -> dict[str, str]:
     """Key to default of a table with the columns key, default, meaning."""
-    return {key: default for key, default in re.findall(r"^\| `(\w+)` \| ([^|]*) \|", text, re.MULTILINE)}
+    return dict(re.findall(r"^\| `(\w+)` \| ([^|]*) \|", text, re.MULTILINE))
 
 
 def shown(field: FieldInfo) -> str:
@@ -88,6 +89,12 @@ def test_every_model_of_the_study_has_a_section() -> None:
     assert declared - {BaseModel} == set(SECTIONS.values()) | {study.Study}
 
 
+@pytest.mark.parametrize("title", TABLE_COLUMNS)
+def test_every_column_of_ours_is_named_in_the_section_of_its_table(title: str) -> None:
+    text = section(REFERENCE.read_text(encoding="utf-8"), title)
+    assert [name for name in TABLE_COLUMNS[title] if f"`{name}`" not in text] == []
+
+
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
@@ -108,10 +115,8 @@ def anchors(page: Path) -> set[str]:
 
 def test_every_error_class_is_listed_with_its_exit_code() -> None:
     text = (DOCS / "how-to" / "errors.md").read_text(encoding="utf-8")
-    classes = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.JourneyliftError)]
-    for one in classes:
-        if one is not errors.JourneyliftError:
-            assert f"| {one.exit_code} | `{one.__name__}` |" in text
+    for one in errors.JourneyliftError.__subclasses__():
+        assert f"| {one.exit_code} | `{one.__name__}` |" in text
 
 
 def test_every_term_is_in_the_glossary_with_a_source() -> None:
