@@ -8,9 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-from sklearn.frozen import FrozenEstimator
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor, StackingClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
@@ -81,7 +79,7 @@ def _models() -> dict[str, Any]:
     boosted = HistGradientBoostingClassifier(max_iter=3)
     return {
         "logistic": make_pipeline(SplineTransformer(n_knots=3), StandardScaler(), LogisticRegression()),
-        "calibrated": CalibratedClassifierCV(FrozenEstimator(boosted), method="sigmoid"),
+        "calibrated": StackingClassifier([("boosting", boosted)], LogisticRegression(), cv="prefit"),
         "revenue": HistGradientBoostingRegressor(max_iter=3),
         "ridge": make_pipeline(StandardScaler(), Ridge()),
     }
@@ -92,7 +90,7 @@ def test_a_champion_predicts_as_the_fitted_model_did(tracker: tracking.Tracker, 
     churned = (rows["a"] > 0).astype(int)
     model = _models()[kind]
     if kind == "calibrated":
-        model.estimator.estimator.fit(rows, churned)
+        model.estimators[0][1].fit(rows, churned)
     model.fit(rows, churned)
     with tracker.run("train", "x", {}) as run:
         number = run.register("churn", model, {"feature_contract_hash": "abc"})
