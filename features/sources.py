@@ -315,4 +315,12 @@ def _reading(label: str) -> Iterator[None]:
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as error:
-        raise DataError(f"{label}: {first_line(error)} Correct the table, the file or the query.") from None
+        raise DataError(f"{label}: {_told(error)} Correct the table, the file or the query.") from None
+
+
+def _told(error: duckdb.Error) -> str:
+    """Say what DuckDB said, with the line of the query that it cannot read: that is the user's SQL, never a row."""
+    said = first_line(error)
+    is_query = isinstance(error, duckdb.ParserException | duckdb.BinderException | duckdb.CatalogException)
+    places = [line.strip() for line in str(error).splitlines() if line.startswith("LINE ")] if is_query else []
+    return ". ".join([said.rstrip("."), *places]) + ("" if said.endswith("!") and not places else ".")

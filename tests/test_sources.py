@@ -80,6 +80,7 @@ def test_a_query_shapes_rows_over_all_sources(tmp_path: Path) -> None:
         ("select 1; select 2", r"touchpoints\.sql: one query was expected"),
         ("create table x as select 1", r"touchpoints\.sql: one query was expected"),
         ("selec 1", r"touchpoints\.sql: Parser Error"),
+        ("select 1,\n 2 as as x", r"Parser Error: .*LINE 2: +2 as as x\. Correct"),
     ],
 )
 def test_a_query_that_fails_is_a_fault_of_the_data(tmp_path: Path, sql: str, message: str) -> None:
