@@ -292,7 +292,8 @@ def _touchpoint_query(study: Study) -> str:
 
 def _other_tables(study: Study) -> Iterator[tuple[str, str]]:
     covariates = "".join(f", {quote(name)}" for name in (study.customers.covariates if study.customers else ()))
-    yield "customers", f'SELECT customer_key, customer_id, joined_at{covariates} FROM "@known" ORDER BY customer_key'
+    people = f"customer_key, customer_id, joined_at, ended_at{covariates}"
+    yield "customers", f'SELECT {people} FROM "@known" ORDER BY customer_key'
     yield "revenue", _sorted("revenue", ("customer_key", "occurred_at", "amount"))
     yield "churn", _sorted("churn", ("customer_key", "churned_at", "returned_at"))
     for outcome in study.outcomes:

@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict
 
 __all__ = ["FORMAT", "JourneyFound", "LayoutManifest", "MeasureFound", "Quarantined", "RowCount", "Volume"]
 
-FORMAT = 1
+FORMAT = 2
 """Version of the files; another one is laid out anew."""
 
 

@@ -30,7 +30,8 @@ def at_risk(customers: pa.Table, churn: pa.Table, cutoff: int) -> NDArray[np.int
     Parameters
     ----------
     customers : pyarrow.Table
-        ``customer_key`` ascending and ``joined_at``; a customer without a date was always there.
+        ``customer_key`` ascending, ``joined_at`` and perhaps ``ended_at``; a customer without a date was always there,
+        and without an end is there still.
     churn : pyarrow.Table
         ``customer_key``, ``churned_at`` and ``returned_at`` (missing: never), one row each time a customer left.
     cutoff : int
@@ -39,14 +40,17 @@ def at_risk(customers: pa.Table, churn: pa.Table, cutoff: int) -> NDArray[np.int
     Returns
     -------
     array of int
-        Rows of `customers`: joined at or before the cutoff, and not away at it. Who left and returned counts again.
+        Rows of `customers`: joined at or before the cutoff, and neither away nor ended at it. Who left and returned
+        counts again. An end is not churn (a contract fulfilled, an application decided): nothing is left to leave.
     """
     keys = customers["customer_key"].to_numpy()
     joined = customers["joined_at"].fill_null(np.iinfo(np.int64).min).to_numpy()
     never = np.iinfo(np.int64).max
     is_away = (churn["churned_at"].to_numpy() <= cutoff) & (churn["returned_at"].fill_null(never).to_numpy() > cutoff)
     away = np.isin(keys, churn["customer_key"].to_numpy()[is_away])
-    return np.flatnonzero((joined <= cutoff) & ~away)
+    has_end = "ended_at" in customers.column_names
+    ended = customers["ended_at"].fill_null(never).to_numpy() <= cutoff if has_end else np.zeros(len(keys), bool)
+    return np.flatnonzero((joined <= cutoff) & ~away & ~ended)
 
 
 def dated(table: pa.Table, at: str, value: str | None = None) -> pa.Table:

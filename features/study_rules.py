@@ -11,7 +11,7 @@ from features.marked import Fault, Location
 __all__ = ["TABLE_COLUMNS", "study_faults"]
 
 TABLE_COLUMNS: dict[str, tuple[str, ...]] = {
-    "customers": ("customer_id", "joined_at"),
+    "customers": ("customer_id", "joined_at", "ended_at"),
     "touchpoints": ("customer_id", "journey", "journey_id", "touchpoint", "channel", "occurred_at", "known_at"),
     "churn": ("customer_id", "churned_at", "returned_at"),
     "revenue": ("customer_id", "occurred_at", "amount"),
@@ -21,7 +21,7 @@ TABLE_COLUMNS: dict[str, tuple[str, ...]] = {
 """Our column names per table; a key of ``columns`` must be one of them (or a covariate, or a measure)."""
 
 _EVENT_TABLES = ("customers", "touchpoints", "churn", "revenue")
-_TIMES = {"occurred_at", "known_at", "joined_at", "churned_at", "returned_at", "cutoff"}
+_TIMES = {"occurred_at", "known_at", "joined_at", "ended_at", "churned_at", "returned_at", "cutoff"}
 _KEYS = {"customer_id", "customer_key", "journey", "journey_id", "journey_key", "touchpoint", "channel"}
 _RESERVED = _TIMES | _KEYS | {"is_churned", "revenue", "revenue_past", "is_mature", "weight", "tenure_days"}
 

@@ -206,12 +206,18 @@ def text_number_query(fitted: Fitted, relation: str) -> str | None:
 
 
 def _customers(table: Table, covariates: tuple[str, ...], now_us: int) -> Contract:
-    columns: tuple[Column, ...] = (Column("customer_id", "key"), Column("joined_at", "time"))
+    columns: tuple[Column, ...] = (
+        Column("customer_id", "key"),
+        Column("joined_at", "time"),
+        Column("ended_at", "time", is_required=False),
+    )
     columns += tuple(Column(name, "covariate", role="covariate") for name in covariates)
     rules = (
         Rule("missing customer_id", "customer_id IS NULL"),
         Rule("bad timestamp", f"joined_at IS NULL OR joined_at < {_EARLIEST_JOINING}"),
         Rule("future timestamp", f"joined_at > {now_us}"),
+        Rule("bad timestamp", quote("bad ended_at")),
+        Rule("end before joining", "ended_at < joined_at"),
     )
     return Contract("customers", table, columns, rules)
 

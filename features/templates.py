@@ -26,6 +26,7 @@ customers:
   from: customers
   columns: {customer_id: id, joined_at: joined}
   covariates: [segment, region]            # known at joining; numbers or text
+  # A column ended_at, where there is one, says when nothing was left to leave: a contract fulfilled, a case decided.
 
 touchpoints:                 # one row per contact, with whatever was measured there
   from: touchpoints          # or, instead of from:  sql: select ... from touchpoints join ...

@@ -22,7 +22,7 @@ class Histories:
     Attributes
     ----------
     customers : pyarrow.Table
-        `customer_key` (ascending), `joined_at` (microseconds), baseline covariates.
+        `customer_key` (ascending), `joined_at` (microseconds), perhaps `ended_at` (null: not), baseline covariates.
     churn : pyarrow.Table
         `customer_key`, `churned_at`, `returned_at` (null: never came back).
     revenue : pyarrow.Table
@@ -111,14 +111,16 @@ def periods_at_risk(histories: Histories, starts: Sequence[int], length: int) ->
 
     Notes
     -----
-    At risk at a start: joined, and not gone (gone from `churned_at` until `returned_at`). Memory is customers times
-    periods; call it per bucket of customers.
+    At risk at a start: joined, not ended, and not gone (gone from `churned_at` until `returned_at`). Memory is
+    customers times periods; call it per bucket of customers.
     """
     keys = histories.customers["customer_key"].to_numpy()
     joined = histories.customers["joined_at"].to_numpy()
     grid = np.asarray(starts, np.int64)
     size = (len(keys), len(grid))
     at_risk = (joined[:, None] <= grid[None, :]) & ~_gone(histories.churn, keys, grid)
+    if "ended_at" in histories.customers.column_names:
+        at_risk &= histories.customers["ended_at"].fill_null(NEVER).to_numpy()[:, None] > grid[None, :]
     churned = _sum_by_period(histories.churn, "churned_at", None, keys, grid, length) > 0
     spend = _sum_by_period(histories.revenue, "occurred_at", "amount", keys, grid, length)
     period, customer = np.nonzero(at_risk.T)

@@ -27,7 +27,7 @@ Array = NDArray[np.float64]
 KNOTS = (0.005, 0.5, 0.8, 0.975)
 MOST_LEVELS = 30
 MOST_ROWS = 50_000
-_NOT_COVARIATES = frozenset({"customer_key", "customer_id", "joined_at"})
+_NOT_COVARIATES = frozenset({"customer_key", "customer_id", "joined_at", "ended_at"})
 _PLACE = ("touchpoint", "channel")
 
 
@@ -194,7 +194,7 @@ def baseline_frame(customers: pa.Table) -> pd.DataFrame:
     """
     out: dict[str, object] = {}
     for name in customers.column_names:
-        if name in ("customer_key", "customer_id", "joined_at"):
+        if name in _NOT_COVARIATES:
             continue
         column = customers[name].to_pandas()
         if pd.api.types.is_numeric_dtype(column):

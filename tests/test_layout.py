@@ -96,6 +96,14 @@ def test_customers_are_numbered_in_the_order_of_their_id(tmp_path: Path) -> None
     assert customers["fee"] == [2.0, 1.0, 3.0]
 
 
+def test_an_end_before_joining_goes_to_quarantine_and_other_ends_are_kept(tmp_path: Path) -> None:
+    tables = _tables()
+    tables["customers"]["ended_at"] = [pd.NaT, STAMP("2024-06-01", tz="UTC"), STAMP("2023-12-31", tz="UTC")]
+    layout = _lay(tables, tmp_path)
+    assert _reasons(layout) == {("customers", "end before joining"): 1}
+    assert layout.bucket(0).customers["ended_at"].to_pylist() == [parse_date("2024-06-01"), None]
+
+
 def test_touchpoints_have_the_schema_and_order_of_the_contract(tmp_path: Path) -> None:
     table = _lay(_tables(), tmp_path).bucket(0).touchpoints
     label = "dictionary<values=string, indices=int32, ordered=0>"

@@ -96,6 +96,13 @@ def test_at_risk_is_who_has_joined_and_is_not_away() -> None:
     assert at_risk(people, away, CUTOFF).tolist() == [1, 3, 4, 5]
 
 
+def test_an_end_takes_out_of_the_risk_set_without_being_churn() -> None:
+    ends = pa.array([100 * DAY, 101 * DAY, None], pa.int64())
+    people = customers([0, 0, 0]).append_column("ended_at", ends)
+    assert at_risk(people, left([]), CUTOFF).tolist() == [1, 2]
+    assert outcomes_of({}).at(np.arange(3), CUTOFF, is_mature=True)["is_churned"].tolist() == [0, 0, 0]
+
+
 def test_who_left_twice_is_away_after_the_second_time() -> None:
     assert at_risk(customers([0]), left([(0, 20, 30), (0, 60, None)]), CUTOFF).tolist() == []
     assert at_risk(customers([0]), left([(0, 20, 30), (0, 60, None)]), 40 * DAY).tolist() == [0]

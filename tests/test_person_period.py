@@ -42,6 +42,14 @@ def test_a_customer_is_at_risk_from_joining_until_leaving():
     assert periods.churned.tolist() == [0.0, 1.0]
 
 
+def test_a_customer_is_not_at_risk_after_an_end_that_is_no_churn():
+    before = histories([0, 0])
+    ended = before.customers.append_column("ended_at", pa.array([25, None], pa.int64()))
+    periods = periods_at_risk(Histories(ended, before.churn, before.revenue), (10, 20, 30), 10)
+    assert rows(periods) == {(0, 10), (0, 20), (1, 10), (1, 20), (1, 30)}
+    assert not periods.churned.any()
+
+
 def test_a_customer_who_returns_is_at_risk_again():
     periods = periods_at_risk(histories([0], churn=[(0, 15, 30)]), (10, 20, 30, 40), 10)
     assert rows(periods) == {(0, 10), (0, 30), (0, 40)}
