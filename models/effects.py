@@ -8,20 +8,20 @@ error of the two models; its terms are also the influence of each customer, henc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from features.errors import EmptyResultError
-from models.ridge import expit, fit_logistic, representer_of, ridge_of, solve
+from models.ridge import expit, fit_logistic, inverse_of, ridge_of, solve
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 FOLDS = 5
 INTERVAL_LEVEL = 0.90
+MOST_SURVIVAL_RATIO = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +169,12 @@ def estimate_effect(rows: PeriodRows, target: TargetRows, rng: np.random.Generat
     -----
     With hazard h and spend m per period, S_0 = 1, S_{t+1} = S_t (1 - mean h_t); theta_churn = S_H - S^d_H,
     theta_revenue = sum_t S^d_t m^d_t - S_t m_t, averaged over go-live dates. Customers who survived as observed but
-    less likely under the policy are reweighted by the ratio of their survival products. For a basis b and the
-    derivative g of theta in direction b, alpha = b' E[b b']^-1 g represents the derivative, and
-    theta + E[alpha (Y - h)] has no first-order error in h. Assumes no confounder beyond the columns of X, and that the
-    moved states lie where the data are. The interval does not include the choice of memory lengths.
+    less likely under the policy are reweighted by the ratio of their survival products. With g the derivative of theta
+    by the coefficients and M = E[h (1 - h) X X'] (for spend E[X X']), alpha = X' M^-1 g represents the derivative of
+    theta along the model, and theta + E[alpha (Y - h)] has no first-order error in the cross-fitted coefficients; M
+    carries the ridge, so the correction does not undo it where the data say little. Assumes no confounder beyond the
+    columns of X, and that the moved states lie where the data are. The interval does not include the choice of memory
+    lengths.
 
     References
     ----------
@@ -200,6 +202,8 @@ class _Fitted:
     base_spend: Array
     moved_hazard: Array
     moved_spend: Array
+    hazard_information: Array  # (p, p), ridge included, per unit of weight
+    spend_information: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +242,12 @@ def _cross_fit(rows: PeriodRows, target: TargetRows, fold_of_row: Index, fold_of
         slope = total.slope - m.slope - hazard_ridge * beta
         betas[:, k] = beta + solve(total.curvature - m.curvature + np.diag(hazard_ridge), slope, rows.before)
         gammas[:, k] = solve(total.information - m.information + np.diag(spend_ridge), total.spend - m.spend)
-    return _predictions(rows, target, fold_of_row, fold_of_target, betas, gammas)
+    weight = rows.weight.sum()
+    return _Fitted(
+        **_predictions(rows, target, fold_of_row, fold_of_target, betas, gammas),
+        hazard_information=(total.curvature + np.diag(hazard_ridge)) / weight,
+        spend_information=(total.information + np.diag(spend_ridge)) / weight,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +271,7 @@ def _moments(rows: PeriodRows, hazard: Array, part: NDArray[np.intp]) -> _Moment
 
 def _predictions(
     rows: PeriodRows, target: TargetRows, fold_of_row: Index, fold_of_target: Index, betas: Array, gammas: Array
-) -> _Fitted:
+) -> dict[str, Array]:
     """Predict each row with the coefficients of its fold."""
 
     def of_fold(X: Array, coefficients: Array, fold: Index) -> Array:
@@ -270,14 +279,14 @@ def _predictions(
 
     base = of_fold(target.X, betas, fold_of_target)
     base_spend = of_fold(target.X, gammas, fold_of_target)
-    return _Fitted(
-        hazard=expit(of_fold(rows.X, betas, fold_of_row)),
-        spend=of_fold(rows.X, gammas, fold_of_row),
-        base_hazard=expit(base),
-        base_spend=base_spend,
-        moved_hazard=expit(base + of_fold(target.shift, betas[target.shifted], fold_of_target)),
-        moved_spend=base_spend + of_fold(target.shift, gammas[target.shifted], fold_of_target),
-    )
+    return {
+        "hazard": expit(of_fold(rows.X, betas, fold_of_row)),
+        "spend": of_fold(rows.X, gammas, fold_of_row),
+        "base_hazard": expit(base),
+        "base_spend": base_spend,
+        "moved_hazard": expit(base + of_fold(target.shift, betas[target.shifted], fold_of_target)),
+        "moved_spend": base_spend + of_fold(target.shift, gammas[target.shifted], fold_of_target),
+    }
 
 
 def _paths(target: TargetRows, hazard: Array, spend: Array, reference: Array) -> _Paths:
@@ -297,7 +306,11 @@ def _paths(target: TargetRows, hazard: Array, spend: Array, reference: Array) ->
 
 
 def _survival_ratio(target: TargetRows, hazard: Array, reference: Array) -> Array:
-    """Product over earlier periods of (1 - hazard) / (1 - reference), per customer and go-live."""
+    """Multiply (1 - hazard) / (1 - reference) over earlier periods, per customer and go-live.
+
+    Truncated as inverse-probability weights are (Cole and Hernan 2008, doi:10.1093/aje/kwn164): one survivor of an
+    extreme predicted hazard must not stand for a hundred customers.
+    """
     step = np.log1p(-np.minimum(hazard, 0.99)) - np.log1p(-np.minimum(reference, 0.99))
     order = np.lexsort((target.period, target.customer, target.go_live))
     running = np.cumsum(step[order])
@@ -306,7 +319,7 @@ def _survival_ratio(target: TargetRows, hazard: Array, reference: Array) -> Arra
     new[1:] = (np.diff(target.customer[order]) != 0) | (np.diff(target.go_live[order]) != 0)
     first = np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))
     out = np.empty(len(order))
-    out[order] = np.exp(before - before[first])
+    out[order] = np.clip(np.exp(before - before[first]), 1 / MOST_SURVIVAL_RATIO, MOST_SURVIVAL_RATIO)
     return out
 
 
@@ -317,33 +330,34 @@ def _one_step(rows: PeriodRows, target: TargetRows, fitted: _Fitted) -> Effect:
     G, H = base.hazard.shape
     cell = target.go_live * H + target.period
 
-    def pull(in_base: Array, in_moved: Array) -> Array:
-        """Differentiate theta in the direction of each column of the basis, averaged over go-lives."""
-        at_moved = in_moved.ravel()[cell] * moved.share
-        out = (in_base.ravel()[cell] * base.share + at_moved) @ target.X
+    def pull(in_base: Array, in_moved: Array, per_base: Array | float = 1.0, per_moved: Array | float = 1.0) -> Array:
+        """Differentiate theta by each coefficient, averaged over go-lives; `per_` is prediction by linear predictor."""
+        at_moved = in_moved.ravel()[cell] * moved.share * per_moved
+        out = (in_base.ravel()[cell] * base.share * per_base + at_moved) @ target.X
         out[target.shifted] += at_moved @ target.shift
         return np.asarray(out / G)
 
-    hazard_on_churn = pull(-_survival_slope(base), _survival_slope(moved))
-    hazard_on_revenue = pull(_revenue_slope(base), -_revenue_slope(moved))
+    odds = (fitted.base_hazard * (1 - fitted.base_hazard), fitted.moved_hazard * (1 - fitted.moved_hazard))
+    hazard_on_churn = pull(-_survival_slope(base), _survival_slope(moved), *odds)
+    hazard_on_revenue = pull(_revenue_slope(base), -_revenue_slope(moved), *odds)
     spend_on_revenue = pull(-base.survival[:, :-1], moved.survival[:, :-1])
     spend_on_spend = pull(-base.survival[:, :-1], base.survival[:, :-1])
 
     by_customer, position = np.unique(rows.customer, return_inverse=True)
     churn_residual, spend_residual = rows.churned - fitted.hazard, rows.spend - fitted.spend
     total = rows.weight.sum()
-    second = (rows.X * (rows.weight / total)[:, None]).T @ rows.X
-    representer = {"hazard": representer_of(second, rows.before), "spend": representer_of(second, rows.before | True)}
+    of_hazard = inverse_of(fitted.hazard_information, rows.before)
+    of_spend = inverse_of(fitted.spend_information, rows.before | True)
 
-    def influence(*terms: tuple[Literal["hazard", "spend"], Array, Array]) -> Array:
-        value = sum((rows.X @ (representer[model] @ slope)) * residual for model, slope, residual in terms)
+    def influence(*terms: tuple[Array, Array]) -> Array:
+        value = sum((rows.X @ coefficients) * residual for coefficients, residual in terms)
         return np.asarray(np.bincount(position, rows.weight * value / total, len(by_customer)), np.float64)
 
     terms = np.column_stack(
         [
-            influence(("hazard", hazard_on_churn, churn_residual)),
-            influence(("spend", spend_on_revenue, spend_residual), ("hazard", hazard_on_revenue, churn_residual)),
-            influence(("spend", spend_on_spend, spend_residual)),
+            influence((of_hazard @ hazard_on_churn, churn_residual)),
+            influence((of_spend @ spend_on_revenue, spend_residual), (of_hazard @ hazard_on_revenue, churn_residual)),
+            influence((of_spend @ spend_on_spend, spend_residual)),
         ]
     )
     plug_in = np.array(

@@ -23,7 +23,7 @@ from models.references import Reference, baseline_frame, fit_references
 Array = NDArray[np.float64]
 Tick = Callable[[str], None]
 
-MOST_ROWS = 150_000
+MOST_ROWS = 250_000
 MOST_TARGET_ROWS = 300_000
 MOST_REFERENCE_TOUCHPOINTS = 1_000_000
 # Memories start empty where the data start; rows before a full window would compare full with empty ones. Where the

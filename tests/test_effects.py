@@ -154,3 +154,17 @@ def test_nobody_leaving_is_refused_with_the_counts():
 
 def test_the_interval_is_the_ninety_per_cent_normal_one():
     assert Estimate(1.0, 2.0).lo == pytest.approx(1.0 - 2.0 * 1.6448536)
+
+
+def test_one_survivor_of_an_extreme_hazard_does_not_carry_the_estimate():
+    rows, target, _ = world(np.random.default_rng(18), customers=4_000)
+    plain = estimate_effect(rows, target, np.random.default_rng(19))
+    X = target.X.copy()
+    X[target.customer == target.customer[0], 2] = 12.0  # predicted to leave in every period, and yet stays
+    odd = TargetRows(X, target.shift * 5, target.shifted, target.go_live, target.period, target.customer, target.weight)
+    calm = TargetRows(
+        target.X, target.shift * 5, target.shifted, target.go_live, target.period, target.customer, target.weight
+    )
+    disturbed, quiet = (estimate_effect(rows, given, np.random.default_rng(19)) for given in (odd, calm))
+    assert disturbed.churn.value == pytest.approx(quiet.churn.value, rel=0.05)
+    assert plain.churn.value < 0
