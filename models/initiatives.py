@@ -80,13 +80,13 @@ class Change(_Declared):
         """Readable form, such as `support wait x 0.6`."""
         where = " ".join(part for part in (self.journey, self.touchpoint, self.channel) if part)
         texts = {
-            "shift": f"{self.amount:+g}",
-            "scale": f"x {self.amount:g}",
-            "cap": f"at most {self.amount:g}",
-            "floor": f"at least {self.amount:g}",
-            "convert": f"{self.amount:.0%} of failures mended",
+            "shift": f" {self.amount:+g}",
+            "scale": f" x {self.amount:g}",
+            "cap": f" at most {self.amount:g}",
+            "floor": f" at least {self.amount:g}",
+            "convert": f": {100 * self.amount:g} % of failures mended",
         }
-        return f"{where} {self.measure} {texts[self.way]}"
+        return f"{where} {self.measure}{texts[self.way]}"
 
     def delivered(self, value: Array, delivery: float, luck: Array, *, lower_is_better: bool) -> Array:
         """Give the measure as it would have been.

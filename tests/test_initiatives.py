@@ -128,7 +128,7 @@ def test_two_changes_of_one_measure_act_one_after_the_other():
 @pytest.mark.parametrize(
     ("change", "extra", "message"),
     [
-        ("{journey: suport, measure: wait, scale: 0.5}", "", r"initiatives.yaml:4: .*no journey is called 'suport'.*support"),
+        ("{journey: suport, measure: wait, scale: 0.5}", "", r"yaml:4: .*no journey is called 'suport'.*support"),
         ("{journey: support, measure: weight, scale: 0.5}", "", r"no measure is called 'weight'.*wait"),
         ("{journey: billing, measure: wait, scale: 0.5}", "", r"'wait' is not measured in 'billing'"),
         ("{journey: support, measure: wait, convert: 0.5}", "", r"'wait' is a duration; only a share"),
@@ -140,7 +140,7 @@ def test_two_changes_of_one_measure_act_one_after_the_other():
         ("{journey: support, measure: wait, scale: 0.5}", "    reach: 1.5\n", r"initiatives.yaml:5: .*reach"),
         ("{journey: support, measure: wait, scale: 0.5}", "    delivery: [0.9, 0.5, 1]\n", r"low <= likely <= high"),
         ("{journey: support, measure: wait, scale: 0.5}", "    cost: {once: -5}\n", r"once"),
-        ("{journey: support, measure: wait, scale: 0.5}", "    where: {segmnt: [a]}\n", r"no covariate is called 'segmnt'"),
+        ("{journey: support, measure: wait, scale: 0.5}", "    where: {segmnt: [a]}\n", r"called 'segmnt'"),
     ],
 )  # fmt: skip
 def test_a_fault_is_named_with_its_line(change, extra, message):
@@ -181,3 +181,5 @@ def test_what_can_be_done_is_not_refused():
 
 def test_a_change_can_be_read():
     assert read().changes[0].describe() == "support wait x 0.5"
+    mended = read("{journey: support, touchpoint: call, measure: resolved, convert: 0.2}").changes[0]
+    assert mended.describe() == "support call resolved: 20 % of failures mended"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -88,5 +90,5 @@ def test_thinning_what_is_small_changes_nothing():
 @given(st.integers(0, 100), st.integers(0, 100), st.integers(1, 20))
 def test_periods_tile_the_span_up_to_its_end(first, extra, length):
     starts = period_grid(first, first + extra, length)
-    assert all(b - a == length for a, b in zip(starts, starts[1:], strict=False))
+    assert all(b - a == length for a, b in pairwise(starts))
     assert not starts or (starts[-1] + length == first + extra and starts[0] >= first)
