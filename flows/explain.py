@@ -14,10 +14,11 @@ from flows import console
 from flows.build_features import Tables, ensure_layout, ensure_panel
 from flows.charts import association_chart, churn_effects_chart
 from flows.histories import prepare_histories
+from flows.identity import identity
 from flows.steps import flow, io_step, step
 from flows.storage import Workspace, open_workspace, records, write_json
 from flows.theme import to_svg
-from flows.tracking import identity, open_tracker
+from flows.tracking import open_tracker
 from flows.train import read_mature
 from flows.wording import percent, plain, points
 from models.drivers import drivers_from_features

@@ -16,9 +16,10 @@ from features.publish import staged
 from features.snapshot import Snapshot, iso, parse_date
 from flows import console
 from flows.build_features import ensure_panel
+from flows.identity import identity
 from flows.steps import flow, io_step, step
 from flows.storage import Workspace, open_workspace, write_json
-from flows.tracking import Champion, identity, open_tracker
+from flows.tracking import Champion, open_tracker
 from flows.train import ensure_models
 from models.churn import predict_churn
 from models.reasons import reasons

@@ -18,10 +18,11 @@ from flows import console
 from flows.build_features import ensure_layout, ensure_panel
 from flows.charts import npv_chart
 from flows.histories import go_lives_of, prepare_histories
+from flows.identity import identity
 from flows.steps import flow, io_step, step
 from flows.storage import Workspace, open_workspace, records, write_json
 from flows.theme import to_svg
-from flows.tracking import Run, identity, open_tracker
+from flows.tracking import Run, open_tracker
 from flows.wording import chance, money_short, plain, points
 from models.initiatives import Initiative, parse_initiatives, refusal
 from models.policy import PolicyEffect, policy_effect

@@ -8,7 +8,6 @@ import io
 import json
 import math
 import os
-import subprocess
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,14 +15,13 @@ from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import islice
-from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
-from features.contract import PanelContract
 from features.errors import ModelError
 from features.study import Study
+from flows.identity import flatten, plain_name
 from flows.settings import Settings, turn_telemetry_off
 from flows.storage import Store
 
@@ -148,9 +146,7 @@ class Run:
     def log_metrics(self, metrics: Mapping[str, float]) -> None:
         """Record the metrics that are numbers."""
         now = int(time.time() * 1000)
-        rows = [
-            Metric(_parameter_name(key), float(value), now, 0) for key, value in metrics.items() if math.isfinite(value)
-        ]
+        rows = [Metric(plain_name(key), float(value), now, 0) for key, value in metrics.items() if math.isfinite(value)]
         for batch in _batches(rows):
             self.tracker.client.log_batch(self.run_id, metrics=batch)
 
@@ -326,84 +322,6 @@ def set_alias(tracker: Tracker, outcome: str, number: str, alias: str) -> None:
         ``champion`` or ``challenger``.
     """
     tracker.client.set_registered_model_alias(tracker.model_name(outcome), alias, number)
-
-
-def identity(study: Study, contract: PanelContract, seed: int) -> dict[str, str]:
-    """Say which data, which code and which seed made a number.
-
-    Parameters
-    ----------
-    study : Study
-        The study.
-    contract : PanelContract
-        Contract of the panel that was used.
-    seed : int
-        Seed of everything random.
-
-    Returns
-    -------
-    dict of str to str
-        Tags for runs and model versions, and part of every result.
-    """
-    return {
-        "study": study.name,
-        "study_fingerprint": study.fingerprint(),
-        "data_fingerprint": contract.layout_fingerprint,
-        "feature_contract_hash": contract.feature_contract_hash,
-        "seed": str(seed),
-        "package_version": version("journeylift"),
-        "git_commit": _git_commit(),
-    }
-
-
-def _git_commit() -> str:
-    """Commit of the code, with a sign for changes since; empty outside a repository."""
-    root = Path(__file__).parents[1]
-    if not (root / ".git").exists():  # installed, maybe inside somebody else's repository
-        return ""
-    command = ("git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40")
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)  # noqa: S603
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
-
-
-def flatten(values: Mapping[str, object], prefix: str = "") -> dict[str, str]:
-    """Turn nested values into flat text under dotted names.
-
-    Parameters
-    ----------
-    values : mapping
-        Plain values, lists and mappings.
-    prefix : str
-        What all names start with.
-
-    Returns
-    -------
-    dict of str to str
-        Scalars as text; lists as numbered entries; empty containers and None are left out.
-
-    Examples
-    --------
-    >>> flatten({"snapshot": {"every": "month"}, "journeys": [{"name": "a"}]})
-    {'snapshot.every': 'month', 'journeys.0.name': 'a'}
-    """
-    flat: dict[str, str] = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{name}.")
-        elif isinstance(value, list | tuple):
-            flat |= flatten({str(at): item for at, item in enumerate(value)}, f"{name}.")
-        elif value is not None:
-            flat[_parameter_name(name)] = str(value)
-    return flat
-
-
-def _parameter_name(name: str) -> str:
-    """Keep to the characters that MLflow takes in a name."""
-    return "".join(sign if sign.isalnum() or sign in "_-./ " else "_" for sign in name)[:250]
 
 
 @contextmanager

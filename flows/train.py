@@ -14,6 +14,7 @@ from features.panel import read_panel
 from flows import console
 from flows.build_features import ensure_panel
 from flows.charts import reliability_chart
+from flows.identity import identity
 from flows.settings import Settings
 from flows.steps import flow, io_step, step
 from flows.storage import Workspace, open_workspace, records, write_json

@@ -106,3 +106,15 @@ def test_init_writes_a_study_to_start_from_and_never_overwrites(
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"study.yaml", "initiatives.yaml"}
     assert cli.main(["init", str(tmp_path / "new")]) == 6
     assert "study.yaml" in capsys.readouterr().err
+
+
+def test_a_store_that_cannot_be_written_is_exit_6_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sound = STUDY.replace("tme", "duration").replace("stoer: here", "").replace("measures", "# measures")
+    (tmp_path / "study.yaml").write_text(sound, encoding="utf-8")
+    (tmp_path / "store").touch()
+    assert cli.main(["features", "--study", str(tmp_path / "study.yaml")]) == 6
+    told = capsys.readouterr().err
+    assert "cannot be written" in told
+    assert "Traceback" not in told

@@ -139,7 +139,3 @@ def test_a_model_holding_a_class_of_ours_is_never_stored(tracker: tracking.Track
     ):
         run.register("churn", Ours().fit(rows, rows), {})
     assert tracking.find_champion(tracker, "churn") is None
-
-
-def test_names_that_mlflow_does_not_take_are_spelt_in_signs_that_it_takes() -> None:
-    assert tracking.flatten({"größe (€)": {"a": None, "b": True}}) == {"größe ___.b": "True"}
