@@ -25,7 +25,6 @@ from flows.tracking import (
     Champion,
     Run,
     find_champion,
-    identity,
     open_tracker,
     refuse_foreign,
     set_alias,
