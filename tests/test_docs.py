@@ -132,3 +132,11 @@ def test_every_command_is_in_the_readme() -> None:
     commands = [name for name in app if not name.startswith("-")]
     assert len(commands) >= 10
     assert [name for name in commands if f"`journeylift {name}`" not in text] == []
+
+
+def test_every_file_that_contributors_are_sent_to_exists() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:features|models|flows|docs|tests)/[\w/.-]+)`", text)
+    named += [f"tests/{name}" for name in re.findall(r"`(test_\w+\.py)`", text)]
+    assert len(named) > 50
+    assert [name for name in named if not (ROOT / name).exists()] == []
