@@ -32,6 +32,8 @@ from features.study import Measure, Study
 __all__ = ["Catalogue", "Feature", "Observed", "catalogue", "features_hash", "flat_features", "typed"]
 
 MOST_TOUCHPOINT_FEATURES = 120
+REVISION = 1
+"""Raise when equal inputs give other values than before: models fitted on the old ones must not score the new ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +185,7 @@ def catalogue(study: Study, levels: Mapping[str, Collection[str]], observed: Col
 
 def features_hash(features: Collection[Feature], window_days: int) -> str:
     """Give the SHA-256 of a catalogue: models and panels that agree on it agree on every column."""
-    plain = json.dumps([window_days, *map(asdict, features)], sort_keys=True, ensure_ascii=False)
+    plain = json.dumps([REVISION, window_days, *map(asdict, features)], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(plain.encode()).hexdigest()
 
 

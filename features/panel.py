@@ -38,8 +38,6 @@ __all__ = ["PanelContract", "PanelInfo", "build_panel", "read_contract", "read_p
 Tick: TypeAlias = Callable[[str, int, int], None]
 Build: TypeAlias = Callable[[tuple[Partition, ...], Path], None]
 
-_REVISION = 1
-"""Raise when equal inputs give other rows than before."""
 _WORKERS = 2
 
 
@@ -238,7 +236,7 @@ def _contract(study: Study, layout: Layout, there: PanelContract | None, *, is_p
 
 def _partition(contract: PanelContract, cutoff: int, *, is_mature: bool) -> Partition:
     """Describe a partition before it is built: all that its rows depend on."""
-    inputs = [_REVISION, contract.layout_fingerprint, contract.feature_contract_hash, cutoff, is_mature]
+    inputs = [contract.layout_fingerprint, contract.feature_contract_hash, cutoff, is_mature]
     fingerprint = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
     return Partition(cutoff=cutoff, rows=0, is_mature=is_mature, fingerprint=fingerprint)
 

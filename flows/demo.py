@@ -42,10 +42,10 @@ def demo(study_file: str, *, seed: int = 0) -> None:
     seconds = time.perf_counter() - started
     closing = console.Closing("demo", f"study {workspace.study.name}", "6 results", seconds, str(workspace.base))
     console.say(closing.line())
-    _guide(workspace, page)
+    _guide(workspace, page, seed)
 
 
-def _guide(workspace: Workspace, page: Path) -> None:
+def _guide(workspace: Workspace, page: Path, seed: int) -> None:
     """Say where everything is and what to try next."""
     store, shown = workspace.store, quote(_near(workspace.study_file))
     rows = {
@@ -60,7 +60,7 @@ def _guide(workspace: Workspace, page: Path) -> None:
         console.say(f"  {name:<16} {_near(path)}")
     database = quote(f"sqlite:///{store.mlflow / 'mlflow.db'}")
     console.say("\nTry next")
-    console.say(f"  {_program('journeylift')} simulate --study {shown} --json -")
+    console.say(f"  {_program('journeylift')} simulate --study {shown} --seed {seed} --json -")
     console.say(f"  {_program('journeylift')} check --study {shown}")
     console.say(f"  {_program('mlflow')} ui --backend-store-uri {database}")
 

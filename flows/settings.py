@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     verbose : bool
         Show the messages of Prefect and MLflow too (``JOURNEYLIFT_VERBOSE``).
     training_rows : int
-        Most panel rows a model is fitted on; above it whole customers are drawn (``JOURNEYLIFT_TRAINING_ROWS``).
+        Most panel rows a model is fitted on; above it rows are drawn within customers (``JOURNEYLIFT_TRAINING_ROWS``).
 
     Examples
     --------

@@ -121,7 +121,7 @@ def judge_and_fit(workspace: Workspace, contract: PanelContract, frame: pd.DataF
     grid = workspace.study.snapshot
     rng = np.random.default_rng([seed, 0])
     folds = plan_folds(frame, gap_days=grid.gap_days, horizon_days=grid.horizon_days, rng=rng)
-    console.say(picture(folds))
+    console.say(picture(folds, contract.matured))
     outcomes = [name for name in LOSS if name == "churn" or frame[name].notna().any()]
     with console.progress("train") as tick:
         tick("looking for features that know too much")

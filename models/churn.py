@@ -278,7 +278,7 @@ def _require_both_classes(observed: FloatArray, where: str) -> None:
     churners = int(observed.sum())
     if 0 < churners < len(observed):
         return
-    who = "no churner" if churners == 0 else "only churners"
+    who = "no churners" if churners == 0 else "only churners"
     raise EmptyResultError(
         f"There are {who} among {where} ({len(observed):,} rows). Both customers who left and customers who stayed are "
         "needed to learn from. Check the churn table and its dates, or bring a longer history."

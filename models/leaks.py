@@ -121,7 +121,7 @@ def _judge(feature: Feature, strength: float, r2: float) -> Leak | None:
         why = f"sounds like the outcome and goes along with it (AUC {strength:.2f})"
     else:
         return None
-    advice = "It is left out. Declare it `known: after`, or allow it if it is known at the cutoff."
+    advice = "It is left out of the models. Declare it `known: after` in the study to keep it out everywhere."
     return Leak(feature.name, f"'{feature.name}' {why}. {advice}", strength, r2)
 
 

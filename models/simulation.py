@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
 from features.study import Money
 from models.effects import Effect, Estimate
@@ -314,7 +315,8 @@ def _verdict(forecast: Forecast, npv: Array) -> tuple[Verdict, str]:
     effect, positive = forecast.effect, float(np.mean(npv > 0))
     if forecast.support_share < LEAST_SUPPORT:
         return "unsupported", f"Only {forecast.support_share:.0%} of the moved values lie within what was observed."
-    if effect.churn.lo > 0 or effect.revenue.hi < 0:
+    # Two outcomes are looked at, so each must be clear at half of 5 %: a useless initiative is rarely called harmful.
+    if max(effect.churn.t, -effect.revenue.t) > stats.norm.ppf(1 - 0.05 / 4):
         return "harmful", "It makes more customers leave or spend less."
     if positive >= CERTAIN:
         return "worth it", f"It earns more than it costs in {positive:.0%} of the draws."

@@ -229,7 +229,7 @@ def test_a_flat_table_with_one_cutoff_is_evaluated_by_customer():
     assert len(found.predictions.query("candidate == 'logistic'")) == 2000
 
 
-@pytest.mark.parametrize(("value", "who"), [(0.0, "no churner"), (1.0, "only churners")])
+@pytest.mark.parametrize(("value", "who"), [(0.0, "no churners"), (1.0, "only churners")])
 def test_one_class_is_refused(value, who):
     frame = panel(50).assign(is_churned=value)
     with pytest.raises(EmptyResultError, match=f"There are {who} among all mature rows"):
@@ -239,7 +239,7 @@ def test_one_class_is_refused(value, who):
 def test_no_churner_before_the_first_test_cutoff_is_refused():
     frame = panel(100)
     frame.loc[frame["cutoff"] < frame["cutoff"].max(), "is_churned"] = 0.0
-    with pytest.raises(EmptyResultError, match="no churner among the training rows of a fold"):
+    with pytest.raises(EmptyResultError, match="no churners among the training rows of a fold"):
         evaluate_churn(frame, FEATURES, folds(1), np.random.default_rng(0))
 
 
