@@ -17,7 +17,7 @@ PANEL = "panel"
 """Folder of the panel inside the store."""
 
 _FILE = "panel.json"
-_FORMAT = 1
+_FORMAT = 2
 
 
 class Partition(BaseModel):
@@ -36,7 +36,7 @@ class Partition(BaseModel):
     @property
     def folder(self) -> str:
         """Name of its folder."""
-        return f"cutoff={iso(self.cutoff)}"
+        return f"cutoff_date={iso(self.cutoff)}"
 
 
 class PanelContract(BaseModel):

@@ -66,7 +66,7 @@ class Store:
 
     def score_partition(self, cutoff: str) -> Path:
         """Name the folder of the scores at a cutoff (``YYYY-MM-DD``)."""
-        return self.scores / f"cutoff={cutoff}"
+        return self.scores / f"cutoff_date={cutoff}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ def test_a_run_killed_in_the_middle_leaves_nothing_half_and_the_next_gives_equal
     store = study.parent / "store"
     process = subprocess.Popen(_command(study), stdout=subprocess.DEVNULL, start_new_session=True)
     deadline = time.monotonic() + 120
-    while not list(store.glob("panel.tmp-*/cutoff=*")) and process.poll() is None and time.monotonic() < deadline:
+    while not list(store.glob("panel.tmp-*/cutoff_date=*")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()

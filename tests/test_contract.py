@@ -41,7 +41,7 @@ def test_a_contract_read_is_the_contract_written(tmp_path: Path) -> None:
 
 def test_a_contract_sums_its_partitions_up() -> None:
     assert (CONTRACT.cutoffs, CONTRACT.matured, CONTRACT.rows) == ((MARCH, APRIL), (MARCH,), 7)
-    assert CONTRACT.partitions[0].folder == "cutoff=2024-03-01"
+    assert CONTRACT.partitions[0].folder == "cutoff_date=2024-03-01"
 
 
 def test_no_panel_is_said_with_what_to_run(tmp_path: Path) -> None:

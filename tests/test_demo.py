@@ -45,6 +45,6 @@ def test_the_truth_is_read_by_no_flow(demo_dir: Path) -> None:
 def test_scores_cover_the_customers_at_risk_at_the_latest_cutoff(demo_dir: Path) -> None:
     features = json.loads((demo_dir / "store" / "results" / "features.json").read_text("utf-8"))
     latest = features["cutoffs"][-1]
-    scores = pd.read_parquet(demo_dir / "store" / "scores" / f"cutoff={latest}")
-    panel = pd.read_parquet(demo_dir / "store" / "panel" / f"cutoff={latest}", columns=["customer_id"])
+    scores = pd.read_parquet(demo_dir / "store" / "scores" / f"cutoff_date={latest}")
+    panel = pd.read_parquet(demo_dir / "store" / "panel" / f"cutoff_date={latest}", columns=["customer_id"])
     assert sorted(scores["customer_id"]) == sorted(panel["customer_id"])

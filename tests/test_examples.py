@@ -66,7 +66,7 @@ class Ran:
         return json.loads((self.folder / "store" / "results" / f"{step}.json").read_text("utf-8"))
 
     def panel(self, cutoff: str) -> pd.DataFrame:
-        return _read(self.folder / "store" / "panel" / f"cutoff={cutoff}")
+        return _read(self.folder / "store" / "panel" / f"cutoff_date={cutoff}")
 
 
 def _read(folder: Path) -> pd.DataFrame:
@@ -222,13 +222,13 @@ def test_features_are_the_same_when_the_files_end_at_the_cutoff(events: Ran, tmp
     assert len(names) > 0.8 * len(events.contract.features)
     columns = ["customer_id", *names]
     pd.testing.assert_frame_equal(
-        _read(tmp_path / "store" / "panel" / f"cutoff={cutoff}")[columns], events.panel(cutoff)[columns]
+        _read(tmp_path / "store" / "panel" / f"cutoff_date={cutoff}")[columns], events.panel(cutoff)[columns]
     )
 
 
 def test_everybody_at_risk_at_the_latest_cutoff_is_scored_once(events: Ran) -> None:
     latest = iso(events.contract.cutoffs[-1])
-    scores = _read(events.folder / "store" / "scores" / f"cutoff={latest}")
+    scores = _read(events.folder / "store" / "scores" / f"cutoff_date={latest}")
     assert sorted(scores["customer_id"]) == sorted(events.panel(latest)["customer_id"])
     assert scores["customer_id"].is_unique
     assert scores["churn_risk"].between(0, 1).all()

@@ -192,7 +192,7 @@ def test_a_second_build_touches_nothing(layout: Layout, tmp_path: Path) -> None:
 def test_only_a_lost_partition_is_built_again(layout: Layout, tmp_path: Path) -> None:
     built(layout, tmp_path)
     before = files_of(tmp_path)
-    (tmp_path / "panel" / "cutoff=2024-07-01" / "part-0.parquet").unlink()
+    (tmp_path / "panel" / "cutoff_date=2024-07-01" / "part-0.parquet").unlink()
     assert [iso(t) for t in built(layout, tmp_path).built] == ["2024-07-01"]
     assert files_of(tmp_path) == before
 
@@ -265,7 +265,7 @@ def test_reading_says_what_is_missing(layout: Layout, tmp_path: Path) -> None:
     built(layout, tmp_path, "2024-07-01")
     with pytest.raises(StoreError, match=r"no rows for 2024-08-01. It holds 2024-07-01"):
         read_panel(tmp_path, [parse_date("2024-08-01")])
-    (tmp_path / "panel" / "cutoff=2024-07-01" / "part-0.parquet").write_bytes(b"x")
+    (tmp_path / "panel" / "cutoff_date=2024-07-01" / "part-0.parquet").write_bytes(b"x")
     with pytest.raises(StoreError, match="damaged"):
         read_panel(tmp_path)
 

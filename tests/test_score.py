@@ -3,6 +3,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
@@ -30,8 +31,14 @@ COLUMNS = [
 
 @pytest.fixture
 def part(demo_dir: Path) -> Path:
-    (found,) = (demo_dir / "store" / "scores").glob("cutoff=*/part-0.parquet")
+    (found,) = (demo_dir / "store" / "scores").glob("cutoff_date=*/part-0.parquet")
     return found
+
+
+def test_all_scores_of_a_study_are_read_as_one_table(demo_dir: Path) -> None:
+    scores = pd.read_parquet(demo_dir / "store" / "scores")
+    assert set(COLUMNS) < set(scores)
+    assert (scores["cutoff"].dt.strftime("%Y-%m-%d") == scores["cutoff_date"].astype(str)).all()
 
 
 def test_a_score_says_who_how_likely_how_much_why_and_by_which_models(part: Path) -> None:
@@ -64,7 +71,7 @@ def test_an_earlier_cutoff_gets_a_partition_of_its_own(
     wanted = iso(read_contract(study.parent / "store").matured[-1])
     assert cli.main(["score", "--study", str(study), "--cutoff", wanted, "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["cutoff"] == wanted
-    assert len(list((study.parent / "store" / "scores").glob("cutoff=*"))) == 2
+    assert len(list((study.parent / "store" / "scores").glob("cutoff_date=*"))) == 2
 
 
 def test_a_cutoff_beyond_the_data_is_refused_with_the_latest_one(demo_dir: Path) -> None:
