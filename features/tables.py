@@ -42,6 +42,7 @@ UNKNOWN = "unknown"
 """Touchpoint and channel of a contact for which none is given."""
 
 _EARLIEST_JOINING = -25_567 * DAY  # 1900-01-01
+_EARLIEST_EVENT = DAY  # 1970-01-01 is how systems write a time they do not have
 _NO_NUMBER = "('', '-', 'na', 'n/a', 'nan', 'null', 'none')"
 _NUMERIC = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT|U?INTEGER|BIGNUM|FLOAT|DOUBLE|DECIMAL\(\d+,\d+\)|BOOLEAN")
 _TEXT = re.compile(r"VARCHAR|ENUM\([^\]]*\)|UUID")
@@ -225,7 +226,7 @@ def _customers(table: Table, covariates: tuple[str, ...], now_us: int) -> Contra
 def _event_rules(now_us: int, moment: str = "occurred_at") -> tuple[Rule, ...]:
     return (
         Rule("missing customer_id", "customer_id IS NULL"),
-        Rule("bad timestamp", f"{moment} IS NULL OR {moment} < 0"),
+        Rule("bad timestamp", f"{moment} IS NULL OR {moment} < {_EARLIEST_EVENT}"),
         Rule("future timestamp", f"{moment} > {now_us}"),
         Rule("unknown customer", "customer_key IS NULL"),
     )

@@ -110,7 +110,7 @@ def evaluate_churn(
     Raises
     ------
     EmptyResultError
-        One class only, in all rows or in the training rows of a fold; no mature rows.
+        One class only, in all rows, in the training rows of a fold or in the test rows of all folds; no mature rows.
 
     Notes
     -----
@@ -124,6 +124,7 @@ def evaluate_churn(
     _require_both_classes(known.observed, "all mature rows")
     tried = candidates(kept)
     predictions = _repaired(out_of_fold(known, folds, tried, rng=rng, max_rows=max_rows, tick=tick), tried)
+    _require_both_classes(predictions["observed"].to_numpy(np.float64), "the rows that the candidates are tested on")
     loss = ("log loss", row_log_loss)
     return conclude("churn", predictions, tried, loss=loss, metrics=churn_metrics, features=kept, leaks=leaks)
 

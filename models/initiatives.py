@@ -302,7 +302,7 @@ def refusal(initiative: Initiative, study: Study, observed: frozenset[Exposure])
         if measure.known == "after":
             return f"{measure.name} is known only after the outcome; moving it cannot change what has happened."
         if change.exposure not in observed:
-            return f"{measure.name} has no values in {change.journey}, so nothing can be learnt about it."
+            return f"{measure.name} has no values in {change.journey} that differ, so nothing can be learnt about it."
     return ""
 
 
