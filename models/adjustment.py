@@ -52,7 +52,7 @@ class AdjustmentSet:
     context: tuple[Exposure, ...]
     left_out: tuple[Exposure, ...]
     covariates: tuple[str, ...]
-    time: tuple[str, ...] = ("tenure", "season")
+    time: tuple[str, ...] = ("tenure", "season", "spend before")
 
     @property
     def exposures(self) -> tuple[Exposure, ...]:
@@ -105,7 +105,7 @@ def adjustment_set(study: Study, moved: Iterable[Exposure], observed: Iterable[E
         context=context,
         left_out=tuple(sorted(set(candidates) - upstream)),
         covariates=_covariates(study),
-        time=() if study.is_flat else ("tenure", "season"),
+        time=() if study.is_flat else ("tenure", "season", "spend before"),
     )
 
 

@@ -12,7 +12,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from features.engine import build
 from features.errors import EmptyResultError
+from features.folds import CUSTOMER, Plan, total
 from features.snapshot import DAY, n_periods, period_starts
 from features.study import Study
 from models.adjustment import Exposure
@@ -30,6 +32,8 @@ MOST_REFERENCE_TOUCHPOINTS = 1_000_000
 # history is short, a third of it is all that is spent on filling them.
 MOST_BURN_IN_SHARE = 1 / 3
 TENURE_KNOTS = (30.0, 90.0, 365.0)
+PAST_SPEND_DAYS = 180
+LEAST_PAST_DAYS = 30.0
 SUPPORT_QUANTILES = (0.01, 0.99)
 
 
@@ -270,6 +274,7 @@ def _rows(
     journeys = study.journey_names
     parts = [
         _baseline(bucket.customers, periods),
+        _past_spend(study, bucket, periods),
         pd.DataFrame(volumes(journeys, columns, spine, window), columns=list(volume_names(journeys))),
         pd.DataFrame(states(references, columns, spine, window), columns=list(state_names(references))),
         pd.DataFrame(
@@ -283,7 +288,7 @@ def _baseline(customers: pa.Table, periods: Periods) -> pd.DataFrame:
     """Covariates, tenure, season and trend of each row; levels stay categories until all buckets are joined."""
     row = np.searchsorted(customers["customer_key"].to_numpy(), periods.customer_key)
     frame = baseline_frame(customers).iloc[row].reset_index(drop=True).add_prefix("baseline__")
-    tenure = (periods.start - customers["joined_at"].to_numpy()[row]) / DAY
+    tenure = (periods.start - _of_rows(customers, "joined_at", periods)) / DAY
     year = 2 * np.pi * periods.start / (365.25 * DAY)
     return frame.assign(
         time__tenure=np.log1p(np.maximum(tenure, 0.0)),
@@ -291,6 +296,38 @@ def _baseline(customers: pa.Table, periods: Periods) -> pd.DataFrame:
         **{f"time__{f.__name__}{k}": f(k * year) for f in (np.sin, np.cos) for k in (1, 2)},
         time__trend=periods.start / (365.25 * DAY) - 50.0,
     )
+
+
+def _past_spend(study: Study, bucket: Bucket, periods: Periods) -> pd.DataFrame:
+    """Say what each customer spent a day in the half-year that ended a horizon ago, and whether that is known.
+
+    Heavy users meet more touchpoints and spend more. Ending a horizon ago, it lies before every go-live that a row can
+    follow: no policy moves it.
+    """
+    at = bucket.revenue["occurred_at"]
+    key = bucket.revenue["customer_key"]
+    label = pa.array(["revenue"] * len(at), pa.string()).dictionary_encode()
+    columns = {"customer_key": key, "journey": label, "journey_key": key, "occurred_at": at, "known_at": at}
+    then = periods.start - study.snapshot.horizon_days * DAY
+    spine = pa.table({"customer_key": periods.customer_key, "cutoff": then})
+    plan = Plan(touch_features={CUSTOMER: {"spent": total("amount")}}, window_days=PAST_SPEND_DAYS)
+    rows = pa.table(columns | {"amount": bucket.revenue["amount"]})
+    spent = build(plan, rows, spine, {CUSTOMER: [CUSTOMER]})[f"spent__{CUSTOMER}"].to_numpy()
+    joined = _of_rows(bucket.customers, "joined_at", periods)
+    began = np.maximum(joined, at.to_numpy().min(initial=np.iinfo(np.int64).max))
+    days = np.clip((then - began) / DAY, 0, PAST_SPEND_DAYS)
+    is_known = days >= LEAST_PAST_DAYS
+    daily = np.where(is_known, spent / np.maximum(days, 1.0), 0.0)
+    log = np.log1p(np.maximum(daily, 0.0))
+    return pd.DataFrame(
+        {"time__spent_before": daily, "time__log_spent_before": log, "time__spent_known": is_known * 1.0}
+    )
+
+
+def _of_rows(customers: pa.Table, column: str, periods: Periods) -> NDArray[np.int64]:
+    """Look a column of the customers up for each row."""
+    row = np.searchsorted(customers["customer_key"].to_numpy(), periods.customer_key)
+    return np.asarray(customers[column].to_numpy()[row], np.int64)
 
 
 def _stack(parts: Sequence[Periods]) -> Periods:

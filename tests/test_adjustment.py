@@ -91,5 +91,5 @@ def test_descendants_follow_arrows_however_long_and_end_in_loops():
 def test_the_set_can_be_read():
     assert adjusted("billing", "error").describe() == (
         "onboarding: delay, usage: outage, number of onboarding, number of usage, number of billing, "
-        "segment, tenure, season"
+        "segment, tenure, season, spend before"
     )
