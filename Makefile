@@ -34,7 +34,7 @@ test: $(READY) ## lint, types, layers and the quick tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: $(READY) ## the statistical runs of several minutes
 	@$(BIN)/python -m pytest -m slow

@@ -46,7 +46,7 @@ class Settings(BaseSettings):
 
     tracking_uri: str | None = None
     verbose: bool = False
-    training_rows: int = Field(default=120_000, ge=1_000)
+    training_rows: int = Field(default=60_000, ge=1_000)
 
 
 def turn_telemetry_off() -> None:

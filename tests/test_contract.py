@@ -57,5 +57,5 @@ def test_what_is_no_contract_counts_as_none(tmp_path: Path, text: str) -> None:
 
 def test_a_contract_of_a_later_format_counts_as_none(tmp_path: Path) -> None:
     path = write(tmp_path)
-    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
+    path.write_text(path.read_text().replace(f'"format": {CONTRACT.format}', f'"format": {CONTRACT.format + 1}'))
     assert existing_contract(tmp_path) is None

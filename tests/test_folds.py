@@ -67,7 +67,8 @@ def test_a_fold_of_all_is_the_fold_of_its_parts(fold: Fold, values: list[float],
     whole = runs_of(values + more, [0]).fold(fold)
     parts = runs_of(values + more, [0, len(values)]).fold(fold)
     merged = {"low": np.fmin.reduce, "high": np.fmax.reduce}.get(fold.op, np.sum)(parts)
-    np.testing.assert_allclose(whole, merged, rtol=1e-14)
+    # Sums of up to twenty values of size 10 may cancel: their rounding is below 1e-14, whatever is left of the sum.
+    np.testing.assert_allclose(whole, merged, rtol=1e-12, atol=1e-14)
 
 
 @given(VALUES, st.randoms(use_true_random=False))
