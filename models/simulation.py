@@ -21,6 +21,8 @@ DRAWS = 4_000
 DAYS_PER_MONTH = 365.25 / 12
 LOW, HIGH = 5.0, 95.0  # percentiles: the 90 % interval
 LEAST_SUPPORT = 0.5
+# Below this the normal intervals are not to be trusted; the association table refuses to rank below the same number.
+LEAST_CUSTOMERS = 200
 CERTAIN = 0.9
 
 Verdict = Literal["worth it", "not worth it", "harmful", "undecided", "unsupported", "refused"]
@@ -315,6 +317,8 @@ def _verdict(forecast: Forecast, npv: Array) -> tuple[Verdict, str]:
     effect, positive = forecast.effect, float(np.mean(npv > 0))
     if forecast.support_share < LEAST_SUPPORT:
         return "unsupported", f"Only {forecast.support_share:.0%} of the moved values lie within what was observed."
+    if effect.customers < LEAST_CUSTOMERS:
+        return "undecided", f"Only {effect.customers} customers; at least {LEAST_CUSTOMERS} are needed to decide."
     # Two outcomes are looked at, so each must be clear at half of 5 %: a useless initiative is rarely called harmful.
     if max(effect.churn.t, -effect.revenue.t) > stats.norm.ppf(1 - 0.05 / 4):
         return "harmful", "It makes more customers leave or spend less."

@@ -120,6 +120,7 @@ def test_the_same_seed_gives_the_same_numbers():
         (effect(churn=0.0, se=0.01), 1.0, 0.0, "undecided"),
         (effect(churn=0.01, se=0.0001), 1.0, 0.0, "harmful"),
         (effect(churn=-0.01, se=0.0001), 0.2, 0.0, "unsupported"),
+        (effect(churn=-0.01, se=0.0001, customers=150), 1.0, 0.0, "undecided"),
     ],
 )
 def test_the_verdict_follows_the_stated_rules(given, support, cost, expected):
