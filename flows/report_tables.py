@@ -101,11 +101,13 @@ def _effect_columns(header: ReportHeader) -> list[Column]:
 
 
 def _with_interval(title: str, column: str, write: Callable[[float], str]) -> Column:
-    """Set a number with its interval below."""
+    """Set a number with its interval below, or alone where the interval has no width."""
     stem = column.removesuffix("_effect")
 
     def cell(row: pd.Series) -> str:
-        return f"{write(row[column])}\n{span(row[f'{stem}_lo'], row[f'{stem}_hi'], write)}"
+        value, lo, hi = write(row[column]), row[f"{stem}_lo"], row[f"{stem}_hi"]
+        # A cost that is known has no interval worth reading.
+        return value if lo == hi else f"{value}\n{span(lo, hi, write)}"
 
     return Column(title, cell, "number")
 
