@@ -133,7 +133,7 @@ def _facts(header: ReportHeader) -> tuple[Entry, ...]:
     facts = (
         Entry("Customers", wording.whole(header.customers)),
         Entry(f"Leave within {header.horizon_days} days", wording.percent(header.churn_rate, 1)),
-        Entry("Data", f"{header.data_start} to {header.data_end}"),
+        Entry("Data", f"{header.data_start} to {header.data_end}" if header.data_start else ""),
         Entry("Cutoffs", wording.whole(len(header.cutoffs))),
         Entry("Panel rows", wording.whole(header.rows)),
         Entry("Churn model", header.churn_model),
