@@ -316,17 +316,30 @@ def _verdict(forecast: Forecast, npv: Array) -> tuple[Verdict, str]:
     """Put the result into words by stated rules."""
     effect, positive = forecast.effect, float(np.mean(npv > 0))
     if forecast.support_share < LEAST_SUPPORT:
-        return "unsupported", f"Only {forecast.support_share:.0%} of the moved values lie within what was observed."
+        return (
+            "unsupported",
+            f"Only {100 * forecast.support_share:.0f} % of the moved values lie within what was observed.",
+        )
     if effect.customers < LEAST_CUSTOMERS:
         return "undecided", f"Only {effect.customers} customers; at least {LEAST_CUSTOMERS} are needed to decide."
     # Two outcomes are looked at, so each must be clear at half of 5 %: a useless initiative is rarely called harmful.
     if max(effect.churn.t, -effect.revenue.t) > stats.norm.ppf(1 - 0.05 / 4):
         return "harmful", "It makes more customers leave or spend less."
     if positive >= CERTAIN:
-        return "worth it", f"It earns more than it costs in {positive:.0%} of the draws."
+        return "worth it", f"It earns more than it costs in {_often(positive)} of the draws."
     if positive <= 1 - CERTAIN:
-        return "not worth it", f"It earns more than it costs in only {positive:.0%} of the draws."
-    return "undecided", f"It earns more than it costs in {positive:.0%} of the draws: the data do not decide."
+        return (
+            "not worth it",
+            f"It earns more than it costs in {'only ' if positive >= 0.01 else ''}{_often(positive)} of the draws.",
+        )
+    return "undecided", f"It earns more than it costs in {_often(positive)} of the draws: the data do not decide."
+
+
+def _often(share: float) -> str:
+    """Write a share of draws; no number of draws shows never or always."""
+    if share > 0.99:
+        return "more than 99 %"
+    return "less than 1 %" if share < 0.01 else f"{100 * share:.0f} %"
 
 
 def _row(worth: Worth) -> dict[str, object]:
