@@ -13,7 +13,7 @@ from features.flat import FlatTable
 from flows import console
 from flows.build_features import Tables, ensure_layout, ensure_panel
 from flows.charts import association_chart, churn_effects_chart
-from flows.histories import prepare_histories
+from flows.histories import exposures_of, prepare_histories
 from flows.identity import identity
 from flows.steps import flow, io_step, step
 from flows.storage import Workspace, open_workspace, records, write_json
@@ -124,6 +124,8 @@ def estimate_effects(
     except EmptyResultError as error:
         console.say(f"note: no effects. {error}")
         return to_frame(())
+    for exposure in sorted(set(exposures_of(workspace.study, tables.manifest)) - prepared.exposures):
+        console.say(f"note: {exposure} never varies, so nothing can be learned about moving it.")
     with console.progress("explain") as tick:
         return to_frame(levers(prepared, tables.all_buckets, frame, contract.features, rng, tick=tick))
 

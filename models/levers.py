@@ -319,11 +319,12 @@ def _flat_controls(study: Study, panel: pd.DataFrame, upstream: Sequence[str]) -
     """Intercept, covariates with levels laid out, upstream measures with a flag where they do not apply."""
     covariates = list(study.flat.covariates) if study.flat else []
     levels = [c for c in covariates if not pd.api.types.is_numeric_dtype(panel[c])]
-    encoded = pd.get_dummies(panel[levels].astype(object).fillna("(none)"), drop_first=True, dtype=float)
+    named = panel[levels].astype(object).fillna("(none)").assign(intercept=1.0)
+    encoded = pd.get_dummies(named, drop_first=True, dtype=float)
     numbers = panel[[c for c in covariates if c not in levels] + list(upstream)].astype(float)
     flags = numbers.isna().astype(float)
     filled = numbers.fillna(numbers.median()).fillna(0.0)
-    return np.column_stack([np.ones(len(panel)), encoded, filled, flags])
+    return np.column_stack([encoded, filled, flags])
 
 
 def _pieces(value: Array, centre: float) -> Array:

@@ -345,7 +345,8 @@ def _encoded(fit: Rows, target: Rows) -> tuple[Rows, Rows]:
     """Lay levels out as columns, the same in both, the intercept first; what never varies in the fit is left out."""
     both = pd.concat([fit.design, target.design], ignore_index=True)
     baseline = [name for name in map(str, both) if name.startswith("baseline__")]
-    encoded = pd.get_dummies(both[baseline], drop_first=True, dtype=float).assign(baseline__intercept=1.0)
+    # The intercept goes in first: get_dummies refuses a table without columns, which a study without covariates gives.
+    encoded = pd.get_dummies(both[baseline].assign(baseline__intercept=1.0), drop_first=True, dtype=float)
     n = len(fit.design)
     varies = [name for name in encoded if np.ptp(encoded[name].to_numpy()[:n]) > 0 or name == "baseline__intercept"]
     design = pd.concat([encoded[varies], both.drop(columns=baseline)], axis=1)

@@ -265,6 +265,9 @@ def test_a_constant_measure_is_named_and_makes_a_panel(tmp_path: Path, capsys: p
     assert code == 0, err
     assert "note: The measure 'wait' is constant (5): nothing can be learned from it." in out
     assert (tmp_path / "store" / "panel").is_dir()
+    code, out, err = _run(capsys, "explain", "--study", study)
+    assert code == 0, err
+    assert "wait never varies, so nothing can be learned about moving it." in out
 
 
 def test_nobody_leaving_in_the_tested_months_is_exit_5_and_no_model(

@@ -111,3 +111,10 @@ def test_the_table_shows_the_strongest_effect_first_with_interval_n_and_adjustme
 def test_one_class_of_churn_is_refused():
     with pytest.raises(EmptyResultError, match="All rows have the same churn"):
         flat_levers(STUDY, panel(500).assign(is_churned=0.0), FEATURES, np.random.default_rng(6))
+
+
+def test_a_study_without_covariates_has_effects_too():
+    bare = STUDY.model_copy(update={"flat": STUDY.flat.model_copy(update={"covariates": ()})})
+    found = flat_levers(bare, panel(2_000), FEATURES, np.random.default_rng(7))
+    assert {lever.exposure.measure for lever in found} == {"error", "wait"}
+    assert all(np.isfinite(lever.effect.churn.value) and lever.effect.churn.se > 0 for lever in found)
