@@ -15,6 +15,11 @@ from features.study import Study
 __all__ = ["Health", "describe", "describe_flat"]
 
 
+STRAY_SHARE = 0.001
+STRAY_MONTHS = 6
+"""Less than this share of the touchpoints, more than so many months before the rest, is a mistake in dates."""
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """State of the data of a study.
@@ -195,8 +200,35 @@ def _notes(found: LayoutManifest, study: Study) -> Iterator[str]:
         yield f"{silent:,} of {found.n_customers:,} customers have no touchpoints; they stay in, with counts of zero."
     if found.before_joining:
         yield f"{found.before_joining:,} touchpoints lie before their customer joined; they stay in, as adverts do."
+    yield from _stray(found)
     yield from _measure_notes(found.measures)
     yield from _misplaced(found, study)
+
+
+def _stray(found: LayoutManifest) -> Iterator[str]:
+    """Note the few touchpoints long before all others: cutoffs begin with the first of them."""
+    months: dict[str, int] = {}
+    for volume in found.volumes:
+        months[volume.month] = months.get(volume.month, 0) + volume.touchpoints
+    before, most = 0, STRAY_SHARE * sum(months.values())
+    for month in sorted(months):
+        if before + months[month] > most:
+            break
+        before += months[month]
+    else:
+        return
+    first = min(months)
+    if before and _months_between(first, month) > STRAY_MONTHS:
+        yield (
+            f"{before:,} of {sum(months.values()):,} touchpoints, from {first} on, lie long before the others, which "
+            f"begin in {month}; cutoffs begin with them. Correct their dates, or set snapshot.first."
+        )
+
+
+def _months_between(first: str, last: str) -> int:
+    """Count the months from one ``YYYY-MM`` to another."""
+    (year, month), (other_year, other_month) = (map(int, text.split("-")) for text in (first, last))
+    return 12 * (other_year - year) + other_month - month
 
 
 def _measure_notes(measures: tuple[MeasureFound, ...]) -> Iterator[str]:

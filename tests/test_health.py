@@ -119,3 +119,18 @@ def test_a_flat_table_is_described_by_its_rows_and_weights(tmp_path: Path) -> No
     assert health.measures[0].missing_share == pytest.approx(0.25)
     assert health.notes[0] == "The churn rate in the table is 25.0%; rows are weighted so that it is 10.0%."
     assert "The measure 'wait' is constant (3): nothing can be learned from it." in health.notes
+
+
+def test_a_stray_old_date_is_noted_with_what_to_do(tmp_path: Path) -> None:
+    many = "".join(
+        f"a,billing,bill,2024-0{1 + i % 5}-{1 + i % 28:02d}T{i % 24:02d}:{i // 840:02d}:00Z,,\n" for i in range(2_000)
+    )
+    rows = "customer_id,journey,touchpoint,occurred_at,wait,never\n" + many
+    assert not any("long before the others" in note for note in _health(tmp_path, t=rows).notes)
+    (note,) = (
+        n for n in _health(tmp_path, t=rows + "a,billing,bill,2005-03-01T00:00:00Z,,\n").notes if "long before" in n
+    )
+    assert re.match(
+        r"1 of [\d,]+ touchpoints, from 2005-03 on, lie long before the others, which begin in 2024-01", note
+    )
+    assert "set snapshot.first" in note
