@@ -16,6 +16,7 @@ from features.errors import EmptyResultError, StudyError
 
 __all__ = [
     "DAY",
+    "DAYS_PER_MONTH",
     "Grid",
     "Snapshot",
     "cutoffs",
@@ -33,6 +34,9 @@ __all__ = [
 
 DAY = 86_400_000_000
 """Microseconds of a day."""
+
+DAYS_PER_MONTH = 365.25 / 12
+"""Days of an average month."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_MONDAY = 4 * DAY  # 1970-01-05

@@ -347,7 +347,7 @@ def _one_step(rows: PeriodRows, target: TargetRows, fitted: _Fitted) -> Effect:
     churn_residual, spend_residual = rows.churned - fitted.hazard, rows.spend - fitted.spend
     total = rows.weight.sum()
     of_hazard = inverse_of(fitted.hazard_information, rows.before)
-    of_spend = inverse_of(fitted.spend_information, rows.before | True)
+    of_spend = inverse_of(fitted.spend_information, np.ones_like(rows.before))
 
     def influence(*terms: tuple[Array, Array]) -> Array:
         value = sum((rows.X @ coefficients) * residual for coefficients, residual in terms)

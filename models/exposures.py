@@ -38,11 +38,7 @@ def exposure_columns(references: Sequence[Reference], touchpoints: pa.Table, cus
         `customer_key`, `journey`, `journey_key`, `occurred_at`, `known_at` (when it was felt, so `occurred_at`) and
         one column per state, NaN where it does not apply.
     """
-    at = touchpoints["occurred_at"]
-    columns = {n: touchpoints[n] for n in ("customer_key", "journey", "journey_key")} | {
-        "occurred_at": at,
-        "known_at": at,
-    }
+    columns = _felt_when_it_happened(touchpoints)
     for reference in references:
         rows = np.flatnonzero(in_exposure(reference.exposure, touchpoints))
         found = reference.deviations(touchpoints.take(pa.array(rows)), customers)
@@ -51,6 +47,13 @@ def exposure_columns(references: Sequence[Reference], touchpoints: pa.Table, cus
             full[rows] = deviation
             columns[name] = pa.array(full)
     return pa.table(columns)
+
+
+def _felt_when_it_happened(touchpoints: pa.Table) -> dict[str, pa.ChunkedArray]:
+    """Return what the engine needs of touchpoints, known from the moment on at which they were felt."""
+    at = touchpoints["occurred_at"]
+    kept = {name: touchpoints[name] for name in ("customer_key", "journey", "journey_key")}
+    return kept | {"occurred_at": at, "known_at": at}
 
 
 def moved_columns(references: Sequence[Reference], touchpoints: pa.Table, values: dict[str, Array]) -> pa.Table:
@@ -71,11 +74,7 @@ def moved_columns(references: Sequence[Reference], touchpoints: pa.Table, values
         As `exposure_columns`, with differences. States are sums over touchpoints, so the state rebuilt from moved
         touchpoints is the observed state plus the same fold over these differences; a row that is not moved adds 0.
     """
-    at = touchpoints["occurred_at"]
-    columns = {n: touchpoints[n] for n in ("customer_key", "journey", "journey_key")} | {
-        "occurred_at": at,
-        "known_at": at,
-    }
+    columns = _felt_when_it_happened(touchpoints)
     for reference in references:
         if reference.exposure.measure not in values:
             continue

@@ -10,15 +10,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from features.snapshot import DAY
+from features.snapshot import DAY, DAYS_PER_MONTH
 from models.adjustment import AdjustmentSet, Exposure, adjustment_set
 from models.effects import Effect, Estimate, PeriodRows, TargetRows, estimate_effect
 from models.exposures import current, current_names, moved_columns, state_names, states, volume_names
 from models.initiatives import Initiative, MovedTouchpoints, in_filter, move_touchpoints
 from models.prepared import Bucket, Prepared, period_length
 from models.references import Reference
-
-DAYS_PER_MONTH = 365.25 / 12
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from features.snapshot import DAYS_PER_MONTH
 from features.study import Money
 from models.effects import Effect, Estimate
 from models.initiatives import Initiative
@@ -18,7 +19,6 @@ from models.initiatives import Initiative
 Array = NDArray[np.float64]
 
 DRAWS = 4_000
-DAYS_PER_MONTH = 365.25 / 12
 LOW, HIGH = 5.0, 95.0  # percentiles: the 90 % interval
 LEAST_SUPPORT = 0.5
 # Below this the normal intervals are not to be trusted; the association table refuses to rank below the same number.
