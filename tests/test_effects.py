@@ -81,7 +81,6 @@ def test_effects_lie_within_their_standard_errors_of_the_truth():
     assert effect.revenue.se < 0.25 * abs(revenue)
 
 
-@pytest.mark.slow
 def test_intervals_cover_and_estimates_centre_on_the_truth():
     rng = np.random.default_rng(3)
     inside, bias, z_scores = [], [], []
