@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from features.folds import CUSTOMER, Fold, Plan, Runs, Slice, run_starts, slice_label
 from features.history import History, Moment, rounds
-from features.journeys import Column, Labels
+from features.journeys import LOOKS_BACK, Column, Labels
 
 __all__ = ["Levels", "build", "features_at", "output_names"]
 
@@ -38,7 +38,9 @@ def build(plan: Plan, touchpoints: pa.Table, spine: pa.Table, levels: Levels) ->
     touchpoints : pyarrow.Table
         All touchpoints of the customers, sorted by ``customer_key`` and ``occurred_at`` (int64 microseconds); the
         order among equals is trusted, an unsorted table is put into `journeys.in_order`. Needs ``journey`` (text),
-        ``journey_key`` (int64) and ``known_at``; any further number or text column may be used by the plan.
+        ``journey_key`` (int64) and ``known_at``; ``replaced_at`` (int64, when a correction took the place of the row)
+        and ``is_session`` (whether pauses cut its journey) are heeded; any further number or text column may be used
+        by the plan.
     spine : pyarrow.Table
         ``customer_key`` and ``cutoff`` (int64 microseconds), one row for each row wanted, in any order.
     levels : mapping of slice to sequence of str or tuple of str
@@ -52,8 +54,8 @@ def build(plan: Plan, touchpoints: pa.Table, spine: pa.Table, levels: Levels) ->
 
     Notes
     -----
-    At cutoff T a row counts if ``known_at <= T`` and ``T - window < occurred_at <= T``. Facts look back over all rows
-    known at T, those before the window included, and never see a row that is not. Hence
+    At cutoff T a row counts if ``known_at <= T < replaced_at`` and ``T - window < occurred_at <= T``. Facts look back
+    over all rows known at T, those before the window included, and never see a row that is not. Hence
     ``build(rows) == build(rows known at T)`` for every spine at T, bit for bit.
 
     Examples
@@ -88,8 +90,9 @@ def features_at(history: History, spine: pa.Table, levels: Levels) -> pa.Table:
     for moment in rounds(history, spine):
         _fold_journeys(history, moment, out)
         _fold_touches(history, moment, out)
-    names = [*spine.column_names, *out.columns]
-    return pa.table([*spine.columns, *map(pa.array, out.columns.values())], names=names)
+    columns = out.columns
+    names = [*spine.column_names, *columns]
+    return pa.table([*spine.columns, *map(pa.array, columns.values())], names=names)
 
 
 def output_names(plan: Plan, levels: Levels) -> tuple[str, ...]:
@@ -107,7 +110,7 @@ class _View:
         self._memo: dict[str, Column] = {}
 
     def __getattr__(self, name: str) -> Column:
-        if name in {"before", "thread", "is_first"}:
+        if name in LOOKS_BACK or name == "is_first":
             raise AttributeError(f"folds do not look back: make what uses '{name}' a fact of the plan")
         if name not in self._memo:
             if name not in self._columns:
@@ -117,43 +120,54 @@ class _View:
 
 
 class _Output:
-    """The columns to be filled, one value per row of the spine."""
+    """The values to be filled: for each fold of a slice one row of values per level, one value per row of the spine."""
 
     def __init__(self, plan: Plan, levels: Levels, n: int) -> None:
         self._levels = {by: tuple(map(slice_label, found)) for by, found in levels.items()} | {CUSTOMER: (CUSTOMER,)}
-        self.columns: dict[str, Floats] = {}
+        self._n = n
+        self._kept: dict[tuple[Slice, str], tuple[str, ...]] = {}
+        self._blocks: dict[tuple[Slice, str], Floats] = {}
         for part in (plan.features, plan.touch_features):
             for by, folds in part.items():
-                self._add(by, folds, plan.keep, n)
+                self._add(by, folds, plan.keep)
+
+    @property
+    def columns(self) -> dict[str, Floats]:
+        """The values by the name of their column, ``{fold}__{level}``."""
+        return {
+            f"{key[1]}__{level}": self._blocks[key][row]
+            for key, kept in self._kept.items()
+            for row, level in enumerate(kept)
+        }
 
     def wanted(self, by: Slice, folds: Folds) -> dict[str, Fold]:
         """Keep the folds of which any level has a column."""
-        return {name: fold for name, fold in folds.items() if any(self._has(by, name, x) for x in self._levels[by])}
+        return {name: fold for name, fold in folds.items() if (by, name) in self._kept}
 
     def put(self, by: Slice, values: Mapping[str, Floats], labels: Labels, spine: Positions) -> None:
         """Write values, one per run, with the level and the row of the spine of each run."""
-        order = np.argsort(labels.codes, kind="stable")
-        codes, rows = labels.codes[order], spine[order]
-        bounds = np.searchsorted(codes, np.arange(len(labels.names) + 1))
-        for name, value in values.items():
-            in_turn = value[order]
-            for code, level in enumerate(labels.names):
-                if not self._has(by, name, level):
-                    continue
-                part = slice(bounds[code], bounds[code + 1])
-                self.columns[f"{name}__{level}"][rows[part]] = in_turn[part]
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for name in values:
+            alike.setdefault(self._kept[by, name], []).append(name)
+        for kept, names in alike.items():
+            row = {level: number for number, level in enumerate(kept)}
+            rows = np.array([row.get(level, -1) for level in labels.names] + [-1], np.intp)[labels.codes]
+            chosen = slice(None) if (rows >= 0).all() else np.flatnonzero(rows >= 0)
+            place = rows[chosen] * self._n + spine[chosen]
+            for name in names:
+                self._blocks[by, name].reshape(-1)[place] = values[name][chosen]
 
-    def _has(self, by: Slice, name: str, level: str) -> bool:
-        return level in self._levels[by] and f"{name}__{level}" in self.columns
-
-    def _add(self, by: Slice, folds: Folds, keep: frozenset[str], n: int) -> None:
+    def _add(self, by: Slice, folds: Folds, keep: frozenset[str]) -> None:
+        taken = {f"{name}__{level}" for (_, name), kept in self._kept.items() for level in kept}
         for name, fold in folds.items():
-            for level in self._levels[by]:
-                column = f"{name}__{level}"
-                if column in self.columns:
-                    raise ValueError(f"two features of the plan are called '{column}'")
-                if not keep or column in keep:
-                    self.columns[column] = np.full(n, fold.empty)
+            columns = {f"{name}__{level}": level for level in self._levels[by]}
+            doubled = sorted(taken & columns.keys())
+            if doubled:
+                raise ValueError(f"two features of the plan are called '{doubled[0]}'")
+            kept = tuple(level for column, level in columns.items() if not keep or column in keep)
+            if kept:
+                self._kept[by, name] = kept
+                self._blocks[by, name] = np.full((len(kept), self._n), fold.empty)
 
 
 def _fold_journeys(history: History, moment: Moment, out: _Output) -> None:
@@ -163,7 +177,7 @@ def _fold_journeys(history: History, moment: Moment, out: _Output) -> None:
     if not any(wanted.values()):
         return
     rows = history.by_journey.sort(moment.rows)
-    runs = _runs(history, moment, rows, history.by_journey.group[rows])
+    runs = _runs(history, moment, rows, history.journey_starts(rows))
     began, ended = runs.bounds()
     journeys = {name: runs.fold(fold) for name, fold in plan.journey.items()} | {"began": began, "ended": ended}
     for by, folds in wanted.items():
@@ -203,13 +217,13 @@ def _fold_touches(history: History, moment: Moment, out: _Output) -> None:
             continue
         ordering = history.sliced(by)
         rows = ordering.sort(moment.rows)
-        runs = _runs(history, moment, rows, ordering.group[rows])
+        runs = _runs(history, moment, rows, run_starts(ordering.group[rows]))
         first = rows[runs.starts]
         results = {name: runs.fold(fold) for name, fold in wanted.items()}
         out.put(by, results, history.labels(by)[first], moment.spine[history.customer[first]])
 
 
-def _runs(history: History, moment: Moment, rows: Positions, group: Positions) -> Runs:
+def _runs(history: History, moment: Moment, rows: Positions, starts: Positions) -> Runs:
     cutoff = moment.cutoff[history.customer[rows]]
     view = _View(history.columns, rows, cutoff)
-    return Runs(view, run_starts(group), history.at[rows], cutoff, is_in_order=True)
+    return Runs(view, starts, history.at[rows], cutoff, is_in_order=True)

@@ -21,8 +21,10 @@ __all__ = [
     "Plan",
     "Runs",
     "Slice",
+    "contrast",
     "count",
     "decayed",
+    "distinct",
     "high",
     "last",
     "low",
@@ -40,13 +42,13 @@ Floats: TypeAlias = NDArray[np.float64]
 Expression: TypeAlias = str | Callable[[Any], Any]
 Slice: TypeAlias = str | tuple[str, ...]
 Operation: TypeAlias = Literal[
-    "count", "total", "mean", "low", "high", "last", "ratio", "decayed", "recent", "span", "since"
+    "count", "total", "mean", "low", "high", "last", "ratio", "contrast", "distinct", "decayed", "recent", "span", "since"
 ]
 
 CUSTOMER = "customer"
 """The slice that does not cut: one level, also called ``customer``, with all rows of a customer."""
 
-_ZERO_WHEN_EMPTY = frozenset({"count", "total", "decayed"})
+_ZERO_WHEN_EMPTY = frozenset({"count", "total", "decayed", "distinct"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Fold:
     of : str or callable, optional
         What is folded.
     per : str or callable, optional
-        The denominator of a ratio.
+        The denominator of a ratio, or what a contrast is taken to.
     half_life_days : float
         After how many days a row counts half (``decayed`` and ``recent``).
     """
@@ -84,8 +86,9 @@ class Plan:
     ----------
     facts : mapping of name to function
         Columns added to the touchpoints. The function sees ``t.<column>``, ``t.before`` (the touchpoint before it in
-        its journey), ``t.thread`` (the one before it in any journey of that type), ``t.is_first`` and earlier facts.
-        Where nothing lies before, a comparison is False and a number is missing.
+        its journey), ``t.thread`` (the one before it in any journey of that type), ``t.earlier`` (the one before it in
+        any journey), ``t.alike`` (the one before it with the same cause), ``t.is_first`` and earlier facts. Where
+        nothing lies before, a comparison is False and a number is missing.
     journey : mapping of name to Fold
         Over the touchpoints of one journey as it stood at the cutoff. ``j.began`` and ``j.ended`` are always there.
     features : mapping of slice to mapping of name to Fold
@@ -97,6 +100,9 @@ class Plan:
         Rows that happened in ``(cutoff - window, cutoff]`` count.
     keep : frozenset of str
         Output columns wanted; empty for all.
+    session_gap_days : mapping of str to float
+        By journey: the pause that ends a journey without an id (rows whose ``is_session`` is true). Rows that share a
+        ``journey_key`` are cut again at such pauses between the rows that are known.
     """
 
     facts: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
@@ -105,6 +111,7 @@ class Plan:
     touch_features: Mapping[Slice, Mapping[str, Fold]] = field(default_factory=dict)
     window_days: float = 180
     keep: frozenset[str] = frozenset()
+    session_gap_days: Mapping[str, float] = field(default_factory=dict)
 
 
 def count() -> Fold:
@@ -140,6 +147,16 @@ def last(of: Expression) -> Fold:
 def ratio(of: Expression, per: Expression) -> Fold:
     """Divide the total of one thing by the total of another; missing when the latter is 0."""
     return Fold("ratio", of, per)
+
+
+def contrast(of: Expression, to: Expression) -> Fold:
+    """Subtract the mean of one thing from the mean of another; missing when either has no known value."""
+    return Fold("contrast", of, to)
+
+
+def distinct(of: Expression) -> Fold:
+    """Count the different known values."""
+    return Fold("distinct", of)
 
 
 def decayed(of: Expression, half_life_days: float) -> Fold:
@@ -188,23 +205,26 @@ class _Known:
     ----------
     values : array of float64, shape (k,)
         In the order of the rows.
-    starts : array of int
-        Where the runs that have any known value begin among them.
+    runs : array of int, shape (k,)
+        The run of each, ascending.
     rows : array of int, shape (k,), or slice
         The rows they come from.
-    runs : array of int, or slice
-        The runs that have any.
+    n : array of float64, shape (m,)
+        How many each run has.
     """
 
     values: Floats
-    starts: NDArray[np.intp]
+    runs: NDArray[np.intp]
     rows: NDArray[np.intp] | slice
-    runs: NDArray[np.intp] | slice
+    n: Floats
 
-    @property
-    def ends(self) -> NDArray[np.intp]:
-        """The last known value of each run."""
-        return np.append(self.starts, len(self.values))[1:] - 1
+    def total(self, values: Floats) -> Floats:
+        """Sum something of each known value over its run, one value after the other; 0 where none is known."""
+        return np.bincount(self.runs, values, len(self.n))
+
+    def spread(self, per_run: Floats) -> Floats:
+        """Keep the value of each run that has any; missing elsewhere."""
+        return np.where(self.n > 0, per_run, np.nan)
 
 
 class Runs:
@@ -224,7 +244,7 @@ class Runs:
         Whether the clock never goes back within a run.
     """
 
-    __slots__ = ("_cutoff", "_known", "_of_row", "_rows", "_weights", "clock", "is_in_order", "starts")
+    __slots__ = ("_cutoff", "_known", "_rows", "_size", "_weights", "clock", "is_in_order", "run", "starts")
 
     def __init__(
         self,
@@ -237,7 +257,9 @@ class Runs:
     ) -> None:
         self._rows, self._cutoff, self.starts, self.clock = rows, cutoff, starts, clock
         self.is_in_order = is_in_order
-        self._of_row: NDArray[np.intp] | None = None
+        size = np.diff(starts, append=len(clock))
+        self.run = np.repeat(np.arange(len(starts)), size)
+        self._size = size.astype(np.float64)
         self._known: dict[Expression, _Known] = {}
         self._weights: dict[float, Floats] = {}
 
@@ -252,45 +274,54 @@ class Runs:
 
     def size(self) -> Floats:
         """Count the rows of each run."""
-        return np.diff(self.starts, append=len(self.clock)).astype(np.float64)
-
-    def reduce(self, ufunc: np.ufunc, of: Expression, empty: float = np.nan) -> Floats:
-        """Reduce the known values of each run; `empty` where there is none."""
-        known = self.known(of)
-        return self._spread(known, _reduced(ufunc, known.values, known.starts), empty)
+        return self._size
 
     def total(self, of: Expression) -> Floats:
         """Sum the known values of each run."""
-        return self.reduce(np.add, of, 0.0)
+        known = self.known(of)
+        return known.total(known.values)
 
     def mean(self, of: Expression) -> Floats:
         """Average the known values of each run."""
         known = self.known(of)
-        n = np.diff(known.starts, append=len(known.values))
-        return self._spread(known, _reduced(np.add, known.values, known.starts) / n, np.nan)
+        return _divide(known.total(known.values), known.n)
+
+    def extreme(self, ufunc: np.ufunc, of: Expression) -> Floats:
+        """Take the smallest (``np.minimum``) or largest (``np.maximum``) known value of each run."""
+        known = self.known(of)
+        found = np.full(len(self.starts), np.inf if ufunc is np.minimum else -np.inf)
+        ufunc.at(found, known.runs, known.values)
+        return known.spread(found)
 
     def last(self, of: Expression) -> Floats:
         """Take the latest known value of each run."""
         known = self.known(of)
-        at = known.ends
+        at = np.cumsum(known.n).astype(np.intp) - 1
         if not self.is_in_order:
             clock = self.clock[known.rows]
-            newest = np.repeat(_reduced(np.maximum, clock, known.starts), np.diff(known.starts, append=len(clock)))
-            at = _reduced(np.maximum, np.where(clock == newest, np.arange(len(clock)), -1), known.starts)
-        return self._spread(known, known.values[at], np.nan)
+            newest = np.full(len(self.starts), np.iinfo(np.int64).min)
+            np.maximum.at(newest, known.runs, clock)
+            rows = np.flatnonzero(clock == newest[known.runs])
+            at[known.runs[rows]] = rows  # rows ascend: of several at the newest moment the one further down remains
+        return known.spread(known.values[at] if len(known.values) else np.zeros(len(at)))
 
     def decayed(self, of: Expression, half_life_days: float) -> Floats:
         """Sum the known values of each run, weighted by age."""
         known = self.known(of)
-        felt = _reduced(np.add, known.values * self._weight(half_life_days)[known.rows], known.starts)
-        return self._spread(known, felt, 0.0)
+        return known.total(known.values * self._weight(half_life_days)[known.rows])
 
     def recent(self, of: Expression, half_life_days: float) -> Floats:
         """Average the known values of each run, weighted by age."""
         known = self.known(of)
         weight = self._weight(half_life_days)[known.rows]
-        felt = _reduced(np.add, known.values * weight, known.starts)
-        return self._spread(known, felt / _reduced(np.add, weight, known.starts), np.nan)
+        return _divide(known.total(known.values * weight), known.total(weight))
+
+    def distinct(self, of: Expression) -> Floats:
+        """Count the different known values of each run."""
+        known = self.known(of)
+        levels, codes = np.unique(known.values, return_inverse=True)
+        pairs = np.unique(known.runs * max(len(levels), 1) + codes)
+        return np.bincount(pairs // max(len(levels), 1), minlength=len(self.starts)).astype(np.float64)
 
     def bounds(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return the first and the last moment of each run."""
@@ -311,20 +342,10 @@ class Runs:
     def _find_known(self, values: Floats) -> _Known:
         missing = np.isnan(values)
         if not missing.any():
-            return _Known(values, self.starts, slice(None), slice(None))
+            return _Known(values, self.run, slice(None), self._size)
         rows = np.flatnonzero(~missing)
-        if self._of_row is None:
-            self._of_row = np.repeat(np.arange(len(self.starts)), self.size().astype(np.intp))
-        of_row = self._of_row[rows]
-        starts = run_starts(of_row)
-        return _Known(values[rows], starts, rows, of_row[starts])
-
-    def _spread(self, known: _Known, values: Floats, empty: float) -> Floats:
-        if isinstance(known.runs, slice):
-            return values
-        out = np.full(len(self.starts), empty)
-        out[known.runs] = values
-        return out
+        runs = self.run[rows]
+        return _Known(values[rows], runs, rows, np.bincount(runs, minlength=len(self.starts)).astype(np.float64))
 
     def _weight(self, half_life_days: float) -> Floats:
         """Weigh rows by age: 1 at the cutoff, one half a half-life before."""
@@ -361,10 +382,12 @@ _FOLDS: dict[Operation, Callable[[Runs, Fold], Floats]] = {
     "count": lambda runs, _: runs.size(),
     "total": lambda runs, fold: runs.total(fold.of),
     "mean": lambda runs, fold: runs.mean(fold.of),
-    "low": lambda runs, fold: runs.reduce(np.minimum, fold.of),
-    "high": lambda runs, fold: runs.reduce(np.maximum, fold.of),
+    "low": lambda runs, fold: runs.extreme(np.minimum, fold.of),
+    "high": lambda runs, fold: runs.extreme(np.maximum, fold.of),
     "last": lambda runs, fold: runs.last(fold.of),
     "ratio": lambda runs, fold: _divide(runs.total(fold.of), runs.total(fold.per)),
+    "contrast": lambda runs, fold: runs.mean(fold.of) - runs.mean(fold.per),
+    "distinct": lambda runs, fold: runs.distinct(fold.of),
     "decayed": lambda runs, fold: runs.decayed(fold.of, fold.half_life_days),
     "recent": lambda runs, fold: runs.recent(fold.of, fold.half_life_days),
     "span": _span,

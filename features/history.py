@@ -13,13 +13,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.folds import CUSTOMER, Plan, Slice, run_starts, slice_label
-from features.journeys import Column, Labels, add_facts, decode, in_order, link
+from features.journeys import Column, Labels, Links, add_facts, decode, in_order, link, split_sessions
 from features.snapshot import DAY
 
-__all__ = ["History", "Moment", "Ordering", "rounds"]
+__all__ = ["NEVER", "History", "Moment", "Ordering", "rounds"]
 
 Ints: TypeAlias = NDArray[np.int64]
 Positions: TypeAlias = NDArray[np.intp]
+
+NEVER = np.iinfo(np.int64).max
+"""When a row is replaced that never is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +100,14 @@ class History:
         self.customer = np.repeat(np.arange(len(self.keys)), self.end - self.first)
         self.at = self.numbers("occurred_at")
         self.known_at = self.numbers("known_at")
+        self.replaced_at = self.columns.get("replaced_at", np.broadcast_to(np.int64(NEVER), len(key)))
+        self.unsettled = np.flatnonzero((self.known_at > self.at) | (self.replaced_at < NEVER))
         self.journey_key = self.numbers("journey_key")
-        self.late = np.flatnonzero(self.known_at > self.at)
+        self._gap = self._session_gap()
         self._labels: dict[Slice, Labels] = {}
         self._sliced: dict[Slice, Ordering] = {}
         self.thread = self._group_key("journey")
-        links = link(self.customer, self.thread, self.journey_key)
+        links = self._link(slice(None))
         self.by_journey = Ordering.of(links.by_journey, self.thread, self.journey_key)
         add_facts(self.columns, plan.facts, links)
 
@@ -126,32 +131,74 @@ class History:
             self._sliced[by] = Ordering.of(np.argsort(key, kind="stable"), key)
         return self._sliced[by]
 
+    def is_known(self, rows: Positions, cutoff: Ints) -> NDArray[np.bool_]:
+        """Say which rows stood in the books at the cutoffs of their customers: known by then, not corrected by then."""
+        now = cutoff[self.customer[rows]]
+        return np.asarray((self.known_at[rows] <= now) & (self.replaced_at[rows] > now))
+
+    def journey_starts(self, rows: Positions) -> Positions:
+        """Return where each journey begins among rows that stand in the order of `by_journey`.
+
+        A row that is not known yet may be all that joins two sessions: between known rows their pause counts.
+        """
+        if self._gap is None or not len(self.unsettled):
+            return run_starts(self.by_journey.group[rows])
+        return np.flatnonzero(split_sessions(rows, (self.by_journey.group,), self.at, self._gap))
+
     @contextmanager
     def as_known(self, cutoff: Ints) -> Iterator[None]:
-        """Let facts stand as they stood: those after a touchpoint not yet known are computed without it."""
+        """Let facts stand as they stood: those of customers with rows that are not known are computed without them."""
         rows = self._rows_beside_hidden(cutoff) if self.plan.facts else np.zeros(0, np.intp)
         if not len(rows):
             yield
             return
+        links = self._link(rows)
         part = {name: column[rows] for name, column in self.columns.items() if name not in self.plan.facts}
-        add_facts(part, self.plan.facts, link(self.customer[rows], self.thread[rows], self.journey_key[rows]))
+        if self._gap is not None:
+            part["journey_key"] = self._sessions(rows, links)
+            links = link(self.customer[rows], self.thread[rows], part["journey_key"], self._cause(rows))
+        add_facts(part, self.plan.facts, links)
         settled = {name: self.numbers(name)[rows] for name in self.plan.facts}
         self._set(rows, part)
         yield
         self._set(rows, settled)
 
     def _rows_beside_hidden(self, cutoff: Ints) -> Positions:
-        """Find the known rows of all threads in which something has happened that is not known yet."""
-        now = cutoff[self.customer[self.late]]
-        hidden = self.late[(self.at[self.late] <= now) & (self.known_at[self.late] > now)]
-        if not len(hidden):
-            return hidden
-        in_turn = self.thread[self.by_journey.order]
-        threads = np.unique(self.thread[hidden])
-        begin, end = np.searchsorted(in_turn, threads), np.searchsorted(in_turn, threads, "right")
-        rows = np.sort(self.by_journey.order[_ranges(begin, end)])
-        now = cutoff[self.customer[rows]]
-        return rows[(self.at[rows] <= now) & (self.known_at[rows] <= now)]
+        """Find the known rows of all customers to whom something has happened that is not known yet, or not so."""
+        late = self.unsettled[self.at[self.unsettled] <= cutoff[self.customer[self.unsettled]]]
+        hidden = late[~self.is_known(late, cutoff)]
+        customers = np.unique(self.customer[hidden])
+        rows = _ranges(self.first[customers], self.end[customers])
+        rows = rows[self.at[rows] <= cutoff[self.customer[rows]]]
+        return rows[self.is_known(rows, cutoff)]
+
+    def _link(self, rows: Positions | slice) -> Links:
+        return link(self.customer[rows], self.thread[rows], self.journey_key[rows], self._cause(rows))
+
+    def _cause(self, rows: Positions | slice) -> Labels | None:
+        cause = self.columns.get("cause")
+        return Labels(cause.codes[rows], cause.names) if isinstance(cause, Labels) else None
+
+    def _sessions(self, rows: Positions, links: Links) -> Ints:
+        """Number the journeys of some rows anew, cut where a pause between them ends one."""
+        if self._gap is None:
+            raise ValueError("no row belongs to a session")
+        keys = (self.thread[rows], self.journey_key[rows])
+        new = split_sessions(links.by_journey, keys, self.at[rows], self._gap[rows])
+        numbers = np.empty(len(rows), np.int64)
+        numbers[links.by_journey] = np.cumsum(new)
+        return numbers
+
+    def _session_gap(self) -> Ints | None:
+        """Return the longest pause within the journey of each row; None where every row has an id."""
+        if "is_session" not in self.columns:
+            return None
+        journeys = self.columns["journey"]
+        if not isinstance(journeys, Labels):
+            raise TypeError("touchpoint column 'journey' holds numbers; text was expected")
+        days = [self.plan.session_gap_days.get(name, np.inf) for name in journeys.names]
+        gaps = np.array([NEVER if np.isinf(one) else round(one * DAY) for one in [*days, np.inf]], np.int64)
+        return np.where(self.numbers("is_session"), gaps[journeys.codes], NEVER)
 
     def _set(self, rows: Positions, values: Mapping[str, Column]) -> None:
         for name in self.plan.facts:
@@ -206,8 +253,8 @@ def _moment(history: History, rows: Positions, customer: Positions, cutoff: Ints
     cutoff_of = np.full(len(history.keys), np.iinfo(np.int64).min)
     spine_of = np.zeros(len(history.keys), np.intp)
     cutoff_of[customer], spine_of[customer] = cutoff, spine
-    if len(history.late):
-        rows = rows[history.known_at[rows] <= cutoff_of[history.customer[rows]]]
+    if len(history.unsettled):
+        rows = rows[history.is_known(rows, cutoff_of)]
     if len(rows):
         with history.as_known(cutoff_of):
             yield Moment(rows, cutoff_of, spine_of)

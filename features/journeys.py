@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,11 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-__all__ = ["Labels", "Links", "Touches", "add_facts", "decode", "in_order", "link"]
+__all__ = ["LOOKS_BACK", "Labels", "Links", "Touches", "add_facts", "decode", "in_order", "link", "split_sessions"]
 
 Ints: TypeAlias = NDArray[np.int64]
 Positions: TypeAlias = NDArray[np.intp]
 Facts: TypeAlias = Mapping[str, Callable[[Any], Any]]
+
+LOOKS_BACK = frozenset({"before", "thread", "earlier", "alike"})
+"""The touchpoints before a touchpoint that a fact may look at."""
 
 ABSENT = -1
 """Position of a row that does not exist; code of a label that is missing."""
@@ -48,6 +52,11 @@ class Labels:
 
     __hash__ = None  # type: ignore[assignment]
 
+    @property
+    def is_known(self) -> NDArray[np.bool_]:
+        """Whether there is a label."""
+        return np.asarray(self.codes != ABSENT, bool)
+
     def __getitem__(self, at: Positions) -> Labels:
         return Labels(self.codes[at], self.names)
 
@@ -61,23 +70,59 @@ class Labels:
 Column: TypeAlias = NDArray[Any] | Labels
 
 
-@dataclass(frozen=True, slots=True)
 class Links:
-    """Where the predecessor of each touchpoint stands.
+    """Where the predecessors of each touchpoint stand; `ABSENT` for the first. Found when they are first asked for.
+
+    Parameters
+    ----------
+    customer, thread, journey_key : array of int, shape (n,)
+        See `link`.
+    cause : Labels, optional
+        Why the customer came.
 
     Attributes
     ----------
-    before : array of int, shape (n,)
-        The touchpoint before it in its journey, `ABSENT` for the first.
-    thread : array of int, shape (n,)
-        The touchpoint before it in any journey of the same type of the same customer.
     by_journey : array of int, shape (n,)
         All rows ordered by customer, journey type, journey and time.
+    before : array of int, shape (n,)
+        The touchpoint before it in its journey.
+    thread : array of int, shape (n,)
+        The one before it in any journey of the same type of the same customer.
+    earlier : array of int, shape (n,)
+        The one before it in any journey of the same customer.
+    alike : array of int, shape (n,)
+        The one before it of the same customer with the same cause.
     """
 
-    before: Positions
-    thread: Positions
-    by_journey: Positions
+    def __init__(self, customer: Ints, thread: Ints, journey_key: Ints, cause: Labels | None) -> None:
+        self._customer, self._thread, self._journey, self._cause = customer, thread, journey_key, cause
+        self._by_thread = np.argsort(thread, kind="stable")
+        in_turn = self._by_thread
+        self.by_journey = in_turn[np.lexsort((journey_key[in_turn], thread[in_turn]))]
+
+    @cached_property
+    def before(self) -> Positions:
+        """See `Links`."""
+        return _previous(self.by_journey, self._thread, self._journey)
+
+    @cached_property
+    def thread(self) -> Positions:
+        """See `Links`."""
+        return _previous(self._by_thread, self._thread)
+
+    @cached_property
+    def earlier(self) -> Positions:
+        """See `Links`."""
+        return _previous(np.arange(len(self._customer)), self._customer)
+
+    @cached_property
+    def alike(self) -> Positions:
+        """See `Links`."""
+        if self._cause is None:
+            raise AttributeError("touchpoints have no column 'cause', which 'alike' needs")
+        order = np.lexsort((self._cause.codes, self._customer))
+        found = _previous(order, self._customer, self._cause.codes)
+        return np.where(self._cause.is_known, found, ABSENT)
 
 
 def decode(table: pa.Table) -> dict[str, Column]:
@@ -100,7 +145,7 @@ def in_order(touchpoints: pa.Table) -> pa.Table:
     return touchpoints.take(pa.array(np.lexsort(keys[::-1])))
 
 
-def link(customer: Ints, thread: Ints, journey_key: Ints) -> Links:
+def link(customer: Ints, thread: Ints, journey_key: Ints, cause: Labels | None = None) -> Links:
     """Find the predecessors of touchpoints that are sorted by customer and time.
 
     Parameters
@@ -111,17 +156,43 @@ def link(customer: Ints, thread: Ints, journey_key: Ints) -> Links:
         One number per customer and journey type, ascending with the customer.
     journey_key : array of int, shape (n,)
         The journey instance.
+    cause : Labels, optional
+        Why the customer came, shape (n,).
     """
-    n = len(customer)
-    by_thread = np.argsort(thread, kind="stable")
-    by_journey = by_thread[np.lexsort((journey_key[by_thread], thread[by_thread]))]
-    links = np.full((2, n), ABSENT, np.intp)
-    for out, order, keys in ((links[1], by_thread, (thread,)), (links[0], by_journey, (thread, journey_key))):
-        same = np.ones(max(n - 1, 0), bool)
-        for key in keys:
-            same &= key[order[1:]] == key[order[:-1]]
-        out[order[1:][same]] = order[:-1][same]
-    return Links(links[0], links[1], by_journey)
+    return Links(customer, thread, journey_key, cause)
+
+
+def split_sessions(order: Positions, keys: Sequence[Ints], moment: Ints, gap: Ints) -> NDArray[np.bool_]:
+    """Mark the rows, in their order, with which a journey begins: other keys, or a pause longer than its gap.
+
+    Parameters
+    ----------
+    order : array of int, shape (k,)
+        Rows so that those of a journey follow each other in time order.
+    keys : sequence of array of int
+        What the rows of a journey share.
+    moment, gap : array of int
+        Time of each row, and the longest pause before it that does not end its journey; microseconds.
+    """
+    new = np.ones(len(order), bool)
+    is_same = np.ones(max(len(order) - 1, 0), bool)
+    for key in keys:
+        in_turn = key[order]
+        is_same &= in_turn[1:] == in_turn[:-1]
+    at = moment[order]
+    new[1:] = ~is_same | (at[1:] - at[:-1] > gap[order][1:])
+    return new
+
+
+def _previous(order: Positions, *keys: NDArray[Any]) -> Positions:
+    """Return, for each row, the one before it in an order if it agrees in all keys."""
+    found = np.full(len(order), ABSENT, np.intp)
+    is_same = np.ones(max(len(order) - 1, 0), bool)
+    for key in keys:
+        in_turn = key[order]
+        is_same &= in_turn[1:] == in_turn[:-1]
+    found[order[1:][is_same]] = order[:-1][is_same]
+    return found
 
 
 class Touches:
@@ -140,7 +211,7 @@ class Touches:
         self._looked: list[Positions] = [] if looked is None else looked
 
     def __getattr__(self, name: str) -> Any:
-        if name in {"before", "thread"}:
+        if name in LOOKS_BACK:
             return self._look_back(getattr(self._links, name))
         if name == "is_first":
             first = self._links.before == ABSENT
@@ -152,7 +223,7 @@ class Touches:
 
     def absent(self) -> NDArray[np.bool_]:
         """Say for each touchpoint whether a predecessor that was asked for does not exist."""
-        missing = np.zeros(len(self._links.before), bool)
+        missing = np.zeros(len(self._links.by_journey), bool)
         for at in self._looked:
             missing |= at == ABSENT
         return missing
@@ -167,7 +238,7 @@ def add_facts(columns: dict[str, Column], facts: Facts, links: Links) -> None:
     """Compute facts one after the other and add each to the columns, where the next one can read it."""
     for name, fact in facts.items():
         touches = Touches(columns, links)
-        values = np.broadcast_to(np.asarray(fact(touches)), links.before.shape)
+        values = np.broadcast_to(np.asarray(fact(touches)), links.by_journey.shape)
         absent = touches.absent()
         columns[name] = values & ~absent if values.dtype == bool else np.where(absent, np.nan, values)
 

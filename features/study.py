@@ -18,6 +18,7 @@ from features.study_rules import study_faults
 __all__ = [
     "Churn",
     "Customers",
+    "Engine",
     "Flat",
     "Journey",
     "Measure",
@@ -71,6 +72,12 @@ def _every(value: object) -> object:
     if value in ("month", "week") or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
         return value
     raise ValueError(f"{value!r} is not a step of cutoffs. Expected month, week or a whole number of days from 1.")
+
+
+def _memory(value: str) -> str:
+    if not re.fullmatch(r"\d+(\.\d+)? ?([KMGT]i?)?B", value):
+        raise ValueError(f"{value!r} is not an amount of memory. Expected a number and a unit, such as 4GB or 512MB.")
+    return value
 
 
 Name = Annotated[str, AfterValidator(_name)]
@@ -148,9 +155,19 @@ class Customers(Table):
 
 
 class Touchpoints(Table):
-    """The touchpoints table; ``session_gap_days`` splits journeys where no ``journey_id`` exists."""
+    """The touchpoints table.
+
+    Parameters
+    ----------
+    session_gap_days : float
+        A pause longer than this starts a new journey where a row has no ``journey_id``; a journey of the map may have
+        its own.
+    repeat_days : float
+        Whoever comes back within so many days comes back with the same problem.
+    """
 
     session_gap_days: Number = Field(default=14, gt=0)
+    repeat_days: Number = Field(default=7, gt=0)
 
 
 class Churn(Table):
@@ -168,11 +185,25 @@ class Outcome(Table):
 
 
 class Journey(_Declared):
-    """One journey of the map, with its stage and the journeys in which it causes contacts."""
+    """One journey of the map.
+
+    Parameters
+    ----------
+    name, stage : str
+        Its name, and the part of a customer's life to which it belongs.
+    leads_to : tuple of str
+        Journeys in which it causes contacts.
+    ends_with : tuple of str
+        Touchpoints that finish it; without any, a journey is finished when its task is done.
+    session_gap_days : float or None
+        Its own pause instead of that of the touchpoints.
+    """
 
     name: Name
     stage: Name
     leads_to: tuple[str, ...] = ()
+    ends_with: tuple[str, ...] = ()
+    session_gap_days: Number | None = Field(default=None, gt=0)
 
 
 class Measure(_Declared):
@@ -201,6 +232,10 @@ class Measure(_Declared):
         ``after`` if it is only known after the outcome, which refuses it as a driver.
     range : tuple of float or None
         Smallest and largest possible value.
+    task : bool
+        For a share where higher is better: whether what the customer came for was done at the touchpoint.
+    promise : str or None
+        The measure that holds what was promised for this one.
     journey, touchpoint, column : str or None
         For flat tables: where the column belongs, and its name there.
     """
@@ -215,6 +250,8 @@ class Measure(_Declared):
     journeys: tuple[str, ...] = ()
     known: Literal["before", "after"] = "before"
     range: tuple[Number, Number] | None = None
+    task: bool = False
+    promise: str | None = None
     journey: str | None = None
     touchpoint: str | None = None
     column: str | None = None
@@ -230,6 +267,13 @@ class Measure(_Declared):
     def _check_range(self) -> Self:
         if self.range is not None and self.range[0] >= self.range[1]:
             raise ValueError(f"range {list(self.range)} is empty. Expected the smallest value first, such as [0, 10].")
+        return self
+
+    @model_validator(mode="after")
+    def _check_task(self) -> Self:
+        if self.task and (self.kind, self.direction) != ("share", "higher"):
+            found = f"'{self.name}' is a {self.kind}, {self.direction} is better"
+            raise ValueError(f"{found}: it cannot say whether a task was done. Expected kind share, direction higher.")
         return self
 
     @property
@@ -270,6 +314,27 @@ class Money(_Declared):
     months: Whole = Field(default=24, ge=1, le=600)
 
 
+class Engine(_Declared):
+    """What the machine may spend on layout and panel; changes no result, so it is no part of the fingerprint.
+
+    Parameters
+    ----------
+    memory_limit : str
+        What DuckDB may use before it spills to disk, such as ``4GB``.
+    threads : int or None
+        Threads of DuckDB; all cores when left out.
+    workers : int
+        Processes that build the panel side by side; each holds one bucket.
+    spill : str or None
+        Folder for what does not fit into memory; inside the store when left out.
+    """
+
+    memory_limit: Annotated[str, AfterValidator(_memory)] = "4GB"
+    threads: Whole | None = Field(default=None, ge=1)
+    workers: Whole = Field(default=2, ge=1, le=256)
+    spill: str | None = None
+
+
 class Flat(Table):
     """One row per customer (and wave) with measures as columns and no event times.
 
@@ -300,6 +365,7 @@ class Study(_Declared):
     measures: tuple[Measure, ...] = ()
     snapshot: SnapshotGrid = SnapshotGrid()
     money: Money = Money()
+    engine: Engine = Engine()
     store: Annotated[str, AfterValidator(_inner_folder)] = "store"
     flat: Flat | None = None
 
@@ -318,9 +384,14 @@ class Study(_Declared):
         """Names of the measures, in causal order within a touchpoint."""
         return tuple(measure.name for measure in self.measures)
 
+    def session_gap_days(self, journey: str) -> float:
+        """Give the pause after which a journey without an id has ended."""
+        own = next((one.session_gap_days for one in self.journeys if one.name == journey), None)
+        return own or (self.touchpoints.session_gap_days if self.touchpoints is not None else 0.0)
+
     def fingerprint(self) -> str:
         """Give the SHA-256 of the study in canonical form: 64 hexadecimal digits, equal for equal studies."""
-        plain = self.model_dump(mode="json", by_alias=True)
+        plain = self.model_dump(mode="json", by_alias=True, exclude={"engine"})
         canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 

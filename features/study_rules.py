@@ -12,7 +12,18 @@ __all__ = ["TABLE_COLUMNS", "study_faults"]
 
 TABLE_COLUMNS: dict[str, tuple[str, ...]] = {
     "customers": ("customer_id", "joined_at", "ended_at"),
-    "touchpoints": ("customer_id", "journey", "journey_id", "touchpoint", "channel", "occurred_at", "known_at"),
+    "touchpoints": (
+        "customer_id",
+        "touchpoint_id",
+        "journey",
+        "journey_id",
+        "touchpoint",
+        "channel",
+        "department",
+        "cause",
+        "occurred_at",
+        "known_at",
+    ),
     "churn": ("customer_id", "churned_at", "returned_at"),
     "revenue": ("customer_id", "occurred_at", "amount"),
     "outcomes": ("customer_id", "occurred_at", "value"),
@@ -23,6 +34,7 @@ TABLE_COLUMNS: dict[str, tuple[str, ...]] = {
 _EVENT_TABLES = ("customers", "touchpoints", "churn", "revenue")
 _TIMES = {"occurred_at", "known_at", "joined_at", "ended_at", "churned_at", "returned_at", "cutoff"}
 _KEYS = {"customer_id", "customer_key", "journey", "journey_id", "journey_key", "touchpoint", "channel"}
+_OF_TOUCHPOINTS = {*TABLE_COLUMNS["touchpoints"], "is_session", "replaced_at"}
 _RESERVED = _TIMES | _KEYS | {"is_churned", "revenue", "revenue_past", "is_mature", "weight", "tenure_days"}
 
 
@@ -45,6 +57,7 @@ def study_faults(document: object) -> Iterator[Fault]:
         yield from _table_faults(raw, where, table)
     yield from _journey_faults(raw)
     yield from _measure_faults(raw)
+    yield from _promise_faults(raw)
     yield from _name_faults(raw)
     yield from _date_faults(raw)
 
@@ -144,6 +157,20 @@ def _unknown_journey(name: str, journeys: list[str]) -> str:
     return f"no journey is called '{name}'.{closest(name, journeys)} Declared: {_list(journeys)}."
 
 
+def _promise_faults(raw: dict[object, object]) -> Iterator[Fault]:
+    measures = {item["name"]: item for _, item in _items(raw, "measures") if isinstance(item.get("name"), str)}
+    for position, measure in _items(raw, "measures"):
+        promise, where = measure.get("promise"), ("measures", position, "promise")
+        if not isinstance(promise, str):
+            continue
+        known = [str(name) for name in measures if name != measure.get("name")]
+        if promise not in known:
+            message = f"no other measure is called '{promise}'.{closest(promise, known)} Declared: {_list(known)}."
+            yield Fault(where, message)
+        elif measures[promise].get("unit") != measure.get("unit"):
+            yield Fault(where, f"'{promise}' has another unit than what it promises. Expected the same unit.")
+
+
 def _measure_faults(raw: dict[object, object]) -> Iterator[Fault]:
     journeys = _named(raw, "journeys")
     is_flat = raw.get("flat") is not None
@@ -177,9 +204,16 @@ def _name_faults(raw: dict[object, object]) -> Iterator[Fault]:
         for where, name in group:
             if name.casefold() in seen:
                 yield Fault(where, f"'{name}' is given twice (capitals do not distinguish). Keep one.")
-            elif where[0] != "journeys" and name.casefold() in _RESERVED:
+            elif name.casefold() in _reserved(str(where[0])):
                 yield Fault(where, f"'{name}' is a name of ours. Choose another and map it under 'columns'.")
             seen.add(name.casefold())
+
+
+def _reserved(section: str) -> set[str]:
+    """Names that nothing in a section may take; those of touchpoint columns are free for covariates and outcomes."""
+    if section == "journeys":
+        return set()
+    return _RESERVED | _OF_TOUCHPOINTS if section == "measures" else _RESERVED
 
 
 def _date_faults(raw: dict[object, object]) -> Iterator[Fault]:
