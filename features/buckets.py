@@ -7,17 +7,34 @@ from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from features.tables import ROW
+from features.journeys import split_sessions
+from features.snapshot import DAY
+from features.tables import HASH, NAMED, ROW
 
-__all__ = ["LABELS", "Tally", "cut", "lay_touchpoints", "read_table", "write_table"]
+__all__ = ["LABELS", "OPTIONAL_LABELS", "Laid", "Tally", "cut", "lay_touchpoints", "read_table", "write_table"]
 
 Ints: TypeAlias = NDArray[np.int64]
 
 LABELS = ("journey", "touchpoint", "channel")
-"""Columns that are kept as dictionaries, with the same levels in every bucket."""
+"""Columns that every touchpoint has, kept as codes with the same levels in every bucket."""
+
+OPTIONAL_LABELS = ("department", "cause")
+"""Text columns that a study may have; a missing text has no code."""
+
+KEYS = ("customer_key", "occurred_at", "known_at")
+OPTIONAL = ("replaced_at",)
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """The touchpoints of a bucket in their final form, and a hash (uint64) of what each says."""
+
+    table: pa.Table
+    hashes: NDArray[np.uint64]
 
 
 @dataclass(slots=True)
@@ -42,6 +59,7 @@ class Tally:
 
     levels: Mapping[str, tuple[str, ...]]
     measures: tuple[str, ...]
+    has_sessions: bool = False
     rows: int = 0
     next_journey: int = 0
     customers: int = 0
@@ -103,48 +121,51 @@ def cut(rows: pa.RecordBatchReader, customers_each: int, buckets: int) -> Iterat
         bucket, parts = bucket + 1, []
 
 
-def lay_touchpoints(rows: pa.Table, tally: Tally, session_gap: int) -> pa.Table:
-    """Turn the sorted touchpoints of a bucket into their final form.
+def lay_touchpoints(rows: pa.Table, tally: Tally, gaps: Mapping[str, float]) -> Laid:
+    """Turn the touchpoints of a bucket into their final form.
 
     Parameters
     ----------
     rows : pyarrow.Table
-        In total order, with label codes, ``journey_id`` text, measures with missing values, and the row number.
+        Sorted by customer and time, with label codes, ``journey_id`` text, measures with missing values, a hash of each
+        row, and the row number.
     tally : Tally
         Counts on; gives the first journey number of the bucket.
-    session_gap : int
-        Microseconds without a touchpoint after which a journey without id has ended.
+    gaps : mapping of str to float
+        By journey: days without a touchpoint after which a journey without id has ended.
 
     Returns
     -------
-    pyarrow.Table
-        customer_key, journey, journey_key, touchpoint, channel, occurred_at, known_at, measures.
+    Laid
+        customer_key, journey, journey_key, touchpoint, channel, occurred_at, known_at, the optional columns that are
+        there (department, cause, is_session, replaced_at), measures; labels as codes.
     """
-    rows = rows.combine_chunks()
+    rows = _settled(rows.combine_chunks(), tally)
+    names = [name for name in (*KEYS, *tally.levels, *OPTIONAL) if name in rows.column_names]
+    ints = {name: rows[name].to_numpy().astype(np.int64) for name in names}
     values = {name: rows[name].to_numpy(zero_copy_only=False).astype(np.float64) for name in tally.measures}
     ids = rows["journey_id"].combine_chunks().dictionary_encode()
     id_codes = np.asarray(ids.indices.fill_null(-1), np.int64)
-    ints = {
-        name: rows[name].to_numpy().astype(np.int64) for name in ("customer_key", "occurred_at", "known_at", *LABELS)
-    }
-    same = [ints[name] for name in ("customer_key", "occurred_at", *LABELS)] + [id_codes]
-    keep = ~_repeats(same, list(values.values()))
+    hashes = rows[HASH].to_numpy().astype(np.uint64)
+    exact = [ints[name] for name in ("customer_key", "occurred_at", *tally.levels)] + [id_codes]
+    is_named = rows[NAMED].to_numpy(zero_copy_only=False)
+    keep = is_named | ~_repeats(exact, list(values.values()))
     if not keep.all():
         tally.duplicates.append(rows[ROW].to_numpy()[~keep].astype(np.int64))
         ints = {name: column[keep] for name, column in ints.items()}
         values = {name: column[keep] for name, column in values.items()}
-        id_codes = id_codes[keep]
-    keys, new_journeys = _journey_keys(
-        ints["customer_key"], ints["journey"], id_codes, ints["occurred_at"], session_gap
+        id_codes, hashes = id_codes[keep], hashes[keep]
+    gap = np.array([round(gaps[name] * DAY) for name in tally.levels["journey"]], np.int64)
+    keys, new_journeys = _journey_keys(ints, id_codes, gap[ints["journey"]])
+    columns = {"customer_key": ints.pop("customer_key"), "journey_key": keys + tally.next_journey} | ints
+    if (id_codes < 0).any() or tally.has_sessions:
+        columns["is_session"] = id_codes < 0
+    table = pa.table(
+        {name: pa.array(column) for name, column in columns.items()}
+        | {name: pa.array(column, from_pandas=True) for name, column in values.items()}
     )
-    columns: dict[str, pa.Array] = {"customer_key": pa.array(ints["customer_key"])}
-    labels = {name: _dictionary(ints[name], tally.levels[name]) for name in LABELS}
-    columns |= {"journey": labels["journey"], "journey_key": pa.array(keys + tally.next_journey)}
-    columns |= {"touchpoint": labels["touchpoint"], "channel": labels["channel"]}
-    columns |= {name: pa.array(ints[name]) for name in ("occurred_at", "known_at")}
-    columns |= {name: pa.array(column, from_pandas=True) for name, column in values.items()}
-    tally.add(ints, new_journeys, values)
-    return pa.table(columns)
+    tally.add(columns, new_journeys, values)
+    return Laid(table, hashes)
 
 
 def write_table(table: pa.Table, path: Path) -> None:
@@ -153,19 +174,36 @@ def write_table(table: pa.Table, path: Path) -> None:
 
 
 def read_table(path: Path, levels: Mapping[str, Sequence[str]]) -> pa.Table:
-    """Read a table, its dictionaries in the order of the levels."""
-    table = pq.read_table(path, partitioning=None).unify_dictionaries().combine_chunks()
-    for name in set(LABELS) & set(table.column_names):
-        column = table[name].combine_chunks()
-        place = {level: code for code, level in enumerate(levels[name])}
-        codes = np.array([place[level] for level in column.dictionary.to_pylist()], np.int64)
-        labelled = _dictionary(codes[column.indices.to_numpy()], levels[name])
+    """Read a table; the codes of labels become dictionaries."""
+    table = pq.read_table(path, partitioning=None).combine_chunks()
+    for name in set(levels) & set(table.column_names):
+        column = table[name].combine_chunks().cast(pa.int32())
+        codes = pc.if_else(pc.less(column, 0), pa.scalar(None, pa.int32()), column)
+        labelled = pa.DictionaryArray.from_arrays(codes, pa.array(levels[name], pa.string()))
         table = table.set_column(table.column_names.index(name), name, labelled)
     return table
 
 
-def _dictionary(codes: Ints, levels: Sequence[str]) -> pa.DictionaryArray:
-    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(np.int32)), pa.array(levels, pa.string()))
+def _settled(rows: pa.Table, tally: Tally) -> pa.Table:
+    """Put the touchpoints of one customer and moment into an order that follows from what they say."""
+    customer, moment = rows["customer_key"].to_numpy(), rows["occurred_at"].to_numpy()
+    is_tied = np.zeros(len(customer), bool)
+    same = (customer[1:] == customer[:-1]) & (moment[1:] == moment[:-1])
+    is_tied[1:] |= same
+    is_tied[:-1] |= same
+    if not is_tied.any():
+        return rows
+    tied = np.flatnonzero(is_tied)
+    part = rows.take(pa.array(tied))
+    labels = [name for name in ("touchpoint", "channel", *OPTIONAL_LABELS) if name in tally.levels]
+    keys = [part[name].to_numpy() for name in ("customer_key", "occurred_at", *labels)]
+    keys += [np.nan_to_num(part[name].to_numpy(zero_copy_only=False), nan=-np.inf) for name in tally.measures]
+    ids = part["journey_id"].fill_null("").to_pylist()
+    keys += [part["journey"].to_numpy(), np.unique(np.array(ids, object), return_inverse=True)[1]]
+    keys += [part[name].to_numpy() for name in ("known_at", ROW)]
+    order = np.arange(len(customer))
+    order[tied] = tied[np.lexsort(keys[::-1])]
+    return rows.take(pa.array(order))
 
 
 def _repeats(exact: Sequence[Ints], values: Sequence[NDArray[np.float64]]) -> NDArray[np.bool_]:
@@ -183,21 +221,18 @@ def _repeats(exact: Sequence[Ints], values: Sequence[NDArray[np.float64]]) -> ND
     return repeats
 
 
-def _journey_keys(customer: Ints, journey: Ints, ids: Ints, moment: Ints, session_gap: int) -> tuple[Ints, Ints]:
+def _journey_keys(ints: Mapping[str, Ints], ids: Ints, gap: Ints) -> tuple[Ints, Ints]:
     """Give each row the number of its journey, by first row, and each journey its code.
 
     Rows are sorted by customer and moment; the numbers depend on nothing else, so that buckets do not matter.
     """
+    customer, journey, moment = ints["customer_key"], ints["journey"], ints["occurred_at"]
     order = np.lexsort((ids, journey, customer))
-    customer, journey, ids, moment = customer[order], journey[order], ids[order], moment[order]
-    is_new = np.ones(len(order), bool)
-    if len(order) > 1:
-        changes = (customer[1:] != customer[:-1]) | (journey[1:] != journey[:-1]) | (ids[1:] != ids[:-1])
-        pauses = (ids[1:] < 0) & (moment[1:] - moment[:-1] > session_gap)
-        is_new[1:] = changes | pauses
+    no_gap = np.where(ids < 0, gap, np.iinfo(np.int64).max)
+    is_new = split_sessions(order, (customer, journey, ids), moment, no_gap)
     first_rows = order[is_new]
     rank = np.empty(len(first_rows), np.int64)
     rank[np.argsort(first_rows)] = np.arange(len(first_rows))
     keys = np.empty(len(order), np.int64)
     keys[order] = rank[np.cumsum(is_new) - 1]
-    return keys, journey[is_new]
+    return keys, journey[first_rows]

@@ -7,8 +7,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from features.errors import StoreError
+from features.facts import Recorded
 from features.measures import Feature, Observed
-from features.publish import recover
+from features.publish import recover, store_error
 from features.snapshot import iso
 
 __all__ = ["PANEL", "PanelContract", "Partition", "existing_contract", "read_contract"]
@@ -17,13 +18,14 @@ PANEL = "panel"
 """Folder of the panel inside the store."""
 
 _FILE = "panel.json"
-_FORMAT = 2
+_FORMAT = 3
 
 
 class Partition(BaseModel):
     """One cutoff of the panel.
 
-    ``fingerprint`` is a hash of all that its rows depend on; a partition is used again while it stays the same.
+    ``parts`` holds, for each bucket of customers, a hash of all that its rows depend on; the part of a bucket is used
+    again while it stays the same.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,12 +33,16 @@ class Partition(BaseModel):
     cutoff: int
     rows: int
     is_mature: bool
-    fingerprint: str
+    parts: tuple[str, ...]
 
     @property
     def folder(self) -> str:
         """Name of its folder."""
         return f"cutoff_date={iso(self.cutoff)}"
+
+    def part(self, bucket: int) -> str:
+        """Name the file with the rows of a bucket."""
+        return f"{self.folder}/part-{bucket}.parquet"
 
 
 class PanelContract(BaseModel):
@@ -58,7 +64,7 @@ class PanelContract(BaseModel):
         Latest event in the data, microseconds.
     partitions : tuple of Partition
         By cutoff, ascending.
-    observed, channels, categories
+    observed, recorded, categories
         What the catalogue was derived from; kept so that later cutoffs get the same features.
     notes : tuple of str
         What was left out and why.
@@ -75,7 +81,7 @@ class PanelContract(BaseModel):
     data_end: int
     partitions: tuple[Partition, ...]
     observed: tuple[Observed, ...] = ()
-    channels: tuple[str, ...] = ()
+    recorded: Recorded = Recorded()
     categories: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -97,6 +103,15 @@ class PanelContract(BaseModel):
     def write(self, folder: Path) -> None:
         """Write it beside the partitions; equal contracts give equal bytes."""
         (folder / _FILE).write_text(self.model_dump_json(indent=1), encoding="utf-8")
+
+    def replace_in(self, store: Path) -> None:
+        """Take the place of the contract of the panel in a store, at once."""
+        beside = store / PANEL / f"{_FILE}.tmp"
+        try:
+            beside.write_text(self.model_dump_json(indent=1), encoding="utf-8")
+            beside.replace(store / PANEL / _FILE)
+        except OSError as fault:
+            raise store_error(store / PANEL, fault) from fault
 
 
 def read_contract(store: Path) -> PanelContract:

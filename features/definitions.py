@@ -1,41 +1,40 @@
 """Feature definitions: what a data scientist edits. Each is a fold with a name, a unit and words for people.
 
-In facts ``t`` is a touchpoint, ``t.before`` the one before it in its journey, ``t.thread`` the one before it in any
-journey of that type. In folds ``t`` is a touchpoint and ``j`` a journey as it stood at the cutoff.
+In folds ``t`` is a touchpoint with its facts (`features.facts`) and ``j`` a journey as it stood at the cutoff.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from features.folds import Fold, count, decayed, high, last, low, mean, recent, since, span, total
+from features.facts import DONE, HALF_LIFE_DAYS, Recorded, after, is_bad, known_measures, tasks_of
+from features.folds import Fold, count, decayed, distinct, high, last, low, mean, since, total
 from features.snapshot import DAY
-from features.study import Measure
+from features.study import Measure, Study
 
 __all__ = [
-    "FACTS",
+    "RECENT_DAYS",
+    "Context",
     "Definition",
     "Direction",
     "Role",
-    "at_touchpoint",
-    "journey_folds",
+    "is_recent",
     "of_contacts",
     "of_customer",
-    "of_measure",
     "of_revenue",
+    "success",
     "unit_suffix",
 ]
 
 Direction: TypeAlias = Literal["lower", "higher", "none"]
 Role: TypeAlias = Literal["experience", "volume", "rating", "context", "covariate", "recency"]
 
-HALF_LIFE_DAYS = 30
 RECENT_DAYS = 30
-REPEAT_DAYS = 7
 
 
 class Definition(NamedTuple):
@@ -64,30 +63,52 @@ class Definition(NamedTuple):
     role: Role = "volume"
 
 
-FACTS: Mapping[str, Callable[[Any], Any]] = {
-    "switched": lambda t: t.channel != t.before.channel,
-    "came_back": lambda t: t.is_first & (t.occurred_at - t.thread.occurred_at <= REPEAT_DAYS * DAY),
-}
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the definitions depend on besides a measure.
+
+    Attributes
+    ----------
+    study : Study
+        Journeys, tasks, days.
+    recorded : Recorded
+        Which optional columns the touchpoints have.
+    given : frozenset of str
+        Measures that have values in the journey (or with the customer) at hand.
+    """
+
+    study: Study
+    recorded: Recorded
+    given: frozenset[str]
+
+    @property
+    def repeat_days(self) -> float:
+        """Days within which somebody comes back with the same problem."""
+        return self.study.touchpoints.repeat_days if self.study.touchpoints else 0.0
+
+    @property
+    def tasks(self) -> tuple[Measure, ...]:
+        """What says here whether a journey has done what it is for."""
+        return tuple(task for task in tasks_of(self.study) if task.name in self.given)
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """The measures that have values here and are known before the outcome."""
+        return tuple(measure for measure in known_measures(self.study) if measure.name in self.given)
 
 
-def journey_folds(measures: tuple[Measure, ...]) -> dict[str, Fold]:
-    """Define what a journey remembers of its touchpoints."""
-    return {
-        "touches": count(),
-        "felt": decayed(lambda t: np.ones(len(t.occurred_at)), HALF_LIFE_DAYS),
-        "switches": total("switched"),
-        "returns": total("came_back"),
-        "days": span(),
-        "age_days": since(),
-    } | {f"{measure.name} at the end": last(measure.name) for measure in measures if measure.kind == "share"}
+def of_contacts(context: Context, journey: str) -> tuple[Definition, ...]:
+    """Define the features of the contacts of a journey as such.
 
-
-def of_contacts(*, has_channels: bool) -> tuple[Definition, ...]:
-    """Define the features of the contacts of a journey as such."""
-    switches = Definition(
-        "switches_count__mean", "changes of channel per journey", "changes", mean("switches"), direction="lower"
-    )
-    return (
+    Parameters
+    ----------
+    context : Context
+        See there.
+    journey : str
+        The journey.
+    """
+    near = f"{context.repeat_days:g} days"
+    found = [
         Definition("journeys_count__total", "journeys", "journeys", count()),
         Definition("touchpoints_count__total", "touchpoints", "touchpoints", total("touches")),
         Definition("touchpoints_count__mean", "touchpoints per journey", "touchpoints", mean("touches")),
@@ -97,65 +118,41 @@ def of_contacts(*, has_channels: bool) -> tuple[Definition, ...]:
             "touchpoints",
             total("felt"),
         ),
-        Definition(
-            "repeats_count__total",
-            f"journeys begun within {REPEAT_DAYS} days of the one before",
-            "journeys",
-            total("returns"),
-            direction="lower",
-        ),
+        _lower("repeats_count__total", f"journeys begun within {near} of the one before", "journeys", total("returns")),
         Definition("duration_days__mean", "days from first to last touchpoint of a journey", "days", mean("days")),
         Definition(
             "last_contact_days__since", "days since the last touchpoint", "days", low("age_days"), role="recency"
         ),
-        *([switches] if has_channels else []),
-    )
+        _felt("pause_days__mean", "days between the touchpoints of a journey", "days", mean("pause_days")),
+        _felt("pause_days__worst", "longest pause between the touchpoints of a journey", "days", high("pause_days")),
+        _felt("interleaved_count__total", "touchpoints between which another journey went on", "touchpoints",
+              total("interleaved")),
+        Definition("effort_steps__mean", _effort_words(context.recorded), "steps", mean(_effort(context.recorded)),
+                   direction="lower", role="experience"),
+    ]  # fmt: skip
+    if context.recorded.channels:
+        found.append(_lower("switches_count__mean", "changes of channel per journey", "changes", mean("switches")))
+    if context.recorded.departments:
+        words = "times a journey is handed to another department"
+        found.append(_lower("handoffs_count__mean", words, "changes", mean("handovers")))
+    if context.recorded.causes:
+        words = f"touchpoints with the cause of another journey's touchpoint within {near}"
+        found.append(_felt("asked_again_count__total", words, "touchpoints", total("asked_again")))
+    for source in context.study.journeys:
+        if journey in source.leads_to:
+            words = f"journeys begun within {near} of a touchpoint of {source.name}"
+            name = f"after_{source.name}_count__total"
+            found.append(_felt(name, words, "journeys", total(after(source.name)), "volume"))
+    return (*found, *_of_endings(context, journey), *_of_trouble(context))
 
 
-def of_measure(measure: Measure) -> tuple[Definition, ...]:
-    """Define the features of a measure in a journey."""
-    name, what = f"{measure.name}_{unit_suffix(measure.unit)}", f"{measure.name} ({measure.unit})"
-    role = _role(measure)
-    found = {
-        "mean": (f"mean {what}", mean(measure.name)),
-        "last": (f"latest {what}", last(measure.name)),
-    }
-    if not measure.is_rating:
-        worst = high(measure.name) if measure.direction == "lower" else low(measure.name)
-        found["worst"] = (f"worst {what}", worst)
-        words = f"mean {what}, a contact counting half after {HALF_LIFE_DAYS} days"
-        found["decayed"] = (words, recent(measure.name, HALF_LIFE_DAYS))
-    definitions = [
-        Definition(f"{name}__{statistic}", words, measure.unit, fold, "touchpoints", measure.direction, role)
-        for statistic, (words, fold) in found.items()
-    ]
-    if measure.kind == "share":
-        words = f"mean over journeys of {what} at the last contact"
-        fold = mean(f"{measure.name} at the end")
-        definitions.append(
-            Definition(f"{name}__final", words, measure.unit, fold, direction=measure.direction, role=role)
-        )
-    if measure.missing == "not_answered":
-        words = f"share of contacts with an answer to {measure.name}"
-        fold = mean(lambda t: 1.0 - np.isnan(getattr(t, measure.name)))
-        definitions.append(
-            Definition(f"{measure.name}_answered_share__mean", words, "share", fold, "touchpoints", role=role)
-        )
-    return (*definitions, *_burden(measure, name, what))
-
-
-def at_touchpoint(measure: Measure | None) -> Definition:
-    """Define the feature of a measure at a touchpoint; without a measure the number of contacts."""
-    if measure is None:
-        return Definition("touchpoints_count__total", "touchpoints", "touchpoints", count(), "touchpoints")
-    return next(definition for definition in of_measure(measure) if definition.name.endswith("__mean"))
-
-
-def of_customer(window_days: int) -> tuple[Definition, ...]:
-    """Define the features of all contacts of a customer."""
+def of_customer(context: Context) -> tuple[Definition, ...]:
+    """Define the features of all contacts of a customer, across journeys."""
+    window_days = context.study.snapshot.window_days
     return (
         Definition("contacts_count__total", "touchpoints of any journey", "touchpoints", count(), "touchpoints"),
         *(_lately("contacts", "touchpoints", None, "touchpoints") if window_days > RECENT_DAYS else ()),
+        *_across_journeys(context),
         Definition(
             "last_contact_days__since",
             "days since the last touchpoint of any journey",
@@ -190,21 +187,117 @@ def unit_suffix(unit: str) -> str:
     return re.sub(r"\W+", "_", unit.lower()).strip("_") or "unit"
 
 
-def _role(measure: Measure) -> Role:
-    if measure.is_rating:
-        return "rating"
-    return "context" if measure.control == "none" else "experience"
+def is_recent(t: Any) -> Any:
+    """Say which touchpoints lie in the last days before the cutoff."""
+    return t.cutoff - t.occurred_at < RECENT_DAYS * DAY
 
 
-def _burden(measure: Measure, name: str, what: str) -> tuple[Definition, ...]:
-    """Define the remembered sum of what hurt: failures, or the value itself where lower is better."""
-    is_failing_share = measure.kind == "share" and measure.direction == "higher"
-    if measure.is_rating or (measure.direction == "higher" and not is_failing_share):
-        return ()
-    words = f"sum of {'1 - ' if is_failing_share else ''}{what}, a contact counting half after {HALF_LIFE_DAYS} days"
-    bad: str | Callable[[Any], Any] = (lambda t: 1.0 - getattr(t, measure.name)) if is_failing_share else measure.name
-    fold = decayed(bad, HALF_LIFE_DAYS)
-    return (Definition(f"{name}__burden", words, measure.unit, fold, "touchpoints", "lower", _role(measure)),)
+def success(task: str) -> Callable[[Any], Any]:
+    """Multiply over the touchpoints at which the task was measured; missing where it never was."""
+    return lambda j: np.where(np.isnan(getattr(j, f"{task} at the end")), np.nan, np.exp(getattr(j, f"{task} success")))
+
+
+def _across_journeys(context: Context) -> Iterator[Definition]:
+    """Define what shows only when journeys are seen together."""
+    yield Definition("stage_number__last", "stage of the latest touchpoint, counted along the journey map", "number",
+                     last("stage"), "touchpoints", role="context")  # fmt: skip
+    words = "different journeys that the customer was in"
+    yield Definition("journeys_count__distinct", words, "journeys", distinct(_journey_code), "touchpoints")
+    words = "touchpoints between which another journey went on"
+    yield _felt("interleaved_count__total", words, "touchpoints", total("interleaved"))
+    if any(not measure.is_rating for measure in context.measures):
+        words = "share of what was measured on the customer that the company controls"
+        yield Definition("controlled_share__mean", words, "share", Fold("ratio", "controlled", "measured"),
+                         "touchpoints", "none", "context")  # fmt: skip
+    if any(is_bad(measure) is not None for measure in context.measures):
+        words = "different journeys in which something went wrong"
+        yield _felt("troubled_journeys_count__distinct", words, "journeys", distinct(_troubled_journey))
+        words = f"touchpoints at which something went wrong, each counting half after {HALF_LIFE_DAYS} days"
+        yield _felt("trouble_count__decayed", words, "touchpoints", decayed("trouble", HALF_LIFE_DAYS))
+    for task in context.tasks:
+        words = f"{task.name} along the journey in which it went worst"
+        yield Definition(f"{task.name}_success_share__worst", words, "share", low(success(task.name)),
+                         direction="higher", role="experience")  # fmt: skip
+
+
+def _of_endings(context: Context, journey: str) -> Iterator[Definition]:
+    """Define what is known of journeys that are not finished; nothing where nothing tells."""
+    has_ending = any(one.ends_with for one in context.study.journeys if one.name == journey)
+    tasks = tuple(task.name for task in context.tasks)
+    if not (has_ending or tasks or context.recorded.sessions):
+        return
+    is_open = _is_open(tasks, context)
+    words = "journeys not finished at the cutoff"
+    yield Definition("open_count__total", words, "journeys", total(is_open), direction="lower", role="experience")
+    words = "days since the oldest journey that is not finished began"
+    fold = high(lambda j: np.where(is_open(j) == 1, j.age_days + j.days, np.nan))
+    yield Definition("open_days__worst", words, "days", fold, direction="lower", role="experience")
+
+
+def _is_open(tasks: Sequence[str], context: Context) -> Callable[[Any], Any]:
+    """Say whether a journey goes on: no touchpoint has ended it, else its task is not done, else its pause is not over.
+
+    The first of these that is known decides; missing where none is.
+    """
+    has_endings = any(one.ends_with for one in context.study.journeys)
+
+    def is_open(j: Any) -> Any:
+        found = np.full(len(j.age_days), np.nan)
+        if context.recorded.sessions:
+            found = np.where(np.isnan(j.over_days), found, j.age_days <= j.over_days)
+        for name in tasks:
+            end = getattr(j, f"{name} at the end")
+            found = np.where(np.isnan(end), found, end < DONE)
+        if has_endings:
+            found = np.where(np.isnan(j.ends), found, j.ends == 0)
+        return found
+
+    return is_open
+
+
+def _of_trouble(context: Context) -> Iterator[Definition]:
+    """Define how often something went wrong: a task not done, a failure, a promise broken."""
+    if any(is_bad(measure) is not None for measure in context.measures):
+        yield _felt("trouble_share__mean", "share of touchpoints at which something went wrong", "share",
+                    mean("trouble"))  # fmt: skip
+        words = f"touchpoints at which something went wrong, each counting half after {HALF_LIFE_DAYS} days"
+        yield _felt("trouble_count__decayed", words, "touchpoints", decayed("trouble", HALF_LIFE_DAYS))
+
+
+def _effort(recorded: Recorded) -> Callable[[Any], Any]:
+    """Count the steps that a journey which is done at once does not take."""
+
+    def effort(j: Any) -> Any:
+        steps = j.touches - 1
+        steps = steps + j.switches if recorded.channels else steps
+        return steps + j.handovers if recorded.departments else steps
+
+    return effort
+
+
+def _effort_words(recorded: Recorded) -> str:
+    parts = ["touchpoints after the first"]
+    parts += ["changes of channel"] if recorded.channels else []
+    parts += ["hand-overs"] if recorded.departments else []
+    return f"steps that a journey takes the customer: {', '.join(parts)}"
+
+
+def _journey_code(t: Any) -> Any:
+    return t.journey.codes
+
+
+def _troubled_journey(t: Any) -> Any:
+    return np.where(t.trouble == 1, t.journey.codes, np.nan)
+
+
+def _lower(name: str, words: str, unit: str, fold: Fold) -> Definition:
+    """Define a volume over journeys of which less is better."""
+    return Definition(name, words, unit, fold, direction="lower")
+
+
+def _felt(name: str, words: str, unit: str, fold: Fold, role: Role = "experience") -> Definition:
+    """Define something over touchpoints of which less is better."""
+    return Definition(name, words, unit, fold, "touchpoints", "lower", role)
 
 
 def _lately(
@@ -218,7 +311,7 @@ def _lately(
         return getattr(t, column) if column else np.ones(len(t.occurred_at))
 
     def lately(t: Any) -> Any:
-        return np.where(t.cutoff - t.occurred_at < RECENT_DAYS * DAY, amount(t), 0.0)
+        return np.where(is_recent(t), amount(t), 0.0)
 
     share = Fold("ratio", lately, amount)
     return (

@@ -62,7 +62,7 @@ class FlatTable:
     fingerprint: str
 
 
-def read_flat(study: Study, base: Path, store: Path | None = None, *, memory_limit: str = "4GB") -> FlatTable:
+def read_flat(study: Study, base: Path, store: Path | None = None) -> FlatTable:
     """Read the flat table of a study.
 
     Parameters
@@ -73,8 +73,6 @@ def read_flat(study: Study, base: Path, store: Path | None = None, *, memory_lim
         Folder of the study file.
     store : Path, optional
         Where ``quarantine/flat.parquet`` is written; by default rows in quarantine are only counted.
-    memory_limit : str
-        What DuckDB may use before it spills to disk.
 
     Returns
     -------
@@ -97,7 +95,7 @@ def read_flat(study: Study, base: Path, store: Path | None = None, *, memory_lim
     """
     if study.flat is None:
         raise UnsupportedError("This study has event tables. A flat table was expected. Use features.layout.")
-    with tempfile.TemporaryDirectory() as scratch, connected(store or Path(scratch), memory_limit) as con:
+    with tempfile.TemporaryDirectory() as scratch, connected(store or Path(scratch), study.engine) as con:
         reader = open_sources(con, study, base)
         contract = _contract(study, study.flat)
         fitted, faults = checked(reader, contract)

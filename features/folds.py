@@ -42,7 +42,19 @@ Floats: TypeAlias = NDArray[np.float64]
 Expression: TypeAlias = str | Callable[[Any], Any]
 Slice: TypeAlias = str | tuple[str, ...]
 Operation: TypeAlias = Literal[
-    "count", "total", "mean", "low", "high", "last", "ratio", "contrast", "distinct", "decayed", "recent", "span", "since"
+    "count",
+    "total",
+    "mean",
+    "low",
+    "high",
+    "last",
+    "ratio",
+    "contrast",
+    "distinct",
+    "decayed",
+    "recent",
+    "span",
+    "since",
 ]
 
 CUSTOMER = "customer"
@@ -220,7 +232,7 @@ class _Known:
 
     def total(self, values: Floats) -> Floats:
         """Sum something of each known value over its run, one value after the other; 0 where none is known."""
-        return np.bincount(self.runs, values, len(self.n))
+        return np.asarray(np.bincount(self.runs, values, len(self.n)), np.float64)
 
     def spread(self, per_run: Floats) -> Floats:
         """Keep the value of each run that has any; missing elsewhere."""

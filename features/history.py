@@ -100,7 +100,8 @@ class History:
         self.customer = np.repeat(np.arange(len(self.keys)), self.end - self.first)
         self.at = self.numbers("occurred_at")
         self.known_at = self.numbers("known_at")
-        self.replaced_at = self.columns.get("replaced_at", np.broadcast_to(np.int64(NEVER), len(key)))
+        is_corrected = "replaced_at" in self.columns
+        self.replaced_at = self.numbers("replaced_at") if is_corrected else np.full(len(key), NEVER)
         self.unsettled = np.flatnonzero((self.known_at > self.at) | (self.replaced_at < NEVER))
         self.journey_key = self.numbers("journey_key")
         self._gap = self._session_gap()
@@ -155,8 +156,9 @@ class History:
         links = self._link(rows)
         part = {name: column[rows] for name, column in self.columns.items() if name not in self.plan.facts}
         if self._gap is not None:
-            part["journey_key"] = self._sessions(rows, links)
-            links = link(self.customer[rows], self.thread[rows], part["journey_key"], self._cause(rows))
+            sessions = self._sessions(rows, links)
+            part["journey_key"] = sessions
+            links = link(self.customer[rows], self.thread[rows], sessions, self._cause(rows))
         add_facts(part, self.plan.facts, links)
         settled = {name: self.numbers(name)[rows] for name in self.plan.facts}
         self._set(rows, part)
@@ -180,7 +182,7 @@ class History:
         return Labels(cause.codes[rows], cause.names) if isinstance(cause, Labels) else None
 
     def _sessions(self, rows: Positions, links: Links) -> Ints:
-        """Number the journeys of some rows anew, cut where a pause between them ends one."""
+        """Give the journeys of some rows new numbers, cut where a pause between them ends one."""
         if self._gap is None:
             raise ValueError("no row belongs to a session")
         keys = (self.thread[rows], self.journey_key[rows])

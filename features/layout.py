@@ -3,25 +3,27 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from features.buckets import LABELS, Tally, cut, lay_touchpoints, read_table, write_table
+from features.buckets import LABELS, OPTIONAL_LABELS, Tally, cut, lay_touchpoints, read_table, write_table
+from features.digests import DIGESTS, BucketDigests, DayDigests, digest_days, read_digests, write_digests
 from features.errors import DataError, StoreError, UnsupportedError
 from features.manifest import FORMAT, JourneyFound, LayoutManifest, MeasureFound, Quarantined, RowCount, Volume
 from features.publish import recover, staged
-from features.snapshot import DAY
-from features.sources import Reader, connected, first_line, open_sources, quote, stamps
+from features.sources import Reader, connected, first_line, literal, open_sources, quote, stamps
 from features.staging import Staged, stage, write_quarantine
 from features.study import Measure, Study
-from features.tables import REASON, ROW
+from features.tables import BUCKET, HASH, NAMED, REASON, ROW
 
 __all__ = [
     "Bucket",
@@ -35,8 +37,9 @@ __all__ = [
     "open_layout",
 ]
 
-_BUCKET_ROWS = 2_000_000
 _MOST_LEVELS = 2_000
+_NEVER = np.iinfo(np.int64).max
+_ALWAYS = -(1 << 62)
 
 _Combinations: TypeAlias = tuple[tuple[str, str, str], ...]
 
@@ -50,6 +53,13 @@ class Bucket:
     revenue: pa.Table
     churn: pa.Table
     outcomes: dict[str, pa.Table]
+
+    def in_the_end(self) -> "Bucket":
+        """Leave out the touchpoints that a correction has replaced."""
+        if "replaced_at" not in self.touchpoints.column_names:
+            return self
+        rows = self.touchpoints.filter(pc.equal(self.touchpoints["replaced_at"], _NEVER))
+        return replace(self, touchpoints=rows.drop_columns("replaced_at").combine_chunks())
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +104,12 @@ class Layout:
             ) from error
 
     def all_buckets(self) -> Iterator[Bucket]:
-        """Read the buckets one after the other."""
-        return (self.bucket(number) for number in range(self.manifest.buckets))
+        """Read the buckets one after the other, as they stand in the end: without rows that were corrected."""
+        return (self.bucket(number).in_the_end() for number in range(self.manifest.buckets))
+
+    def digests(self) -> BucketDigests:
+        """Read what each bucket knew day by day."""
+        return read_digests(self.root)
 
 
 def lay_out(
@@ -105,7 +119,6 @@ def lay_out(
     *,
     now_us: int | None = None,
     buckets: int | None = None,
-    memory_limit: str = "4GB",
     tick: Callable[[str], None] = lambda _: None,
 ) -> Layout:
     """Read, check and lay out the tables of a study, or use again what was laid out from the same files.
@@ -121,9 +134,7 @@ def lay_out(
     now_us : int, optional
         Microseconds; later events are in the future. By default the clock.
     buckets : int, optional
-        Number of buckets; by default one for two million touchpoints.
-    memory_limit : str
-        What DuckDB may use before it spills to disk.
+        Number of buckets; by default a power of two with at most two million touchpoints in each.
     tick : callable
         Told what is being done.
 
@@ -157,11 +168,11 @@ def lay_out(
             tick("the layout is up to date")
             return existing
     now_us = time.time_ns() // 1000 if now_us is None else now_us
-    with connected(store, memory_limit) as con:
+    with connected(store, study.engine) as con:
         reader = open_sources(con, study, base)
-        found = stage(reader, study, now_us, tick)
+        found = stage(reader, study, now_us, tick, buckets=buckets)
         with staged(store / "layout") as root, staged(store / "quarantine") as quarantine:
-            manifest = _write(reader, study, found, root, quarantine, inputs, buckets, tick)
+            manifest = _write(reader, study, found, root, quarantine, inputs, tick)
             (root / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
     return Layout(store / "layout", manifest)
 
@@ -206,20 +217,19 @@ def _write(
     root: Path,
     quarantine: Path,
     inputs: str,
-    buckets: int | None,
     tick: Callable[[str], None],
 ) -> LayoutManifest:
-    wanted = buckets or -(-found.touchpoints // _BUCKET_ROWS)
-    each = -(-found.customers // max(1, min(wanted, found.customers)))
-    count = -(-found.customers // each)
-    for number in range(count):
+    for number in range(found.buckets):
         (root / _folder(number)).mkdir()
-    tick(f"sorting {found.touchpoints:,} touchpoints")
     combinations = _combinations(reader)
-    tally = _lay_touchpoints(reader, study, combinations, root, each, count)
+    tally = _new_tally(reader, study, found, combinations)
+    digests = _lay_touchpoints(reader, study, found, tally, root, tick)
     for label, query in _other_tables(study):
-        for number, rows in enumerate(cut(reader.con.sql(query).to_arrow_reader(), each, count)):
-            write_table(rows.combine_chunks(), root / _folder(number) / f"{label}.parquet")
+        for number, rows in enumerate(cut(reader.con.sql(query).to_arrow_reader(), found.bucket_width, found.buckets)):
+            digests.append(_other_digests(label, number, rows))
+            kept = [name for name in rows.column_names if not name.startswith(HASH)]
+            write_table(rows.select(kept).combine_chunks(), root / _folder(number) / f"{label}.parquet")
+    write_digests(digests, root)
     bad = write_quarantine(reader, found.fitted, tally.duplicates, quarantine)
     quarantined = tuple(Quarantined(table=table, reason=reason, rows=rows) for table, reason, rows in bad)
     customers = next(one for one in found.fitted if one.contract.label == "customers")
@@ -230,13 +240,15 @@ def _write(
         inputs=inputs,
         data_start=found.data_start,
         data_end=found.data_end,
-        buckets=count,
+        buckets=found.buckets,
         n_customers=found.customers,
         rows=_row_counts(reader, found, quarantined),
         quarantined=quarantined,
         measures=_measures_found(study, tally),
         journeys=_journeys_found(tally),
         levels=dict(tally.levels),
+        has_sessions=tally.has_sessions,
+        corrected=found.corrected,
         pairs=tuple(dict.fromkeys((journey, touchpoint) for journey, touchpoint, _ in combinations)),
         covariates={name: "number" if customers.is_number(name) else "text" for name in covariates},
         zoneless=found.zoneless,
@@ -247,20 +259,57 @@ def _write(
     )
 
 
-def _lay_touchpoints(
-    reader: Reader, study: Study, combinations: _Combinations, root: Path, each: int, count: int
-) -> Tally:
-    levels = _levels(study, combinations)
-    for name in LABELS:
-        reader.con.register("@levels", pa.table({"level": pa.array(levels[name], pa.string())}))
+def _new_tally(reader: Reader, study: Study, found: Staged, combinations: _Combinations) -> Tally:
+    """Find the levels of each text column, and whether some journey has no id."""
+    touchpoints = next(one for one in found.fitted if one.contract.label == "touchpoints")
+    optional = [name for name in OPTIONAL_LABELS if name in touchpoints.found]
+    levels = _levels(study, combinations) | {name: _texts(reader, name) for name in optional}
+    for name, known in levels.items():
+        if len(known) > _MOST_LEVELS:
+            message = f"touchpoints: column '{name}' holds {len(known):,} different values. Expected kinds of contact,"
+            raise DataError(f"{message} at most {_MOST_LEVELS:,}. Group them in touchpoints.sql.")
+        reader.con.register("@levels", pa.table({"level": pa.array(known, pa.string())}))
         reader.con.execute(f'CREATE TEMP TYPE {quote("level of " + name)} AS ENUM (SELECT level FROM "@levels")')
         reader.con.unregister("@levels")
-    tally = Tally(levels, study.measure_names)
-    gap = round((study.touchpoints.session_gap_days if study.touchpoints is not None else 0) * DAY)
-    rows = reader.con.sql(_touchpoint_query(study)).to_arrow_reader()
-    for number, part in enumerate(cut(rows, each, count)):
-        write_table(lay_touchpoints(part, tally, gap), root / _folder(number) / "touchpoints.parquet")
-    return tally
+    rows = f"{quote('staged touchpoints')} WHERE {quote(REASON)} IS NULL"
+    without = reader.con.execute(f"SELECT count(*) - count(journey_id) FROM {rows}").fetchone()
+    return Tally(levels, study.measure_names, has_sessions=bool(without and without[0]))
+
+
+def _lay_touchpoints(
+    reader: Reader, study: Study, found: Staged, tally: Tally, root: Path, tick: Callable[[str], None]
+) -> list[DayDigests]:
+    """Sort, number and write bucket after bucket; the next one is sorted while one is written."""
+    gaps = {name: study.session_gap_days(name) for name in tally.levels["journey"]}
+    query = _touchpoint_query(study, tally, has_corrections=found.corrected > 0)
+
+    def finish(number: int, rows: pa.Table) -> DayDigests:
+        laid = lay_touchpoints(rows, tally, gaps)
+        write_table(laid.table, root / _folder(number) / "touchpoints.parquet")
+        return digest_days("touchpoints", number, laid.table["known_at"].to_numpy(), laid.hashes)
+
+    digests: list[DayDigests] = []
+    with ThreadPoolExecutor(1) as writer:
+        running: Future[DayDigests] | None = None
+        for number in range(found.buckets):
+            tick(f"sorting touchpoints, part {number + 1} of {found.buckets}")
+            rows = reader.con.sql(query.format(bucket=number)).to_arrow_table()
+            if running is not None:
+                digests.append(running.result())
+            running = writer.submit(finish, number, rows)
+        return [*digests, *([running.result()] if running is not None else [])]
+
+
+def _other_digests(label: str, number: int, rows: pa.Table) -> DayDigests:
+    """Digest every dated statement of a row on its own: that somebody left, and that they came back."""
+    moments, hashes = [np.zeros(0, np.int64)], [np.zeros(0, np.uint64)]
+    for name in rows.column_names:
+        if name.startswith(HASH):
+            dated = rows[name.removeprefix(HASH)].combine_chunks()
+            is_said = np.ones(len(dated), bool) if label == "customers" else np.asarray(dated.is_valid())
+            moments.append(np.asarray(dated.fill_null(_ALWAYS), np.int64)[is_said])
+            hashes.append(rows[name].to_numpy().astype(np.uint64)[is_said])
+    return digest_days(label, number, np.concatenate(moments), np.concatenate(hashes))
 
 
 def _combinations(reader: Reader) -> _Combinations:
@@ -272,46 +321,62 @@ def _combinations(reader: Reader) -> _Combinations:
 def _levels(study: Study, combinations: _Combinations) -> dict[str, tuple[str, ...]]:
     """Levels that occur: journeys in the order of the map, the others as text."""
     levels = {name: tuple(sorted({row[place] for row in combinations})) for place, name in enumerate(LABELS)}
-    for name, found in levels.items():
-        if len(found) > _MOST_LEVELS:
-            message = f"touchpoints: column '{name}' holds {len(found):,} different values. Expected kinds of contact,"
-            raise DataError(f"{message} at most {_MOST_LEVELS:,}. Group them in touchpoints.sql.")
     return levels | {"journey": tuple(name for name in study.journey_names if name in levels["journey"])}
 
 
-def _touchpoint_query(study: Study) -> str:
-    codes = {name: f"enum_code(CAST({quote(name)} AS {quote('level of ' + name)}))" for name in LABELS}
-    measures = [quote(name) for name in study.measure_names]
-    columns = ["customer_key", *(f"{code} AS {quote(name)}" for name, code in codes.items()), "journey_id"]
-    columns += ["occurred_at", "greatest(occurred_at, coalesce(known_at, occurred_at)) AS known_at", *measures]
-    order = ["customer_key", "occurred_at", "touchpoint", "channel", *measures, "journey", "journey_id"]
-    order += ["known_at", quote(ROW)]
-    rows = f"SELECT {', '.join(columns)}, {quote(ROW)} FROM {quote('staged touchpoints')} WHERE {quote(REASON)} IS NULL"
-    return f"SELECT * FROM ({rows}) ORDER BY {', '.join(f'{name} NULLS FIRST' for name in order)}"
+def _texts(reader: Reader, name: str) -> tuple[str, ...]:
+    """Give the different texts of an optional column, sorted."""
+    rows = f"{quote('staged touchpoints')} WHERE {quote(REASON)} IS NULL AND {quote(name)} IS NOT NULL"
+    found = reader.con.execute(f"SELECT DISTINCT {quote(name)} FROM {rows} ORDER BY 1").fetchall()
+    return tuple(str(row[0]) for row in found)
+
+
+def _touchpoint_query(study: Study, tally: Tally, *, has_corrections: bool) -> str:
+    """Write the query that gives the touchpoints of a bucket (to be filled in) by customer and time."""
+    codes = [
+        f"coalesce(enum_code(CAST({quote(n)} AS {quote('level of ' + n)})), -1) AS {quote(n)}" for n in tally.levels
+    ]
+    columns = ["customer_key", *codes, "journey_id", "occurred_at"]
+    columns += ["greatest(occurred_at, coalesce(known_at, occurred_at)) AS known_at"]
+    columns += [f"coalesce(replaced_at, {_NEVER}) AS replaced_at"] if has_corrections else []
+    columns += [*map(quote, study.measure_names), f"touchpoint_id IS NOT NULL AS {quote(NAMED)}"]
+    columns += [quote(HASH), quote(ROW)]
+    rows = f"{quote('staged touchpoints')} WHERE {quote(BUCKET)} = {{bucket}}"
+    return f"SELECT {', '.join(columns)} FROM {rows} ORDER BY customer_key, occurred_at"
 
 
 def _other_tables(study: Study) -> Iterator[tuple[str, str]]:
-    covariates = "".join(f", {quote(name)}" for name in (study.customers.covariates if study.customers else ()))
-    people = f"customer_key, customer_id, joined_at, ended_at{covariates}"
-    yield "customers", f'SELECT {people} FROM "@known" ORDER BY customer_key'
+    covariates = tuple(study.customers.covariates if study.customers else ())
+    known = ("customer_key", "customer_id", "joined_at", "ended_at", *covariates)
+    said = {"joined_at": ("customer_id", *covariates), "ended_at": ("customer_id",)}
+    yield "customers", f'SELECT {_hashed(known, said)} FROM "@known" ORDER BY customer_key'
     yield "revenue", _sorted("revenue", ("customer_key", "occurred_at", "amount"))
     yield "churn", _sorted("churn", ("customer_key", "churned_at", "returned_at"))
     for outcome in study.outcomes:
-        value = "1.0 AS value" if outcome.kind == "event" else "value"
-        yield f"outcomes.{outcome.name}", _sorted(f"outcomes.{outcome.name}", ("customer_key", "occurred_at", value))
+        value = () if outcome.kind == "event" else ("value",)
+        yield f"outcomes.{outcome.name}", _sorted(f"outcomes.{outcome.name}", ("customer_key", "occurred_at", *value))
 
 
 def _sorted(label: str, columns: tuple[str, ...]) -> str:
     rows = f"{quote('staged ' + label)} WHERE {quote(REASON)} IS NULL"
-    return f"SELECT {', '.join(columns)} FROM {rows} ORDER BY ALL"
+    dated = [name for name in columns if name.endswith("_at")]
+    others = tuple(name for name in columns if name not in dated)
+    return f"SELECT {_hashed(columns, dict.fromkeys(dated, others))} FROM {rows} ORDER BY ALL"
+
+
+def _hashed(columns: Sequence[str], said: Mapping[str, Sequence[str]]) -> str:
+    """Select columns, and beside each moment a hash of what the row says of it."""
+    hashes = [
+        f"hash({literal(name)}, {quote(name)}, {', '.join(map(quote, others))}) AS {quote(HASH + name)}"
+        for name, others in said.items()
+    ]
+    return ", ".join([*map(quote, columns), *hashes])
 
 
 def _content(study: Study, root: Path) -> str:
+    """Give a fingerprint of the study and of everything that the rows say, whatever their order."""
     digest = hashlib.sha256(study.fingerprint().encode())
-    for path in sorted(root.rglob("*.parquet")):
-        digest.update(str(path.relative_to(root)).encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+    digest.update((root / DIGESTS).read_bytes())
     return digest.hexdigest()
 
 

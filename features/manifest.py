@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict
 
 __all__ = ["FORMAT", "JourneyFound", "LayoutManifest", "MeasureFound", "Quarantined", "RowCount", "Volume"]
 
-FORMAT = 2
+FORMAT = 3
 """Version of the files; another one is laid out anew."""
 
 
@@ -66,7 +66,9 @@ class LayoutManifest(_Record):
     ``fingerprint`` is a hash of the study and of the laid out rows; ``inputs`` of the study and of names, sizes and
     times of the source files, by which a layout is used again. Times are microseconds. ``zoneless`` names the time
     columns that were read as UTC for want of a zone, ``undeclared`` some journeys that are not in the map,
-    ``with_touchpoints`` counts customers that have any, ``before_joining`` touchpoints before their customer joined.
+    ``has_sessions`` says whether journeys were found by pauses, ``corrected`` counts touchpoints that a later version
+    replaced, ``with_touchpoints`` counts customers that have any, ``before_joining`` touchpoints before their customer
+    joined.
     """
 
     format: int
@@ -81,6 +83,8 @@ class LayoutManifest(_Record):
     measures: tuple[MeasureFound, ...]
     journeys: tuple[JourneyFound, ...]
     levels: dict[str, tuple[str, ...]]
+    has_sessions: bool
+    corrected: int
     pairs: tuple[tuple[str, str], ...]
     covariates: dict[str, str]
     zoneless: tuple[str, ...]
@@ -93,8 +97,3 @@ class LayoutManifest(_Record):
     def n_touchpoints(self) -> int:
         """Touchpoints that were laid out."""
         return next(count.kept for count in self.rows if count.table == "touchpoints")
-
-    @property
-    def customers_each(self) -> int:
-        """Customers in each bucket but the last."""
-        return -(-self.n_customers // self.buckets)

@@ -11,28 +11,21 @@ import json
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
-from features.definitions import (
-    FACTS,
-    Definition,
-    Direction,
-    Role,
-    at_touchpoint,
-    journey_folds,
-    of_contacts,
-    of_customer,
-    of_measure,
-    of_revenue,
-)
+from features.definitions import Context, Definition, Direction, Role, of_contacts, of_customer, of_revenue
 from features.errors import StudyError
+from features.facts import Recorded, facts_of, journey_folds, known_measures
 from features.folds import CUSTOMER, Fold, Plan, Slice, slice_label
+from features.measure_definitions import at_touchpoint, of_measure
 from features.study import Measure, Study
 
 __all__ = ["Catalogue", "Feature", "Observed", "catalogue", "features_hash", "flat_features", "typed"]
 
+Missing: TypeAlias = Literal["never", "no contact", "not applicable", "not answered"]
+
 MOST_TOUCHPOINT_FEATURES = 120
-REVISION = 1
+REVISION = 2
 """Raise when equal inputs give other values than before: models fitted on the old ones must not score the new ones."""
 
 
@@ -62,6 +55,10 @@ class Feature:
         What the column holds.
     touchpoint : str or None
         The touchpoint, at touchpoint level.
+    missing : str
+        What a missing value means. ``never``: there is none. ``no contact``: nothing of the kind happened.
+        ``not applicable``: no contact to which the measure applies. ``not answered``: nothing of the kind happened, or
+        nobody answered; where the counts of touchpoints are above 0 it is the latter.
     """
 
     name: str
@@ -74,6 +71,7 @@ class Feature:
     role: Role
     kind: Literal["number", "category"] = "number"
     touchpoint: str | None = None
+    missing: Missing = "never"
 
 
 class Observed(NamedTuple):
@@ -127,15 +125,15 @@ class _Entry(NamedTuple):
         return f"{self.definition.name}__{self.level}"
 
 
-def catalogue(study: Study, levels: Mapping[str, Collection[str]], observed: Collection[Observed]) -> Catalogue:
+def catalogue(study: Study, recorded: Recorded, observed: Collection[Observed]) -> Catalogue:
     """Choose the features of a study from its measures and from what really occurs in its journeys.
 
     Parameters
     ----------
     study : Study
         Measures, journeys, covariates, window.
-    levels : mapping of str to collection of str
-        The values of ``channel`` in the data.
+    recorded : Recorded
+        Which optional columns the touchpoints have.
     observed : collection of Observed
         Which measure has values where, and with measure ``""`` every touchpoint of every journey.
 
@@ -154,19 +152,18 @@ def catalogue(study: Study, levels: Mapping[str, Collection[str]], observed: Col
     touchpoints (and a measure values at several of them), else they would repeat the journey's; the 120 with most rows
     are kept.
     """
-    measures = tuple(measure for measure in study.measures if measure.known == "before")
     occurs = {(row.journey, row.measure) for row in observed if row.rows}
     journeys = tuple(name for name in study.journey_names if (name, "") in occurs)
     entries: list[_Entry] = []
     for journey in journeys:
-        definitions = of_contacts(has_channels=len(levels["channel"]) > 1)
-        entries += [_at_journey(study, journey, None, definition) for definition in definitions]
-        for measure in measures:
-            if (journey, measure.name) in occurs:
-                entries += [_at_journey(study, journey, measure, definition) for definition in of_measure(measure)]
+        context = Context(study, recorded, frozenset(measure for name, measure in occurs if name == journey))
+        entries += [_at_journey(study, journey, None, one) for one in of_contacts(context, journey)]
+        for measure in context.measures:
+            entries += [_at_journey(study, journey, measure, one) for one in of_measure(context, measure)]
     at_touchpoints = _at_touchpoints(study, journeys, observed)
     entries += sorted(at_touchpoints[:MOST_TOUCHPOINT_FEATURES], key=lambda entry: entry.feature.name)
-    entries += [_at_customer(study, definition) for definition in of_customer(study.snapshot.window_days)]
+    everywhere = Context(study, recorded, frozenset(measure for name, measure in occurs if name in journeys))
+    entries += [_at_customer(study, definition) for definition in of_customer(everywhere)]
     entries += [
         _at_customer(study, definition) for definition in of_revenue(study.currency, study.snapshot.window_days)
     ]
@@ -175,7 +172,7 @@ def catalogue(study: Study, levels: Mapping[str, Collection[str]], observed: Col
     pairs = {(row.journey, row.touchpoint) for row in observed if row.rows and row.journey in journeys}
     return Catalogue(
         features=features,
-        plan=_plan(entries, measures, study.snapshot.window_days),
+        plan=_plan(entries, study, recorded),
         revenue_plan=_revenue_plan(entries, study.snapshot.window_days),
         levels={"journey": journeys, ("journey", "touchpoint"): tuple(sorted(pairs))},
         columns={entry.column: entry.feature.name for entry in entries},
@@ -207,6 +204,7 @@ def _at_journey(study: Study, journey: str, measure: Measure | None, definition:
         journey=journey,
         measure=measure.name if measure else None,
         role=definition.role,
+        missing=_missing(definition, measure),
     )
     return _Entry(feature, "journey", journey, definition)
 
@@ -214,7 +212,7 @@ def _at_journey(study: Study, journey: str, measure: Measure | None, definition:
 def _at_touchpoints(study: Study, journeys: Collection[str], observed: Collection[Observed]) -> list[_Entry]:
     """Features of touchpoints where the journey has several, those with most rows first."""
     several = Counter((row.journey, row.measure) for row in observed if row.rows)
-    measures: dict[str, Measure | None] = {m.name: m for m in study.measures if m.known == "before" and not m.is_rating}
+    measures: dict[str, Measure | None] = {m.name: m for m in known_measures(study) if not m.is_rating}
     measures[""] = None
     return [
         _at_touchpoint(study, row, measures[row.measure])
@@ -236,6 +234,7 @@ def _at_touchpoint(study: Study, row: Observed, measure: Measure | None) -> _Ent
         measure=measure.name if measure else None,
         role=definition.role,
         touchpoint=row.touchpoint,
+        missing=_missing(definition, measure),
     )
     return _Entry(feature, ("journey", "touchpoint"), level, definition)
 
@@ -251,8 +250,18 @@ def _at_customer(study: Study, definition: Definition) -> _Entry:
         journey=None,
         measure=None,
         role=definition.role,
+        missing=_missing(definition, None),
     )
     return _Entry(feature, CUSTOMER, CUSTOMER, definition)
+
+
+def _missing(definition: Definition, measure: Measure | None) -> Missing:
+    """Say what it means when a feature is missing."""
+    if definition.fold.empty == 0:
+        return "never"
+    if measure is None:
+        return "no contact"
+    return "not answered" if measure.missing == "not_answered" else "not applicable"
 
 
 def _baseline(study: Study) -> tuple[Feature, ...]:
@@ -284,7 +293,7 @@ def typed(features: Collection[Feature], categories: Collection[str]) -> tuple[F
 
 def _flat(measure: Measure) -> Feature:
     where = [str(measure.journey), *([measure.touchpoint] if measure.touchpoint else [])]
-    definition = of_measure(measure)[0]
+    definition = at_touchpoint(measure)
     return Feature(
         name="__".join([*where, definition.name]),
         meaning=f"{', '.join(where)}: {measure.name} ({measure.unit}).",
@@ -295,20 +304,22 @@ def _flat(measure: Measure) -> Feature:
         measure=measure.name,
         role=definition.role,
         touchpoint=measure.touchpoint,
+        missing=_missing(definition, measure),
     )
 
 
-def _plan(entries: Collection[_Entry], measures: tuple[Measure, ...], window_days: int) -> Plan:
+def _plan(entries: Collection[_Entry], study: Study, recorded: Recorded) -> Plan:
     parts: dict[str, dict[Slice, dict[str, Fold]]] = {"journeys": {}, "touchpoints": {}, "revenue": {}}
     for entry in entries:
         parts[entry.definition.over].setdefault(entry.by, {})[entry.definition.name] = entry.definition.fold
     return Plan(
-        facts=FACTS,
-        journey=journey_folds(measures),
+        facts=facts_of(study, recorded),
+        journey=journey_folds(study, recorded),
         features=parts["journeys"],
         touch_features=parts["touchpoints"],
-        window_days=window_days,
+        window_days=study.snapshot.window_days,
         keep=frozenset(entry.column for entry in entries),
+        session_gap_days={name: study.session_gap_days(name) for name in study.journey_names},
     )
 
 

@@ -11,8 +11,9 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeAlias
@@ -22,23 +23,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.contract import PANEL, PanelContract, Partition, existing_contract, read_contract
+from features.digests import BucketDigests
 from features.errors import EmptyResultError, StoreError
 from features.flat import FlatTable
 from features.flat_panel import flat_contract, flat_rows
 from features.layout import Layout, open_layout
 from features.measures import catalogue, features_hash, typed
-from features.panel_rows import BucketRows, observe
+from features.panel_rows import BucketRows, observe, recorded_in
 from features.publish import staged, store_error
+from features.snapshot import Snapshot, day_end, first_with_history, iso, matured
 from features.snapshot import cutoffs as grid_cutoffs
-from features.snapshot import day_end, first_with_history, iso, matured
 from features.study import Study
 
 __all__ = ["PanelContract", "PanelInfo", "build_panel", "read_contract", "read_panel"]
 
 Tick: TypeAlias = Callable[[str, int, int], None]
-Build: TypeAlias = Callable[[tuple[Partition, ...], Path], None]
-
-_WORKERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +49,16 @@ class PanelInfo:
     contract : PanelContract
         The contract of the panel as it is now.
     built, reused : tuple of int
-        Cutoffs in microseconds.
+        Cutoffs in microseconds, of which anything, or nothing, was built.
+    parts_built, parts_reused : int
+        Rows are built by cutoff and bucket of customers: how many of these were built, and how many taken over.
     """
 
     contract: PanelContract
     built: tuple[int, ...]
     reused: tuple[int, ...]
+    parts_built: int
+    parts_reused: int
 
     @property
     def rows(self) -> int:
@@ -70,6 +73,22 @@ class _Request:
     wanted: tuple[int, ...]
     mature: frozenset[int]
     keeps_others: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Partitions as they shall be, and the parts (partition, bucket) of the panel that is there which stay."""
+
+    partitions: tuple[Partition, ...]
+    kept: frozenset[tuple[int, int]]
+
+    def missing(self, bucket: int) -> tuple[Partition, ...]:
+        """List the partitions whose part of a bucket must be built."""
+        return tuple(one for one in self.partitions if (one.cutoff, bucket) not in self.kept)
+
+
+Build: TypeAlias = Callable[[_Plan, Path], None]
+Fingerprints: TypeAlias = Callable[[int, bool], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,20 +144,23 @@ def build_panel(
 
     Notes
     -----
-    The same layout gives the same bytes. Memory: one bucket and one partition for each of at most two processes.
+    The same tables give the same bytes, however often parts were taken over on the way. Memory: one bucket and two
+    partitions for each process.
     """
     if isinstance(layout, FlatTable):
         contract, waves = flat_contract(study, layout)
         wanted = tuple(cutoffs or waves)
         request = _Request(wanted, frozenset(waves), keeps_others=cutoffs is not None)
-        return _settle(store, contract, request, lambda new, folder: _build_flat(layout, contract, waves, new, folder))
+        parts = partial(_flat_part, contract)
+        return _settle(store, contract, request, parts, partial(_build_flat, layout, contract, waves))
     wanted = _wanted(study, layout, cutoffs)
     there = existing_contract(store)
     contract = _contract(study, layout, there, is_pinned=is_pinned)
     candidates = {*wanted, *(there.cutoffs if there else ())}
     mature = frozenset(matured(candidates, study.snapshot, layout.manifest.data_end))
     request = _Request(wanted, mature, keeps_others=cutoffs is not None)
-    return _settle(store, contract, request, lambda new, folder: _build(study, layout, contract, new, folder, tick))
+    parts = partial(_fingerprints, study, layout, contract, layout.digests())
+    return _settle(store, contract, request, parts, partial(_build, study, layout, contract, tick))
 
 
 def read_panel(store: Path, cutoffs: Sequence[int] | None = None) -> pd.DataFrame:
@@ -181,8 +203,11 @@ def read_panel(store: Path, cutoffs: Sequence[int] | None = None) -> pd.DataFram
 
 def _as_frame(table: pa.Table, categories: Sequence[str]) -> pd.DataFrame:
     """Turn rows into a frame whose categories are sorted, whatever the order of the rows."""
-    for name in categories:
-        table = table.set_column(table.column_names.index(name), name, table[name].dictionary_encode())
+    for place, field in enumerate(table.schema):
+        if field.name in categories:
+            table = table.set_column(place, field.name, table[field.name].dictionary_encode())
+        elif field.type == pa.float32():
+            table = table.set_column(place, field.name, table[field.name].cast(pa.float64()))
     frame: pd.DataFrame = table.to_pandas()
     ordered = {name: frame[name].cat.reorder_categories(sorted(frame[name].cat.categories)) for name in categories}
     return frame.assign(**ordered)
@@ -213,11 +238,11 @@ def _contract(study: Study, layout: Layout, there: PanelContract | None, *, is_p
     """Derive features from the data, or as they were derived for the panel that is there."""
     manifest = layout.manifest
     if there is not None and (is_pinned or there.layout_fingerprint == manifest.fingerprint):
-        observed, channels, categories = there.observed, there.channels, there.categories
+        observed, recorded, categories = there.observed, there.recorded, there.categories
     else:
-        observed, channels = observe(layout, study.measure_names), manifest.levels["channel"]
+        observed, recorded = observe(layout, study.measure_names), recorded_in(manifest)
         categories = tuple(name for name, kind in manifest.covariates.items() if kind == "text")
-    found = catalogue(study, {"channel": channels}, observed)
+    found = catalogue(study, recorded, observed)
     features = typed(found.features, categories)
     return PanelContract(
         study=study.name,
@@ -228,57 +253,96 @@ def _contract(study: Study, layout: Layout, there: PanelContract | None, *, is_p
         data_end=manifest.data_end,
         partitions=(),
         observed=observed,
-        channels=channels,
+        recorded=recorded,
         categories=categories,
         notes=found.notes,
     )
 
 
-def _partition(contract: PanelContract, cutoff: int, *, is_mature: bool) -> Partition:
-    """Describe a partition before it is built: all that its rows depend on."""
-    inputs = [contract.layout_fingerprint, contract.feature_contract_hash, cutoff, is_mature]
-    fingerprint = hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
-    return Partition(cutoff=cutoff, rows=0, is_mature=is_mature, fingerprint=fingerprint)
+def _fingerprints(
+    study: Study,
+    layout: Layout,
+    contract: PanelContract,
+    digests: BucketDigests,
+    cutoff: int,
+    is_mature: bool,  # noqa: FBT001 (bound by name below)
+) -> tuple[str, ...]:
+    """Hash, for each bucket, all that its rows at a cutoff depend on."""
+    until = Snapshot.of(study.snapshot).matures_at(cutoff) if is_mature else cutoff
+    common = [contract.feature_contract_hash, study.panel_fingerprint(), layout.manifest.buckets, cutoff, is_mature]
+    return tuple(
+        _sha256([*common, number, digests.at(number, cutoff, until)]) for number in range(layout.manifest.buckets)
+    )
+
+
+def _flat_part(contract: PanelContract, cutoff: int, is_mature: bool) -> tuple[str, ...]:  # noqa: FBT001
+    return (_sha256([contract.layout_fingerprint, contract.feature_contract_hash, cutoff, is_mature]),)
+
+
+def _sha256(inputs: list[object]) -> str:
+    return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
 
 
 def _parts(folder: Path) -> list[Path]:
     return sorted(folder.glob("part-*.parquet"), key=lambda path: int(path.stem.removeprefix("part-")))
 
 
-def _settle(store: Path, contract: PanelContract, request: _Request, build: Build) -> PanelInfo:
+def _settle(
+    store: Path, contract: PanelContract, request: _Request, fingerprints: Fingerprints, build: Build
+) -> PanelInfo:
     """Find out what is there and true, build the rest, and publish unless nothing changes."""
     there = existing_contract(store)
+    old = {one.cutoff: one for one in (there.partitions if there else ())}
     planned = {
-        t: _partition(contract, t, is_mature=t in request.mature)
-        for t in {*request.wanted, *(there.cutoffs if there else ())}
+        t: Partition(cutoff=t, rows=0, is_mature=t in request.mature, parts=fingerprints(t, t in request.mature))
+        for t in sorted({*request.wanted, *old})
     }
-    true = {
-        p.cutoff: p
-        for p in (there.partitions if there else ())
-        if p.fingerprint == planned[p.cutoff].fingerprint and _parts(store / PANEL / p.folder)
-    }
-    targets = sorted({*request.wanted, *(true if request.keeps_others else ())})
-    reused = tuple(true[t] for t in targets if t in true)
-    new = tuple(planned[t] for t in targets if t not in true)
-    info = PanelInfo(contract, tuple(p.cutoff for p in new), tuple(p.cutoff for p in reused))
-    if there is not None and not new and there.partitions == reused:
-        return replace(info, contract=there)
-    return replace(info, contract=_write(store, contract, reused, new, build))
+    kept = frozenset(
+        (t, bucket)
+        for t, one in planned.items()
+        for bucket, fingerprint in enumerate(one.parts)
+        if t in old
+        and old[t].parts[bucket : bucket + 1] == (fingerprint,)
+        and (store / PANEL / one.part(bucket)).exists()
+    )
+    true = {t for t, one in planned.items() if all((t, bucket) in kept for bucket in range(len(one.parts)))}
+    targets = sorted({*request.wanted, *((true & old.keys()) if request.keeps_others else ())})
+    plan = _Plan(tuple(planned[t] for t in targets), kept)
+    total, reused = (
+        sum(len(planned[t].parts) for t in targets),
+        sum((t, b) in kept for t in targets for b in range(len(planned[t].parts))),
+    )
+    info = PanelInfo(
+        contract=contract,
+        built=tuple(t for t in targets if t not in true),
+        reused=tuple(t for t in targets if t in true),
+        parts_built=total - reused,
+        parts_reused=reused,
+    )
+    if there is not None and not info.built and tuple(targets) == there.cutoffs:
+        return replace(info, contract=_renewed(store, there, contract))
+    return replace(info, contract=_write(store, contract, plan, build))
 
 
-def _write(
-    store: Path, contract: PanelContract, reused: tuple[Partition, ...], new: tuple[Partition, ...], build: Build
-) -> PanelContract:
+def _renewed(store: Path, there: PanelContract, contract: PanelContract) -> PanelContract:
+    """Keep all rows; tables that have grown by what matters at none of the cutoffs are named in the contract."""
+    renewed = contract.model_copy(update={"partitions": there.partitions})
+    if renewed != there:
+        renewed.replace_in(store)
+    return renewed
+
+
+def _write(store: Path, contract: PanelContract, plan: _Plan, build: Build) -> PanelContract:
     """Link what stays, build what is new, write the contract, swap all in."""
     with staged(store / PANEL) as folder:
         try:
-            for partition in (*reused, *new):
+            for partition in plan.partitions:
                 (folder / partition.folder).mkdir()
-            for partition in reused:
-                _link(store / PANEL / partition.folder, folder / partition.folder)
-            build(new, folder)
-            built = [p.model_copy(update={"rows": _n_rows(folder / p.folder)}) for p in new]
-            partitions = sorted([*reused, *built], key=lambda p: p.cutoff)
+                for bucket in range(len(partition.parts)):
+                    if (partition.cutoff, bucket) in plan.kept:
+                        _link(store / PANEL / partition.part(bucket), folder / partition.part(bucket))
+            build(plan, folder)
+            partitions = [p.model_copy(update={"rows": _n_rows(folder / p.folder)}) for p in plan.partitions]
             contract = contract.model_copy(update={"partitions": tuple(partitions)})
             contract.write(folder)
         except OSError as fault:
@@ -287,34 +351,36 @@ def _write(
 
 
 def _link(old: Path, new: Path) -> None:
-    """Give the files of a partition a second name; copy them where the file system cannot."""
-    for path in _parts(old):
-        try:
-            os.link(path, new / path.name)
-        except OSError:
-            shutil.copy2(path, new / path.name)
+    """Give a file a second name; copy it where the file system cannot."""
+    try:
+        os.link(old, new)
+    except OSError:
+        shutil.copy2(old, new)
 
 
 def _n_rows(folder: Path) -> int:
     return sum(pq.read_metadata(path).num_rows for path in _parts(folder))
 
 
-def _build(
-    study: Study, layout: Layout, contract: PanelContract, new: tuple[Partition, ...], folder: Path, tick: Tick
-) -> None:
-    """Build partitions bucket by bucket, several buckets side by side."""
-    buckets = layout.manifest.buckets if new else 0
-    jobs = [_Job(study, layout.root.parent, number, contract, new, folder) for number in range(buckets)]
-    total = len(jobs) * len(new)
-    if len(jobs) < 2:
+def _build(study: Study, layout: Layout, contract: PanelContract, tick: Tick, plan: _Plan, folder: Path) -> None:
+    """Build parts bucket by bucket, several buckets side by side."""
+    jobs = [
+        _Job(study, layout.root.parent, number, contract, missing, folder)
+        for number in range(layout.manifest.buckets)
+        if (missing := plan.missing(number))
+    ]
+    total = sum(len(job.partitions) for job in jobs)
+    if min(len(jobs), study.engine.workers) < 2:
         for done, message in enumerate(message for job in jobs for message in _bucket(job)):
             tick(message, done + 1, total)
         return
-    with ProcessPoolExecutor(_WORKERS, mp_context=get_context("spawn")) as pool:
-        running = [pool.submit(_whole_bucket, job) for job in jobs]
+    with ProcessPoolExecutor(min(len(jobs), study.engine.workers), mp_context=get_context("spawn")) as pool:
+        running = {pool.submit(_whole_bucket, job): len(job.partitions) for job in jobs}
+        done = 0
         try:
-            for done, one in enumerate(as_completed(running), start=1):
-                tick(one.result(), done * len(new), total)
+            for one in as_completed(running):
+                done += running[one]
+                tick(one.result(), done, total)
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
@@ -328,24 +394,28 @@ def _whole_bucket(job: _Job) -> str:
 
 
 def _bucket(job: _Job) -> Iterator[str]:
-    """Build the partitions of a bucket one after the other, and say which is done."""
-    found = catalogue(job.study, {"channel": job.contract.channels}, job.contract.observed)
+    """Build the partitions of a bucket one after the other, and say which is done; one is written beside the next."""
+    found = catalogue(job.study, job.contract.recorded, job.contract.observed)
     rows = BucketRows(job.study, found, open_layout(job.store).bucket(job.bucket))
-    for partition in job.partitions:
-        table = rows.at(partition.cutoff, is_mature=partition.is_mature)
-        _write_part(table, job.folder / partition.folder, job.bucket)
-        yield f"cutoff {iso(partition.cutoff)}"
+    with ThreadPoolExecutor(1) as writer:
+        running: Future[None] | None = None
+        for partition in job.partitions:
+            table = rows.at(partition.cutoff, is_mature=partition.is_mature)
+            if running is not None:
+                running.result()
+            running = writer.submit(_write_part, table, job.folder / partition.part(job.bucket))
+            yield f"cutoff {iso(partition.cutoff)}"
+        if running is not None:
+            running.result()
 
 
-def _build_flat(
-    table: FlatTable, contract: PanelContract, waves: Mapping[int, str], new: tuple[Partition, ...], folder: Path
-) -> None:
-    for partition in new:
-        _write_part(flat_rows(table, contract, partition.cutoff, waves[partition.cutoff]), folder / partition.folder, 0)
+def _build_flat(table: FlatTable, contract: PanelContract, waves: Mapping[int, str], plan: _Plan, folder: Path) -> None:
+    for partition in plan.missing(0):
+        _write_part(flat_rows(table, contract, partition.cutoff, waves[partition.cutoff]), folder / partition.part(0))
 
 
-def _write_part(table: pa.Table, folder: Path, number: int) -> None:
-    """Write rows; equal tables give equal bytes."""
+def _write_part(table: pa.Table, path: Path) -> None:
+    """Write rows; equal tables give equal bytes. Without dictionaries: nearly all columns are numbers that differ."""
     pq.write_table(
-        table, folder / f"part-{number}.parquet", compression="zstd", compression_level=1, row_group_size=131_072
+        table, path, compression="lz4", use_dictionary=["customer_id"], write_statistics=False, row_group_size=131_072
     )

@@ -11,14 +11,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from features.engine import features_at
+from features.facts import Recorded
 from features.history import History
 from features.layout import Bucket, Layout
+from features.manifest import LayoutManifest
 from features.measures import Catalogue, Observed
 from features.outcomes import OutcomeKind, Outcomes, at_risk, dated
 from features.snapshot import DAY, Snapshot, month_of
 from features.study import Study
 
-__all__ = ["BucketRows", "counted", "observe", "panel_columns"]
+__all__ = ["BucketRows", "counted", "observe", "panel_columns", "recorded_in"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -71,7 +73,9 @@ class BucketRows:
         found = features_at(self._touchpoints, spine, self._catalogue.levels)
         paid = features_at(self._revenue, spine, {})
         columns = self._catalogue.columns
-        return {columns[name]: table[name] for table in (found, paid) for name in table.column_names if name in columns}
+        # Single precision: 24 bits are more than any measure has, and the panel is half as large.
+        felt = {columns[name]: found[name].cast(pa.float32()) for name in found.column_names if name in columns}
+        return felt | {columns[name]: paid[name] for name in paid.column_names if name in columns}
 
 
 def panel_columns(
@@ -102,6 +106,17 @@ def observe(layout: Layout, measures: Sequence[str]) -> tuple[Observed, ...]:
         for key, n in counted(layout.bucket(number).touchpoints, measures).items():
             counts[key] = counts.get(key, 0) + n
     return tuple(Observed(*key, n) for key, n in sorted(counts.items()) if n)
+
+
+def recorded_in(manifest: LayoutManifest) -> Recorded:
+    """Say which optional columns the touchpoints of a layout have."""
+    levels = manifest.levels
+    return Recorded(
+        channels=len(levels["channel"]) > 1,
+        departments=len(levels.get("department", ())) > 1,
+        causes=bool(levels.get("cause")),
+        sessions=manifest.has_sessions,
+    )
 
 
 def counted(touchpoints: pa.Table, measures: Sequence[str]) -> dict[tuple[str, str, str], int]:

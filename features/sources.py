@@ -14,13 +14,12 @@ import duckdb
 from features.databases import read_database
 from features.errors import DataError, StoreError, closest
 from features.publish import store_error, sweep
-from features.study import Source, Study, Table
+from features.study import Engine, Source, Study, Table
 
 __all__ = ["Reader", "Stamp", "connected", "first_line", "literal", "open_sources", "quote", "stamps"]
 
 _CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 _PARQUET = (".parquet", ".pq")
-_MEMORY_LIMIT = "4GB"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +111,15 @@ class Reader:
 
 
 @contextmanager
-def connected(store: Path, memory_limit: str = _MEMORY_LIMIT) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open DuckDB with bounded memory, spilling into the store, in UTC and without reaching for the network.
+def connected(store: Path, engine: Engine | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open DuckDB with bounded memory and a folder to spill into, in UTC and without reaching for the network.
 
     Parameters
     ----------
     store : Path
         Folder of the study's results; what does not fit into memory goes to a folder in it that is removed again.
-    memory_limit : str
-        What DuckDB may use before it spills.
+    engine : Engine, optional
+        Memory, threads, and another place to spill.
 
     Yields
     ------
@@ -132,27 +131,29 @@ def connected(store: Path, memory_limit: str = _MEMORY_LIMIT) -> Iterator[duckdb
     StoreError
         If the store cannot be written, or memory and disk are exhausted.
     """
-    spill = store / f"duckdb.tmp-{os.getpid()}"
+    engine = engine or Engine()
+    place = Path(engine.spill).expanduser() if engine.spill is not None else store
+    spill = place / f"journeylift-spill.tmp-{os.getpid()}"
     try:
-        store.mkdir(parents=True, exist_ok=True)
-        sweep(store / "duckdb")
+        place.mkdir(parents=True, exist_ok=True)
+        sweep(place / "journeylift-spill")
         spill.mkdir(exist_ok=True)
     except OSError as error:
-        raise store_error(store, error) from error
-    con = duckdb.connect(
-        config={
-            "memory_limit": memory_limit,
-            "temp_directory": str(spill),
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        }
-    )
+        raise store_error(place, error) from error
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": engine.memory_limit,
+        "temp_directory": str(spill),
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    con = duckdb.connect(config=config | ({"threads": engine.threads} if engine.threads else {}))
     try:
         con.execute("SET TimeZone = 'UTC'")
         yield con
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
-        message = f"DuckDB ran out of room: {first_line(error)} Free disk space in '{store}' was expected."
-        raise StoreError(f"{message} Make room, or split the touchpoints.") from error
+        message = f"DuckDB ran out of room: {first_line(error)} Free disk space in '{place}' was expected."
+        advice = "Make room, name another folder in engine.spill, or raise engine.memory_limit."
+        raise StoreError(f"{message} {advice}") from error
     finally:
         con.close()
         shutil.rmtree(spill, ignore_errors=True)

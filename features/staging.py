@@ -13,6 +13,8 @@ from features.snapshot import DAY
 from features.sources import Reader, literal, quote
 from features.study import Study
 from features.tables import (
+    BUCKET,
+    HASH,
     REASON,
     ROW,
     Contract,
@@ -27,6 +29,10 @@ from features.tables import (
 
 __all__ = ["Staged", "checked", "stage", "write_bad_rows", "write_quarantine"]
 
+KEYS = 1 << 63
+"""How many customer keys there are."""
+
+_BUCKET_ROWS = 2_000_000
 _EMPTY = "{label}: no rows are left: {why}. Expected at least one good row. Correct the table or its mapping."
 
 
@@ -48,6 +54,10 @@ class Staged:
         Touchpoints before their customer joined; they are good rows, for adverts come before.
     undeclared : tuple of str
         A few of the journeys that are not in the map.
+    corrected : int
+        Touchpoints that a later version of the same ``touchpoint_id`` replaced.
+    buckets, bucket_width : int
+        How many buckets there are, and how many customer keys each spans.
     """
 
     fitted: tuple[Fitted, ...]
@@ -58,10 +68,17 @@ class Staged:
     touchpoints: int
     before_joining: int
     undeclared: tuple[str, ...]
+    corrected: int
+    buckets: int
+    bucket_width: int
 
 
-def stage(reader: Reader, study: Study, now_us: int, tick: Callable[[str], None]) -> Staged:
+def stage(
+    reader: Reader, study: Study, now_us: int, tick: Callable[[str], None], *, buckets: int | None = None
+) -> Staged:
     """Read every table, check it, and type its rows.
+
+    Touchpoints go to Parquet files beside the spilled memory of DuckDB, by bucket; the other tables stay in DuckDB.
 
     Parameters
     ----------
@@ -73,11 +90,14 @@ def stage(reader: Reader, study: Study, now_us: int, tick: Callable[[str], None]
         Microseconds; later events are in the future.
     tick : callable
         Told what is being read.
+    buckets : int, optional
+        Number of buckets; by default a power of two so that each has at most two million touchpoints, which stays the
+        same while the data grow by less than half.
 
     Returns
     -------
     Staged
-        What was met; the rows stay in DuckDB, the good ones with ``customer_key``.
+        What was met; the rows stay where they are, the good ones with ``customer_key``.
 
     Raises
     ------
@@ -99,9 +119,15 @@ def stage(reader: Reader, study: Study, now_us: int, tick: Callable[[str], None]
         zoneless += _zoneless(reader, one) if not found else []
     if faults:
         raise DataError.collect(faults)
+    width = KEYS
     for one in fitted:
         tick(f"reading {one.contract.label}")
-        _stage(reader, one)
+        if one.contract.label == "touchpoints":
+            buckets = min(buckets or _buckets(reader, one), max(1, _count(reader, 'SELECT count(*) FROM "@known"')))
+            width = -(-KEYS // buckets)
+            _stage_touchpoints(reader, one, width)
+        else:
+            _stage(reader, one)
     _demand_rows(reader, fitted)
     start, end = _span(reader, has_churn=study.churn is not None and study.churn.inactive_days is None)
     if study.churn is not None and study.churn.inactive_days is not None:
@@ -110,7 +136,20 @@ def stage(reader: Reader, study: Study, now_us: int, tick: Callable[[str], None]
     counts = [_count(reader, f"SELECT count(*) FROM {_good(label)}") for label in ("customers", "touchpoints")]
     early = f'SELECT count(*) FROM (SELECT * FROM {_good("touchpoints")}) JOIN "@known" USING (customer_key)'
     before = _count(reader, f"{early} WHERE occurred_at < joined_at")
-    return Staged(tuple(fitted), tuple(zoneless), start, end, counts[0], counts[1], before, _undeclared(reader))
+    corrected = _count(reader, f"SELECT count(replaced_at) FROM {_good('touchpoints')}")
+    return Staged(
+        fitted=tuple(fitted),
+        zoneless=tuple(zoneless),
+        data_start=start,
+        data_end=end,
+        customers=counts[0],
+        touchpoints=counts[1],
+        before_joining=before,
+        undeclared=_undeclared(reader),
+        corrected=corrected,
+        buckets=buckets or 1,
+        bucket_width=width,
+    )
 
 
 def write_quarantine(
@@ -212,21 +251,71 @@ def _zoneless(reader: Reader, fitted: Fitted) -> list[str]:
 
 def _stage(reader: Reader, fitted: Fitted) -> None:
     contract = fitted.contract
-    typed = typed_query(fitted, reader.relation(contract.table, contract.label))
-    names = [quote(ROW), *(quote(column.name) for column in contract.columns)]
-    reason = f"{reason_case(contract.rules)} AS {quote(REASON)}"
     if contract.label == "customers":
-        query = f"SELECT {', '.join(names)}, {reason} FROM ({typed})"
+        typed = typed_query(fitted, reader.relation(contract.table, contract.label))
+        query = f"SELECT *, {reason_case(contract.rules)} AS {quote(REASON)} FROM ({typed})"
     else:
-        names = [f"t.{name}" for name in names if name != '"customer_id"']
-        columns = f"{', '.join(names)}, customer_key"
-        known = '(SELECT customer_id, customer_key, joined_at FROM "@known") k'
-        query = f"SELECT {columns}, {reason} FROM ({typed}) t LEFT JOIN {known} USING (customer_id)"
+        query = _joined_query(reader, fitted)
     reader.run(f"CREATE TEMP TABLE {_staged(contract.label)} AS {query}", contract.label)
     if contract.label == "customers":
         _number_customers(reader, [column.name for column in contract.columns])
     if contract.label == "churn":
         _refuse_second_churn(reader)
+
+
+def _joined_query(reader: Reader, fitted: Fitted) -> str:
+    """Write the query that gives typed rows with the key of their customer and their reason."""
+    contract = fitted.contract
+    typed = typed_query(fitted, reader.relation(contract.table, contract.label))
+    names = [quote(ROW), *(quote(column.name) for column in contract.columns if column.name != "customer_id")]
+    columns = ", ".join(f"t.{name}" for name in names)
+    reason = f"{reason_case(contract.rules)} AS {quote(REASON)}"
+    known = '(SELECT customer_id, customer_key, joined_at FROM "@known") k'
+    return f"SELECT {columns}, customer_key, {reason} FROM ({typed}) t LEFT JOIN {known} USING (customer_id)"
+
+
+def _buckets(reader: Reader, fitted: Fitted) -> int:
+    rows = _count(reader, f"SELECT count(*) FROM {reader.relation(fitted.contract.table, fitted.contract.label)}")
+    return 1 << max(0, (rows - 1).bit_length() - (_BUCKET_ROWS - 1).bit_length())
+
+
+def _stage_touchpoints(reader: Reader, fitted: Fitted, width: int) -> None:
+    """Write touchpoints by bucket; those with a reason into a bucket of their own, -1.
+
+    A table of all touchpoints would have to be sorted as a whole, which takes several times as long once it does not
+    fit into memory; a bucket always fits.
+    """
+    known = "greatest(occurred_at, coalesce(known_at, occurred_at))"
+    said = [quote(column.name) for column in fitted.contract.columns if column.name not in {"customer_id", "known_at"}]
+    rows = f"SELECT *, hash(customer_key, {known}, {', '.join(said)}) AS {quote(HASH)} FROM ({{}})"
+    query = rows.format(_joined_query(reader, fitted))
+    if "touchpoint_id" in fitted.found:
+        query = _corrections_query(query, known)
+    else:
+        query = f"SELECT *, CAST(NULL AS BIGINT) AS replaced_at FROM ({query})"
+    bucket = f"CASE WHEN {quote(REASON)} IS NULL THEN customer_key // {width} ELSE -1 END AS {quote(BUCKET)}"
+    spill = reader.con.execute("SELECT current_setting('temp_directory')").fetchone()
+    folder = f"{spill[0] if spill else ''}/touchpoints"
+    options = f"FORMAT parquet, COMPRESSION lz4_raw, PARTITION_BY ({quote(BUCKET)})"
+    reader.run(f"COPY (SELECT *, {bucket} FROM ({query})) TO {literal(folder)} ({options})", fitted.contract.label)
+    files = f"read_parquet({literal(folder + '/*/*.parquet')}, hive_partitioning = true)"
+    reader.run(f"CREATE TEMP VIEW {_staged('touchpoints')} AS SELECT * FROM {files}", fitted.contract.label)
+
+
+def _corrections_query(query: str, known: str) -> str:
+    """Add from when on each row is replaced by a later version of the same ``touchpoint_id``.
+
+    Of versions known at the same moment one counts, whichever way the rows stand; the others are set aside.
+    """
+    named = f"coalesce(touchpoint_id, CAST({quote(ROW)} AS VARCHAR)), touchpoint_id IS NULL, {quote(REASON)} IS NULL"
+    window = f"OVER (PARTITION BY {named} ORDER BY {known}, {quote(HASH)}, {quote(ROW)})"
+    following = f"SELECT *, lead({known}) {window} AS following, lead({quote(HASH)}) {window} AS again FROM ({query})"
+    why = f"CASE WHEN again = {quote(HASH)} THEN 'duplicate touchpoint' ELSE 'corrected at the same moment' END"
+    reason = f"CASE WHEN {quote(REASON)} IS NULL AND following = {known} THEN {why} ELSE {quote(REASON)} END"
+    return (
+        f"SELECT * EXCLUDE (following, again) REPLACE ({reason} AS {quote(REASON)}), following AS replaced_at "
+        f"FROM ({following})"
+    )
 
 
 def _mark(reader: Reader, label: str, reason: str, numbered: str, predicate: str) -> None:
@@ -241,8 +330,20 @@ def _number_customers(reader: Reader, columns: Sequence[str]) -> None:
     order = ", ".join(quote(name) for name in (*columns[1:], ROW))
     place = f"row_number() OVER (PARTITION BY customer_id ORDER BY {order}) AS place"
     _mark(reader, "customers", "duplicate customer", place, "place > 1")
-    key = "row_number() OVER (ORDER BY customer_id) - 1 AS customer_key"
+    # A hash, so that a customer keeps key and bucket whoever else joins. 63 bits: two of a million customers share one
+    # with a probability of 5e-8.
+    key = "CAST(md5_number_lower(customer_id) >> 1 AS BIGINT) AS customer_key"
     reader.con.execute(f'CREATE TEMP TABLE "@known" AS SELECT *, {key} FROM {_good("customers")}')
+    _mark_shared_keys(reader)
+
+
+def _mark_shared_keys(reader: Reader) -> None:
+    shared = reader.con.execute('SELECT customer_key FROM "@known" GROUP BY 1 HAVING count(*) > 1 LIMIT 1').fetchone()
+    if shared:
+        raise DataError(
+            "customers: two customer_ids have the same hash, which happens once in ten million tables of a million "
+            "customers. Every customer needs a key of its own. Add a letter to all customer_ids and run again."
+        )
 
 
 def _refuse_second_churn(reader: Reader) -> None:

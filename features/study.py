@@ -389,6 +389,16 @@ class Study(_Declared):
         own = next((one.session_gap_days for one in self.journeys if one.name == journey), None)
         return own or (self.touchpoints.session_gap_days if self.touchpoints is not None else 0.0)
 
+    def panel_fingerprint(self) -> str:
+        """Give the SHA-256 of what the study says of rows of the panel, apart from where tables are and which cutoffs.
+
+        64 hexadecimal digits. Tables may grow and cutoffs be added without a change.
+        """
+        apart = {"engine", "money", "store", "sources"}
+        grid = self.snapshot.model_dump(include={"window_days", "gap_days", "horizon_days"})
+        plain = self.model_dump(mode="json", by_alias=True, exclude=apart) | {"snapshot": grid}
+        return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
     def fingerprint(self) -> str:
         """Give the SHA-256 of the study in canonical form: 64 hexadecimal digits, equal for equal studies."""
         plain = self.model_dump(mode="json", by_alias=True, exclude={"engine"})

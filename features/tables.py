@@ -14,6 +14,9 @@ from features.sources import literal, quote
 from features.study import Measure, Study, Table
 
 __all__ = [
+    "BUCKET",
+    "HASH",
+    "NAMED",
     "REASON",
     "ROW",
     "UNKNOWN",
@@ -30,13 +33,22 @@ __all__ = [
     "zone_query",
 ]
 
-Kind: TypeAlias = Literal["key", "text", "time", "number", "covariate"]
+Kind: TypeAlias = Literal["key", "text", "word", "time", "number", "covariate"]
 
 ROW = "@row"
 """Name of the column that numbers the user's rows, from 1."""
 
 REASON = "@reason"
 """Name of the column that says why a row is in quarantine; missing for good rows."""
+
+HASH = "@hash"
+"""Name of the column with a hash of what a row says."""
+
+NAMED = "@named"
+"""Name of the column that says whether a touchpoint has an id, by which its duplicates have been found already."""
+
+BUCKET = "@bucket"
+"""Name of the column with the bucket of a row; -1 for rows in quarantine."""
 
 UNKNOWN = "unknown"
 """Touchpoint and channel of a contact for which none is given."""
@@ -235,10 +247,13 @@ def _event_rules(now_us: int, moment: str = "occurred_at") -> tuple[Rule, ...]:
 def _touchpoints(study: Study, table: Table, now_us: int) -> Contract:
     columns: tuple[Column, ...] = (
         Column("customer_id", "key"),
+        Column("touchpoint_id", "key", is_required=False),
         Column("journey", "text"),
         Column("journey_id", "key", is_required=False),
         Column("touchpoint", "text", is_required=False),
         Column("channel", "text", is_required=False),
+        Column("department", "word", is_required=False),
+        Column("cause", "word", is_required=False),
         Column("occurred_at", "time"),
         Column("known_at", "time", is_required=False),
     )
@@ -317,8 +332,8 @@ def _typed(fitted: Fitted, column: Column) -> str:
     theirs, kind = fitted.found[column.name]
     if column.kind == "key":
         return _key(quote(theirs), kind)
-    if column.kind == "text":
-        return _word(theirs, or_unknown=column.name != "journey")
+    if column.kind in {"text", "word"}:
+        return _word(theirs, or_unknown=column.kind == "text" and column.name != "journey")
     if column.kind == "time":
         moment = f"TRY_CAST({quote(theirs)} AS TIMESTAMPTZ)" if fitted.is_text(column.name) else quote(theirs)
         return f"epoch_us({moment})"

@@ -6,6 +6,7 @@ import pytest
 
 from features.contract import PANEL, PanelContract, Partition, existing_contract, read_contract
 from features.errors import StoreError
+from features.facts import Recorded
 from features.measures import Feature, Observed
 from features.snapshot import parse_date
 
@@ -18,11 +19,11 @@ CONTRACT = PanelContract(
     outcomes=("is_churned", "revenue"),
     data_end=APRIL + 5,
     partitions=(
-        Partition(cutoff=MARCH, rows=3, is_mature=True, fingerprint="c"),
-        Partition(cutoff=APRIL, rows=4, is_mature=False, fingerprint="d"),
+        Partition(cutoff=MARCH, rows=3, is_mature=True, parts=("c",)),
+        Partition(cutoff=APRIL, rows=4, is_mature=False, parts=("d", "e")),
     ),
     observed=(Observed("support", "call", "wait", 7),),
-    channels=("phone",),
+    recorded=Recorded(channels=True),
 )
 
 
@@ -42,6 +43,15 @@ def test_a_contract_read_is_the_contract_written(tmp_path: Path) -> None:
 def test_a_contract_sums_its_partitions_up() -> None:
     assert (CONTRACT.cutoffs, CONTRACT.matured, CONTRACT.rows) == ((MARCH, APRIL), (MARCH,), 7)
     assert CONTRACT.partitions[0].folder == "cutoff_date=2024-03-01"
+    assert CONTRACT.partitions[1].part(1) == "cutoff_date=2024-04-01/part-1.parquet"
+
+
+def test_a_contract_replaces_the_one_that_is_there(tmp_path: Path) -> None:
+    write(tmp_path)
+    later = CONTRACT.model_copy(update={"data_end": APRIL + 9})
+    later.replace_in(tmp_path)
+    assert read_contract(tmp_path) == later
+    assert [path.name for path in (tmp_path / PANEL).iterdir()] == ["panel.json"]
 
 
 def test_no_panel_is_said_with_what_to_run(tmp_path: Path) -> None:

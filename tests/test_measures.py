@@ -8,6 +8,7 @@ import pytest
 
 from features.engine import output_names
 from features.errors import StudyError
+from features.facts import Recorded
 from features.measures import Catalogue, Observed, catalogue, features_hash, flat_features, typed
 from features.study import Study, parse_study
 
@@ -47,7 +48,7 @@ def observed_everywhere(study: Study, touchpoints: tuple[str, ...] = ("call",)) 
 
 def small_catalogue(**more: Any) -> Catalogue:
     study = study_with()
-    return catalogue(study, {"channel": ("mail", "phone")}, observed_everywhere(study, **more))
+    return catalogue(study, Recorded(channels=True), observed_everywhere(study, **more))
 
 
 def test_a_company_of_six_journeys_and_eight_measures_has_sixty_features_of_journeys() -> None:
@@ -108,7 +109,7 @@ def test_a_measure_known_after_the_outcome_is_left_out_and_noted() -> None:
 
 
 def test_only_what_occurs_becomes_a_feature() -> None:
-    found = catalogue(study_with(), {"channel": ("mail",)}, [Observed("support", "call", m, 1) for m in ("", "wait")])
+    found = catalogue(study_with(), Recorded(), [Observed("support", "call", m, 1) for m in ("", "wait")])
     assert {feature.journey for feature in found.features} == {"support", None}
     assert {feature.measure for feature in found.features} == {"wait", None}
     assert not any("switches" in feature.name for feature in found.features)
@@ -124,7 +125,7 @@ def test_touchpoints_get_features_only_where_a_journey_has_several() -> None:
 
 def test_of_very_many_touchpoints_the_busiest_are_kept_and_the_rest_noted() -> None:
     rows = [Observed("support", f"t{i}", "", i) for i in range(1, 201)]
-    found = catalogue(study_with(), {"channel": ()}, rows)
+    found = catalogue(study_with(), Recorded(), rows)
     kept = [feature.touchpoint for feature in found.features if feature.level == "touchpoint"]
     assert set(kept) == {f"t{i}" for i in range(81, 201)}
     assert found.notes[-1] == "80 touchpoint features with the fewest rows are left out of the panel."
@@ -141,7 +142,7 @@ def test_two_measures_that_would_share_a_name_are_refused() -> None:
     rows = ("{name: a, unit: b_c, kind: gap, direction: lower}", "{name: a_b, unit: c, kind: gap, direction: lower}")
     study = study_with(rows)
     with pytest.raises(StudyError, match=r"would be called 'advert__a_b_c__mean'.*Rename"):
-        catalogue(study, {"channel": ()}, observed_everywhere(study))
+        catalogue(study, Recorded(), observed_everywhere(study))
 
 
 def test_the_hash_changes_with_any_feature_and_with_the_window() -> None:
@@ -154,7 +155,7 @@ def test_the_hash_changes_with_any_feature_and_with_the_window() -> None:
 
 def test_a_short_window_has_no_trend() -> None:
     study = study_with(window_days=20)
-    found = catalogue(study, {"channel": ()}, observed_everywhere(study))
+    found = catalogue(study, Recorded(), observed_everywhere(study))
     assert not any(feature.name.endswith("__recent") for feature in found.features)
 
 

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from features.facts import Recorded
 from features.layout import Bucket
 from features.measures import Observed, catalogue
 from features.panel_rows import BucketRows, counted, panel_columns
@@ -59,7 +60,7 @@ def bucket() -> Bucket:
 
 def rows_at(*, is_mature: bool) -> pa.Table:
     observed = [Observed("support", "call", name, 2) for name in ("", "wait")]
-    found = catalogue(STUDY, {"channel": ("phone", "web")}, observed)
+    found = catalogue(STUDY, Recorded(channels=True), observed)
     return BucketRows(STUDY, found, bucket()).at(CUTOFF, is_mature=is_mature)
 
 
