@@ -272,8 +272,8 @@ def _new_tally(reader: Reader, study: Study, found: Staged, combinations: _Combi
         reader.con.execute(f'CREATE TEMP TYPE {quote("level of " + name)} AS ENUM (SELECT level FROM "@levels")')
         reader.con.unregister("@levels")
     rows = f"{quote('staged touchpoints')} WHERE {quote(REASON)} IS NULL"
-    without = reader.con.execute(f"SELECT count(*) - count(journey_id) FROM {rows}").fetchone()
-    return Tally(levels, study.measure_names, has_sessions=bool(without and without[0]))
+    without = reader.con.execute(f"SELECT count(*) - count(journey_id) FROM {rows}").fetchall()
+    return Tally(levels, study.measure_names, has_sessions=bool(without[0][0]))
 
 
 def _lay_touchpoints(
@@ -305,8 +305,9 @@ def _other_digests(label: str, number: int, rows: pa.Table) -> DayDigests:
     moments, hashes = [np.zeros(0, np.int64)], [np.zeros(0, np.uint64)]
     for name in rows.column_names:
         if name.startswith(HASH):
-            dated = rows[name.removeprefix(HASH)].combine_chunks()
-            is_said = np.ones(len(dated), bool) if label == "customers" else np.asarray(dated.is_valid())
+            said = name.removeprefix(HASH)
+            dated = rows[said].combine_chunks()
+            is_said = np.ones(len(dated), bool) if said == "joined_at" else np.asarray(dated.is_valid())
             moments.append(np.asarray(dated.fill_null(_ALWAYS), np.int64)[is_said])
             hashes.append(rows[name].to_numpy().astype(np.uint64)[is_said])
     return digest_days(label, number, np.concatenate(moments), np.concatenate(hashes))

@@ -294,12 +294,16 @@ def _stage_touchpoints(reader: Reader, fitted: Fitted, width: int) -> None:
     else:
         query = f"SELECT *, CAST(NULL AS BIGINT) AS replaced_at FROM ({query})"
     bucket = f"CASE WHEN {quote(REASON)} IS NULL THEN customer_key // {width} ELSE -1 END AS {quote(BUCKET)}"
-    spill = reader.con.execute("SELECT current_setting('temp_directory')").fetchone()
-    folder = f"{spill[0] if spill else ''}/touchpoints"
+    spill = reader.con.execute("SELECT current_setting('temp_directory')").fetchall()
+    folder = f"{spill[0][0]}/touchpoints"
     options = f"FORMAT parquet, COMPRESSION lz4_raw, PARTITION_BY ({quote(BUCKET)})"
-    reader.run(f"COPY (SELECT *, {bucket} FROM ({query})) TO {literal(folder)} ({options})", fitted.contract.label)
-    files = f"read_parquet({literal(folder + '/*/*.parquet')}, hive_partitioning = true)"
-    reader.run(f"CREATE TEMP VIEW {_staged('touchpoints')} AS SELECT * FROM {files}", fitted.contract.label)
+    query = f"SELECT *, {bucket} FROM ({query})"
+    reader.run(f"COPY ({query}) TO {literal(folder)} ({options})", fitted.contract.label)
+    if any(Path(folder).glob("*/*.parquet")):
+        rows = f"VIEW {{}} AS SELECT * FROM read_parquet({literal(folder + '/*/*.parquet')}, hive_partitioning = true)"
+    else:
+        rows = f"TABLE {{}} AS {query}"
+    reader.run(f"CREATE TEMP {rows.format(_staged('touchpoints'))}", fitted.contract.label)
 
 
 def _corrections_query(query: str, known: str) -> str:
@@ -338,7 +342,7 @@ def _number_customers(reader: Reader, columns: Sequence[str]) -> None:
 
 
 def _mark_shared_keys(reader: Reader) -> None:
-    shared = reader.con.execute('SELECT customer_key FROM "@known" GROUP BY 1 HAVING count(*) > 1 LIMIT 1').fetchone()
+    shared = reader.con.execute('SELECT customer_key FROM "@known" GROUP BY 1 HAVING count(*) > 1 LIMIT 1').fetchall()
     if shared:
         raise DataError(
             "customers: two customer_ids have the same hash, which happens once in ten million tables of a million "

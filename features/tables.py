@@ -47,8 +47,8 @@ HASH = "@hash"
 NAMED = "@named"
 """Name of the column that says whether a touchpoint has an id, by which its duplicates have been found already."""
 
-BUCKET = "@bucket"
-"""Name of the column with the bucket of a row; -1 for rows in quarantine."""
+BUCKET = "row__bucket"
+"""Name of the column with the bucket of a row; -1 for rows in quarantine. It becomes the name of folders."""
 
 UNKNOWN = "unknown"
 """Touchpoint and channel of a contact for which none is given."""

@@ -81,8 +81,9 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     return laid_out(tmp_path_factory.mktemp("tiny"), tables(), study_with())
 
 
-def built(layout: Layout, store: Path, *cutoffs: str) -> PanelInfo:
-    return build_panel(study_with(), layout, store, cutoffs=[parse_date(text) for text in cutoffs] or None)
+def built(layout: Layout, store: Path, *cutoffs: str, study: Study | None = None) -> PanelInfo:
+    wanted = [parse_date(text) for text in cutoffs] or None
+    return build_panel(study or study_with(), layout, store, cutoffs=wanted)
 
 
 def files_of(store: Path) -> dict[str, bytes]:
@@ -106,7 +107,8 @@ def test_rows_are_who_has_joined_and_not_left(layout: Layout, tmp_path: Path) ->
     for cutoff, rows in found.groupby("cutoff"):
         joined = people["customers"].loc[people["customers"]["joined_at"] <= cutoff, "customer_id"]
         away = people["churn"].loc[people["churn"]["churned_at"] <= cutoff, "customer_id"]
-        assert rows["customer_id"].tolist() == sorted(set(joined) - set(away))
+        assert sorted(rows["customer_id"]) == sorted(set(joined) - set(away))
+        assert rows["customer_key"].is_monotonic_increasing
 
 
 def test_features_and_outcomes_agree_with_the_users_rows(layout: Layout, tmp_path: Path) -> None:
@@ -204,9 +206,71 @@ def test_a_cutoff_beside_the_grid_joins_what_is_there(layout: Layout, tmp_path: 
     assert [iso(t) for t in info.reused] == ["2024-07-01"]
 
 
-def test_new_data_build_everything_anew(layout: Layout, tmp_path: Path) -> None:
-    built(laid_out(tmp_path, tables(datetime(2024, 11, 20, tzinfo=UTC)), study_with()), tmp_path)
-    assert not built(layout, tmp_path).reused
+def grown(frames: dict[str, pd.DataFrame], **rows: object) -> dict[str, pd.DataFrame]:
+    """Add a touchpoint to the tables."""
+    touches = frames["touches"]
+    row = touches.loc[touches["wait"].notna()].iloc[[0]].assign(**rows)
+    return frames | {"touches": pd.concat([frames["touches"], row], ignore_index=True)}
+
+
+def parts_of(store: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(store)): path.read_bytes() for path in sorted((store / "panel").rglob("part-*"))}
+
+
+@pytest.mark.parametrize("buckets", [1, 4])
+def test_new_months_are_added_and_only_what_has_matured_since_is_built_again(tmp_path: Path, buckets: int) -> None:
+    old = laid_out(tmp_path, tables(datetime(2024, 10, 31, tzinfo=UTC)), study_with(), buckets=buckets)
+    matured = built(old, tmp_path).contract.matured
+    info = built(laid_out(tmp_path, tables(), study_with(), buckets=buckets), tmp_path)
+    full = built(laid_out(tmp_path / "full", tables(), study_with(), buckets=buckets), tmp_path / "full")
+    assert set(matured) <= set(info.reused)
+    assert info.built
+    assert parts_of(tmp_path) == parts_of(tmp_path / "full")
+    assert info.contract == full.contract
+
+
+def test_a_late_row_builds_the_parts_of_its_customer_from_when_it_is_known(tmp_path: Path) -> None:
+    study, when = study_with(), datetime(2024, 5, 3, tzinfo=UTC)
+    built(laid_out(tmp_path, tables(), study, buckets=4), tmp_path)
+    late = grown(tables(), occurred_at=when, known_at=datetime(2024, 6, 15, tzinfo=UTC), wait=8.0)
+    info = built(laid_out(tmp_path, late, study, buckets=4), tmp_path)
+    assert [iso(t) for t in info.built] == [iso(t) for t in info.contract.cutoffs if iso(t) >= "2024-07-01"]
+    assert info.parts_built == len(info.built)
+    built(laid_out(tmp_path / "full", late, study, buckets=4), tmp_path / "full")
+    assert parts_of(tmp_path) == parts_of(tmp_path / "full")
+
+
+def test_a_payment_of_today_changes_no_cutoff_before(tmp_path: Path) -> None:
+    study = study_with()
+    first = built(laid_out(tmp_path, tables(), study), tmp_path).contract
+    more = tables()
+    last = more["revenue"].iloc[[0]].assign(occurred_at=END)
+    more["revenue"] = pd.concat([more["revenue"], last], ignore_index=True)
+    info = built(laid_out(tmp_path, more, study), tmp_path)
+    assert not info.built
+    assert info.contract.partitions == first.partitions
+    assert read_contract(tmp_path).layout_fingerprint != first.layout_fingerprint
+
+
+def test_a_new_customer_leaves_the_rows_of_others_alone(tmp_path: Path) -> None:
+    study = study_with()
+    built(laid_out(tmp_path, tables(), study, buckets=4), tmp_path)
+    before = parts_of(tmp_path)
+    more = tables()
+    new = more["customers"].iloc[[0]].assign(customer_id="aaa", joined_at=datetime(2024, 8, 20, tzinfo=UTC))
+    more["customers"] = pd.concat([new, more["customers"]], ignore_index=True)
+    info = built(laid_out(tmp_path, more, study, buckets=4), tmp_path)
+    assert info.parts_built == len([t for t in info.contract.cutoffs if iso(t) > "2024-08-20"])
+    assert sum(before[name] != after for name, after in parts_of(tmp_path).items()) == info.parts_built
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("window_days: 60", "window_days: 61"), ("{from: t}", "{from: t, repeat_days: 3}")]
+)
+def test_another_meaning_of_features_builds_everything(tmp_path: Path, old: str, new: str) -> None:
+    built(laid_out(tmp_path, tables(), study_with()), tmp_path)
+    study = study_with(old, new)
+    assert not built(laid_out(tmp_path, tables(), study), tmp_path, study=study).reused
 
 
 def test_pinned_features_stay_when_the_data_bring_new_ones(layout: Layout, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from features.errors import DataError, StoreError
 from features.sources import connected, literal, open_sources, quote, stamps
-from features.study import Study, Table, parse_study
+from features.study import Engine, Study, Table, parse_study
 
 FLAT = "study: a\njourneys: [{name: x, stage: y}]\nflat: {from: t, table: q, churned: c}\nsources: {t: %s}\n"
 
@@ -186,7 +186,7 @@ def test_memory_that_runs_out_is_a_store_error(tmp_path: Path) -> None:
 
 
 def _exhaust(folder: Path) -> None:
-    with connected(folder, memory_limit="20MB") as con:
+    with connected(folder, Engine(memory_limit="20MB")) as con:
         con.execute("SET max_temp_directory_size = '1MB'")
         con.execute("CREATE TABLE t AS SELECT random() AS x FROM range(20_000_000)")
 
