@@ -354,12 +354,14 @@ def _other_tables(study: Study) -> Iterator[tuple[str, str]]:
     yield "revenue", _sorted("revenue", ("customer_key", "occurred_at", "amount"))
     yield "churn", _sorted("churn", ("customer_key", "churned_at", "returned_at"))
     for outcome in study.outcomes:
-        value = () if outcome.kind == "event" else ("value",)
-        yield f"outcomes.{outcome.name}", _sorted(f"outcomes.{outcome.name}", ("customer_key", "occurred_at", *value))
+        value = "1.0 AS value" if outcome.kind == "event" else "value"
+        name = f"outcomes.{outcome.name}"
+        yield name, _sorted(name, ("customer_key", "occurred_at", "value"), value)
 
 
-def _sorted(label: str, columns: tuple[str, ...]) -> str:
+def _sorted(label: str, columns: tuple[str, ...], value: str = "") -> str:
     rows = f"{quote('staged ' + label)} WHERE {quote(REASON)} IS NULL"
+    rows = f"(SELECT customer_key, occurred_at, {value} FROM {rows})" if value else rows
     dated = [name for name in columns if name.endswith("_at")]
     others = tuple(name for name in columns if name not in dated)
     return f"SELECT {_hashed(columns, dict.fromkeys(dated, others))} FROM {rows} ORDER BY ALL"
