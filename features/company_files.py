@@ -71,7 +71,7 @@ measures:  # earlier ones may cause later ones
   - {{name: bill_error, unit: share, kind: share, direction: lower, journeys: [billing]}}
   - {{name: wait, unit: min, kind: duration, direction: lower, journeys: [support]}}
   - {{name: talk, unit: min, kind: duration, direction: lower, journeys: [support]}}
-  - {{name: resolved, unit: share, kind: share, direction: higher, journeys: [support]}}
+  - {{name: resolved, unit: share, kind: share, direction: higher, task: true, journeys: [support]}}
   - {{name: reply_days, unit: days, kind: duration, direction: lower, journeys: [complaint]}}
   - {{name: rating, unit: points, kind: rating, direction: higher, response: voluntary,
     missing: not_answered, range: [0, 10]}}

@@ -20,6 +20,7 @@ __all__ = [
     "Grid",
     "Snapshot",
     "cutoffs",
+    "cutoffs_between",
     "day_end",
     "first_with_history",
     "go_live_dates",
@@ -185,6 +186,18 @@ def cutoffs(grid: Grid, first_event: int, last_event: int) -> tuple[int, ...]:
     if grid.last is not None:
         end = min(end, midnight(grid.last))
     return tuple(takewhile(lambda moment: moment <= end, _from(grid, start)))
+
+
+def cutoffs_between(grid: Grid, first: int, last: int) -> tuple[int, ...]:
+    """List the cutoffs of a grid from one moment to another, both included, whatever the study's first and last are.
+
+    Examples
+    --------
+    >>> from features.study import SnapshotGrid
+    >>> [iso(t) for t in cutoffs_between(SnapshotGrid(), parse_date("2024-01-15"), parse_date("2024-03-01"))]
+    ['2024-02-01', '2024-03-01']
+    """
+    return tuple(takewhile(lambda moment: moment <= last, _from(grid, first)))
 
 
 def first_with_history(grid: Grid, first_event: int) -> int:

@@ -28,7 +28,9 @@ customers:
   covariates: [segment, region]            # known at joining; numbers or text
   # A column ended_at, where there is one, says when nothing was left to leave: a contract fulfilled, a case decided.
 
-touchpoints:                 # one row per contact, with whatever was measured there
+touchpoints:                 # one row per contact, with whatever was measured there; optional columns:
+  # touchpoint_id (a later row with the same id corrects the earlier one from its known_at on), known_at, journey_id,
+  # department (who dealt with it), cause (why the customer came)
   from: touchpoints          # or, instead of from:  sql: select ... from touchpoints join ...
   columns: {customer_id: id, journey: process, touchpoint: contact, channel: channel, occurred_at: at}
   session_gap_days: 14       # without a journey_id, a pause this long starts a new journey
@@ -50,7 +52,8 @@ journeys:                    # in the order of a customer's life; leads_to: wher
 measures:                    # columns of touchpoints; earlier ones may cause later ones
   # kind: duration share rating count gap amount; direction: which way is better for the customer
   - {name: wait, unit: min, kind: duration, direction: lower, journeys: [support]}
-  - {name: resolved, unit: share, kind: share, direction: higher, journeys: [support]}
+  # task: true says that this share tells whether what the customer came for was done
+  - {name: resolved, unit: share, kind: share, direction: higher, task: true, journeys: [support]}
   - {name: outage, unit: h, kind: duration, direction: lower, control: none}     # own, influenced or none
   - {name: rating, unit: points, kind: rating, direction: higher, response: voluntary, range: [0, 10]}
 

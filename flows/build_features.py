@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from features.contract import PanelContract, existing_contract
+from features.dictionary import write_dictionary
+from features.errors import EmptyResultError, StudyError, UnsupportedError
 from features.flat import FlatTable, read_flat
 from features.layout import Layout, lay_out
 from features.panel import PanelInfo, build_panel
-from features.snapshot import iso
+from features.snapshot import cutoffs_between, day_end, iso, parse_date
 from flows import console
 from flows.steps import flow, io_step, step
 from flows.storage import Workspace, open_workspace, write_json
@@ -19,14 +21,20 @@ __all__ = ["Tables", "build_features", "ensure_layout", "ensure_panel", "make_pa
 Tables = Layout | FlatTable
 
 
+_BACKFILL_STEP = 6
+"""Cutoffs that are built before they are published: what a killed backfill has to build again at most."""
+
+
 @flow(name="build_features")
-def build_features(study_file: str) -> None:
+def build_features(study_file: str, backfill: tuple[str, str] | None = None) -> None:
     """Build the panel of a study, or what is missing of it.
 
     Parameters
     ----------
     study_file : str
         The study.
+    backfill : tuple of str, optional
+        First and last date (YYYY-MM-DD) of cutoffs to build beside those that are there.
 
     Raises
     ------
@@ -34,17 +42,28 @@ def build_features(study_file: str) -> None:
         The tables make the study meaningless; every fault is listed.
     EmptyResultError
         Nobody churned, or no cutoff has enough history.
+    StudyError
+        The dates of the backfill are no dates, or the wrong way round.
     """
     started = time.perf_counter()
     workspace = open_workspace(study_file)
+    dates = None if backfill is None else _span(*backfill)
     tables = ensure_layout(workspace)
-    info = make_panel(workspace, tables)
+    info = make_panel(workspace, tables) if dates is None else _fill_back(workspace, tables, *dates)
+    if info.built or not workspace.store.dictionary.exists():
+        write_dictionary(workspace.store.dictionary, info.contract, workspace.store.root)
     write_json(workspace.store.result("features"), _result(workspace, tables, info))
     for note in info.contract.notes:
         console.say(f"note: {note}")
     contract, count = info.contract, console.count
     at = f"{count(len(contract.cutoffs), 'cutoff')} with {count(len(contract.features), 'feature')}"
     rows_out = f"{count(info.rows, 'row')} at {at}"
+    if info.parts_reused:
+        parts = (
+            f"{info.parts_built:,} of {info.parts_built + info.parts_reused:,} parts (cutoff and bucket of customers)"
+        )
+        console.say(f"built {parts}; the others would come out the same and were kept")
+    console.say(f"what each feature is, with its range and what is missing: {workspace.store.dictionary}")
     seconds = time.perf_counter() - started
     console.say(console.Closing("features", _rows_in(tables), rows_out, seconds, str(workspace.store.panel)).line())
 
@@ -92,6 +111,42 @@ def make_panel(workspace: Workspace, tables: Tables, cutoffs: Sequence[int] | No
         return build_panel(workspace.study, tables, workspace.store.root, cutoffs=cutoffs, tick=tick)
 
 
+def _span(first: str, last: str) -> tuple[int, int]:
+    """Read the dates of a backfill."""
+    start, end = parse_date(first), parse_date(last)
+    if start > end:
+        raise StudyError(f"--backfill {first} {last}: the first date lies after the last. Give the earlier one first.")
+    return start, end
+
+
+def _fill_back(workspace: Workspace, tables: Tables, first: int, last: int) -> PanelInfo:
+    """Build the cutoffs between two dates, some at a time; what is published stays, whatever happens after."""
+    if isinstance(tables, FlatTable):
+        raise UnsupportedError("A flat table has waves instead of cutoffs: there is nothing to fill back.")
+    found = tables.manifest
+    grid = cutoffs_between(workspace.study.snapshot, first, last)
+    wanted = [cutoff for cutoff in grid if found.data_start < cutoff <= day_end(found.data_end)]
+    if not wanted:
+        span = f"the data reach from {iso(found.data_start)} to {iso(found.data_end)}"
+        raise EmptyResultError(
+            f"No cutoff of the study lies between {iso(first)} and {iso(last)} with history before it: {span}. "
+            "Choose other dates."
+        )
+    steps = [wanted[at : at + _BACKFILL_STEP] for at in range(0, len(wanted), _BACKFILL_STEP)]
+    infos = []
+    for step_cutoffs in steps:
+        infos.append(make_panel(workspace, tables, step_cutoffs))
+        console.say(f"cutoffs {iso(step_cutoffs[0])} to {iso(step_cutoffs[-1])} are in the panel")
+    built = tuple(sorted({cutoff for info in infos for cutoff in info.built}))
+    return replace(
+        infos[-1],
+        built=built,
+        reused=tuple(cutoff for cutoff in infos[-1].contract.cutoffs if cutoff not in built),
+        parts_built=sum(info.parts_built for info in infos),
+        parts_reused=sum(len(one.parts) for one in infos[-1].contract.partitions) - sum(i.parts_built for i in infos),
+    )
+
+
 def _fingerprint(tables: Tables) -> str:
     return tables.fingerprint if isinstance(tables, FlatTable) else tables.manifest.fingerprint
 
@@ -127,4 +182,6 @@ def _result(workspace: Workspace, tables: Tables, info: PanelInfo) -> dict[str, 
         "matured": [iso(cutoff) for cutoff in contract.matured],
         "notes": list(contract.notes),
         "features": [asdict(feature) for feature in contract.features],
+        "parts_built": info.parts_built,
+        "parts_reused": info.parts_reused,
     }

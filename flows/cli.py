@@ -137,15 +137,25 @@ def company(
 
 
 @app.command(sort_key=4)
-def features(*, common: Common = _DEFAULTS) -> None:
+def features(*, common: Common = _DEFAULTS, backfill: tuple[str, str] | None = None) -> None:
     """Build the panel: what was known about every customer at every cutoff, and what happened next.
+
+    Only what new or late rows touch is built again. store/dictionary.csv says what
+    each feature is, with its unit, range and share missing.
 
     For example:
 
         journeylift features
         journeylift features --study my-company/study.yaml --json features.json
+        journeylift features --backfill 2023-01-01 2024-06-01
+
+    Parameters
+    ----------
+    backfill : tuple of str, optional
+        First and last date (YYYY-MM-DD) of cutoffs to add to the panel, some at a time; after an interruption the same
+        command goes on where it was.
     """
-    _on_study("features", common)
+    _on_study("features", common, backfill=backfill)
 
 
 @app.command(sort_key=5)

@@ -56,6 +56,11 @@ class Store:
         return self.root / "mlflow"
 
     @property
+    def dictionary(self) -> Path:
+        """The data dictionary: what each feature is, and what it looks like."""
+        return self.root / "dictionary.csv"
+
+    @property
     def report(self) -> Path:
         """The report for people."""
         return self.root / "report.html"
