@@ -76,3 +76,41 @@ def test_a_company_whose_customers_all_stay_is_exit_5(copied: Copied, capsys: py
     churn.iloc[:0].to_parquet(study.parent / "churn.parquet")
     assert cli.main(["check", "--study", str(study)]) in {3, 5}
     assert "churn" in capsys.readouterr().err
+
+
+def test_a_backfill_killed_in_the_middle_goes_on_where_it_was(demo_dir: Path, copied: Copied) -> None:
+    study = copied(False)
+    panel = study.parent / "store" / "panel"
+    first, *_, last = sorted(
+        path.name.removeprefix("cutoff_date=") for path in (demo_dir / "store" / "panel").glob("c*")
+    )
+    command = [*_command(study), "--backfill", first, last]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not panel.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    done = {path: path.stat().st_ino for path in panel.rglob("*.parquet")}
+    assert 0 < len(done) < len(list((demo_dir / "store" / "panel").rglob("*.parquet")))
+    assert cli.main(command[3:]) == 0
+    assert {path: path.stat().st_ino for path in done} == done
+    assert _contents(panel) == _contents(demo_dir / "store" / "panel")
+
+
+@pytest.mark.parametrize(
+    ("dates", "code", "told"),
+    [
+        (("2024-05-01", "2024-01-01"), 2, "first date lies after the last"),
+        (("2024-05", "2024-06-01"), 2, "'2024-05' is not a date"),
+        (("1999-01-01", "1999-12-01"), 5, "No cutoff of the study lies between 1999-01-01 and 1999-12-01"),
+    ],
+)
+def test_a_backfill_that_cannot_be_says_why(
+    copied: Copied, capsys: pytest.CaptureFixture[str], dates: tuple[str, str], code: int, told: str
+) -> None:
+    study = copied(True)
+    before = _contents(study.parent / "store" / "panel")
+    assert cli.main(["features", "--study", str(study), "--backfill", *dates]) == code
+    assert told in capsys.readouterr().err
+    assert _contents(study.parent / "store" / "panel") == before

@@ -57,7 +57,11 @@ def fingerprints(parts: list[DayDigests]) -> tuple[str, str, str]:
 def test_touchpoints_matter_until_the_cutoff_and_payments_until_the_end_of_the_horizon(
     table: str, half: int, changed: tuple[bool, ...]
 ) -> None:
-    base = [digests_of([(0, 1)], name, bucket) for name in ("customers", "churn", "revenue", "touchpoints") for bucket in (0, 1)]
+    base = [
+        digests_of([(0, 1)], name, bucket)
+        for name in ("customers", "churn", "revenue", "touchpoints")
+        for bucket in (0, 1)
+    ]
     more = [one for one in base if (one.table, one.bucket) != (table, 0)] + [digests_of([(0, 1), (half, 77)], table)]
     pairs = zip(fingerprints(base), fingerprints(more), strict=True)
     assert tuple(before != after for before, after in pairs) == changed
