@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from features.journeys import split_sessions
+from features.journeys import NEVER, split_sessions
 from features.snapshot import DAY
 from features.tables import HASH, NAMED, ROW
 
@@ -228,7 +228,7 @@ def _journey_keys(ints: Mapping[str, Ints], ids: Ints, gap: Ints) -> tuple[Ints,
     """
     customer, journey, moment = ints["customer_key"], ints["journey"], ints["occurred_at"]
     order = np.lexsort((ids, journey, customer))
-    no_gap = np.where(ids < 0, gap, np.iinfo(np.int64).max)
+    no_gap = np.where(ids < 0, gap, NEVER)
     is_new = split_sessions(order, (customer, journey, ids), moment, no_gap)
     first_rows = order[is_new]
     rank = np.empty(len(first_rows), np.int64)

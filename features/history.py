@@ -13,16 +13,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.folds import CUSTOMER, Plan, Slice, run_starts, slice_label
-from features.journeys import Column, Labels, Links, add_facts, decode, in_order, link, split_sessions
+from features.journeys import NEVER, Column, Labels, Links, add_facts, decode, in_order, link, split_sessions
 from features.snapshot import DAY
 
-__all__ = ["NEVER", "History", "Moment", "Ordering", "rounds"]
+__all__ = ["History", "Moment", "Ordering", "rounds"]
 
 Ints: TypeAlias = NDArray[np.int64]
 Positions: TypeAlias = NDArray[np.intp]
-
-NEVER = np.iinfo(np.int64).max
-"""When a row is replaced that never is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-__all__ = ["LOOKS_BACK", "Labels", "Links", "Touches", "add_facts", "decode", "in_order", "link", "split_sessions"]
+__all__ = [
+    "LOOKS_BACK",
+    "NEVER",
+    "Labels",
+    "Links",
+    "Touches",
+    "add_facts",
+    "decode",
+    "in_order",
+    "link",
+    "split_sessions",
+]
 
 Ints: TypeAlias = NDArray[np.int64]
 Positions: TypeAlias = NDArray[np.intp]
@@ -20,6 +31,9 @@ Facts: TypeAlias = Mapping[str, Callable[[Any], Any]]
 
 LOOKS_BACK = frozenset({"before", "thread", "earlier", "alike"})
 """The touchpoints before a touchpoint that a fact may look at."""
+
+NEVER = int(np.iinfo(np.int64).max)
+"""When a row is replaced that never is; the pause that ends a journey that has an id."""
 
 ABSENT = -1
 """Position of a row that does not exist; code of a label that is missing."""

@@ -3,27 +3,28 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from features.buckets import LABELS, OPTIONAL_LABELS, Tally, cut, lay_touchpoints, read_table, write_table
+from features.buckets import OPTIONAL_LABELS, Tally, cut, lay_touchpoints, read_table, write_table
 from features.digests import DIGESTS, BucketDigests, DayDigests, digest_days, read_digests, write_digests
 from features.errors import DataError, StoreError, UnsupportedError
+from features.journeys import NEVER
+from features.layout_queries import Combinations, combinations, levels, other_tables, texts, touchpoint_query
 from features.manifest import FORMAT, JourneyFound, LayoutManifest, MeasureFound, Quarantined, RowCount, Volume
 from features.publish import recover, staged
-from features.sources import Reader, connected, first_line, literal, open_sources, quote, stamps
+from features.sources import Reader, connected, first_line, open_sources, quote, stamps
 from features.staging import Staged, stage, write_quarantine
 from features.study import Measure, Study
-from features.tables import BUCKET, HASH, NAMED, REASON, ROW
+from features.tables import HASH, REASON
 
 __all__ = [
     "Bucket",
@@ -38,10 +39,7 @@ __all__ = [
 ]
 
 _MOST_LEVELS = 2_000
-_NEVER = np.iinfo(np.int64).max
 _ALWAYS = -(1 << 62)
-
-_Combinations: TypeAlias = tuple[tuple[str, str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +56,7 @@ class Bucket:
         """Leave out the touchpoints that a correction has replaced."""
         if "replaced_at" not in self.touchpoints.column_names:
             return self
-        rows = self.touchpoints.filter(pc.equal(self.touchpoints["replaced_at"], _NEVER))
+        rows = self.touchpoints.filter(pc.equal(self.touchpoints["replaced_at"], NEVER))
         return replace(self, touchpoints=rows.drop_columns("replaced_at").combine_chunks())
 
 
@@ -221,10 +219,10 @@ def _write(
 ) -> LayoutManifest:
     for number in range(found.buckets):
         (root / _folder(number)).mkdir()
-    combinations = _combinations(reader)
-    tally = _new_tally(reader, study, found, combinations)
+    occurring = combinations(reader)
+    tally = _new_tally(reader, study, found, occurring)
     digests = _lay_touchpoints(reader, study, found, tally, root, tick)
-    for label, query in _other_tables(study):
+    for label, query in other_tables(study):
         for number, rows in enumerate(cut(reader.con.sql(query).to_arrow_reader(), found.bucket_width, found.buckets)):
             digests.append(_other_digests(label, number, rows))
             kept = [name for name in rows.column_names if not name.startswith(HASH)]
@@ -249,7 +247,7 @@ def _write(
         levels=dict(tally.levels),
         has_sessions=tally.has_sessions,
         corrected=found.corrected,
-        pairs=tuple(dict.fromkeys((journey, touchpoint) for journey, touchpoint, _ in combinations)),
+        pairs=tuple(dict.fromkeys((journey, touchpoint) for journey, touchpoint, _ in occurring)),
         covariates={name: "number" if customers.is_number(name) else "text" for name in covariates},
         zoneless=found.zoneless,
         undeclared=found.undeclared,
@@ -259,12 +257,12 @@ def _write(
     )
 
 
-def _new_tally(reader: Reader, study: Study, found: Staged, combinations: _Combinations) -> Tally:
+def _new_tally(reader: Reader, study: Study, found: Staged, occurring: Combinations) -> Tally:
     """Find the levels of each text column, and whether some journey has no id."""
     touchpoints = next(one for one in found.fitted if one.contract.label == "touchpoints")
     optional = [name for name in OPTIONAL_LABELS if name in touchpoints.found]
-    levels = _levels(study, combinations) | {name: _texts(reader, name) for name in optional}
-    for name, known in levels.items():
+    found_levels = levels(study, occurring) | {name: texts(reader, name) for name in optional}
+    for name, known in found_levels.items():
         if len(known) > _MOST_LEVELS:
             message = f"touchpoints: column '{name}' holds {len(known):,} different values. Expected kinds of contact,"
             raise DataError(f"{message} at most {_MOST_LEVELS:,}. Group them in touchpoints.sql.")
@@ -273,7 +271,7 @@ def _new_tally(reader: Reader, study: Study, found: Staged, combinations: _Combi
         reader.con.unregister("@levels")
     rows = f"{quote('staged touchpoints')} WHERE {quote(REASON)} IS NULL"
     without = reader.con.execute(f"SELECT count(*) - count(journey_id) FROM {rows}").fetchall()
-    return Tally(levels, study.measure_names, has_sessions=bool(without[0][0]))
+    return Tally(found_levels, study.measure_names, has_sessions=bool(without[0][0]))
 
 
 def _lay_touchpoints(
@@ -281,7 +279,7 @@ def _lay_touchpoints(
 ) -> list[DayDigests]:
     """Sort, number and write bucket after bucket; the next one is sorted while one is written."""
     gaps = {name: study.session_gap_days(name) for name in tally.levels["journey"]}
-    query = _touchpoint_query(study, tally, has_corrections=found.corrected > 0)
+    query = touchpoint_query(study, tally, has_corrections=found.corrected > 0)
 
     def finish(number: int, rows: pa.Table) -> DayDigests:
         laid = lay_touchpoints(rows, tally, gaps)
@@ -311,69 +309,6 @@ def _other_digests(label: str, number: int, rows: pa.Table) -> DayDigests:
             moments.append(np.asarray(dated.fill_null(_ALWAYS), np.int64)[is_said])
             hashes.append(rows[name].to_numpy().astype(np.uint64)[is_said])
     return digest_days(label, number, np.concatenate(moments), np.concatenate(hashes))
-
-
-def _combinations(reader: Reader) -> _Combinations:
-    rows = f"{quote('staged touchpoints')} WHERE {quote(REASON)} IS NULL"
-    found = reader.con.execute(f"SELECT DISTINCT {', '.join(LABELS)} FROM {rows} ORDER BY ALL").fetchall()
-    return tuple((str(row[0]), str(row[1]), str(row[2])) for row in found)
-
-
-def _levels(study: Study, combinations: _Combinations) -> dict[str, tuple[str, ...]]:
-    """Levels that occur: journeys in the order of the map, the others as text."""
-    levels = {name: tuple(sorted({row[place] for row in combinations})) for place, name in enumerate(LABELS)}
-    return levels | {"journey": tuple(name for name in study.journey_names if name in levels["journey"])}
-
-
-def _texts(reader: Reader, name: str) -> tuple[str, ...]:
-    """Give the different texts of an optional column, sorted."""
-    rows = f"{quote('staged touchpoints')} WHERE {quote(REASON)} IS NULL AND {quote(name)} IS NOT NULL"
-    found = reader.con.execute(f"SELECT DISTINCT {quote(name)} FROM {rows} ORDER BY 1").fetchall()
-    return tuple(str(row[0]) for row in found)
-
-
-def _touchpoint_query(study: Study, tally: Tally, *, has_corrections: bool) -> str:
-    """Write the query that gives the touchpoints of a bucket (to be filled in) by customer and time."""
-    codes = [
-        f"coalesce(enum_code(CAST({quote(n)} AS {quote('level of ' + n)})), -1) AS {quote(n)}" for n in tally.levels
-    ]
-    columns = ["customer_key", *codes, "journey_id", "occurred_at"]
-    columns += ["greatest(occurred_at, coalesce(known_at, occurred_at)) AS known_at"]
-    columns += [f"coalesce(replaced_at, {_NEVER}) AS replaced_at"] if has_corrections else []
-    columns += [*map(quote, study.measure_names), f"touchpoint_id IS NOT NULL AS {quote(NAMED)}"]
-    columns += [quote(HASH), quote(ROW)]
-    rows = f"{quote('staged touchpoints')} WHERE {quote(BUCKET)} = {{bucket}}"
-    return f"SELECT {', '.join(columns)} FROM {rows} ORDER BY customer_key, occurred_at"
-
-
-def _other_tables(study: Study) -> Iterator[tuple[str, str]]:
-    covariates = tuple(study.customers.covariates if study.customers else ())
-    known = ("customer_key", "customer_id", "joined_at", "ended_at", *covariates)
-    said = {"joined_at": ("customer_id", *covariates), "ended_at": ("customer_id",)}
-    yield "customers", f'SELECT {_hashed(known, said)} FROM "@known" ORDER BY customer_key'
-    yield "revenue", _sorted("revenue", ("customer_key", "occurred_at", "amount"))
-    yield "churn", _sorted("churn", ("customer_key", "churned_at", "returned_at"))
-    for outcome in study.outcomes:
-        value = "1.0 AS value" if outcome.kind == "event" else "value"
-        name = f"outcomes.{outcome.name}"
-        yield name, _sorted(name, ("customer_key", "occurred_at", "value"), value)
-
-
-def _sorted(label: str, columns: tuple[str, ...], value: str = "") -> str:
-    rows = f"{quote('staged ' + label)} WHERE {quote(REASON)} IS NULL"
-    rows = f"(SELECT customer_key, occurred_at, {value} FROM {rows})" if value else rows
-    dated = [name for name in columns if name.endswith("_at")]
-    others = tuple(name for name in columns if name not in dated)
-    return f"SELECT {_hashed(columns, dict.fromkeys(dated, others))} FROM {rows} ORDER BY ALL"
-
-
-def _hashed(columns: Sequence[str], said: Mapping[str, Sequence[str]]) -> str:
-    """Select columns, and beside each moment a hash of what the row says of it."""
-    hashes = [
-        f"hash({literal(name)}, {quote(name)}, {', '.join(map(quote, others))}) AS {quote(HASH + name)}"
-        for name, others in said.items()
-    ]
-    return ", ".join([*map(quote, columns), *hashes])
 
 
 def _content(study: Study, root: Path) -> str:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -30,7 +28,7 @@ from features.flat_panel import flat_contract, flat_rows
 from features.layout import Layout, open_layout
 from features.measures import catalogue, features_hash, typed
 from features.panel_rows import BucketRows, observe, recorded_in
-from features.publish import staged, store_error
+from features.partitions import PanelInfo, Plan, Request, settle
 from features.snapshot import Snapshot, day_end, first_with_history, iso, matured
 from features.snapshot import cutoffs as grid_cutoffs
 from features.study import Study
@@ -38,57 +36,6 @@ from features.study import Study
 __all__ = ["PanelContract", "PanelInfo", "build_panel", "read_contract", "read_panel"]
 
 Tick: TypeAlias = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class PanelInfo:
-    """What a build did.
-
-    Attributes
-    ----------
-    contract : PanelContract
-        The contract of the panel as it is now.
-    built, reused : tuple of int
-        Cutoffs in microseconds, of which anything, or nothing, was built.
-    parts_built, parts_reused : int
-        Rows are built by cutoff and bucket of customers: how many of these were built, and how many taken over.
-    """
-
-    contract: PanelContract
-    built: tuple[int, ...]
-    reused: tuple[int, ...]
-    parts_built: int
-    parts_reused: int
-
-    @property
-    def rows(self) -> int:
-        """Rows of the panel."""
-        return self.contract.rows
-
-
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """Cutoffs wanted, which cutoffs are mature, and whether other true partitions stay."""
-
-    wanted: tuple[int, ...]
-    mature: frozenset[int]
-    keeps_others: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """Partitions as they shall be, and the parts (partition, bucket) of the panel that is there which stay."""
-
-    partitions: tuple[Partition, ...]
-    kept: frozenset[tuple[int, int]]
-
-    def missing(self, bucket: int) -> tuple[Partition, ...]:
-        """List the partitions whose part of a bucket must be built."""
-        return tuple(one for one in self.partitions if (one.cutoff, bucket) not in self.kept)
-
-
-Build: TypeAlias = Callable[[_Plan, Path], None]
-Fingerprints: TypeAlias = Callable[[int, bool], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +70,8 @@ def build_panel(
     store : Path
         The panel appears in ``panel/`` of it, all at once.
     cutoffs : sequence of int, optional
-        Cutoffs wanted, microseconds; partitions that are there and still true stay as well. By default exactly those of
-        the study's grid.
+        Cutoffs wanted, microseconds; partitions that are there stay as well, made true where rows have changed. By
+        default exactly those of the study's grid.
     is_pinned : bool
         Keep the features of the panel that is there even if the data now hold other touchpoints or measures, so that a
         model trained on it can score.
@@ -150,17 +97,17 @@ def build_panel(
     if isinstance(layout, FlatTable):
         contract, waves = flat_contract(study, layout)
         wanted = tuple(cutoffs or waves)
-        request = _Request(wanted, frozenset(waves), keeps_others=cutoffs is not None)
+        request = Request(wanted, frozenset(waves), keeps_others=cutoffs is not None)
         parts = partial(_flat_part, contract)
-        return _settle(store, contract, request, parts, partial(_build_flat, layout, contract, waves))
+        return settle(store, contract, request, parts, partial(_build_flat, layout, contract, waves))
     wanted = _wanted(study, layout, cutoffs)
     there = existing_contract(store)
     contract = _contract(study, layout, there, is_pinned=is_pinned)
     candidates = {*wanted, *(there.cutoffs if there else ())}
     mature = frozenset(matured(candidates, study.snapshot, layout.manifest.data_end))
-    request = _Request(wanted, mature, keeps_others=cutoffs is not None)
+    request = Request(wanted, mature, keeps_others=cutoffs is not None)
     parts = partial(_fingerprints, study, layout, contract, layout.digests())
-    return _settle(store, contract, request, parts, partial(_build, study, layout, contract, tick))
+    return settle(store, contract, request, parts, partial(_build, study, layout, contract, tick))
 
 
 def read_panel(store: Path, cutoffs: Sequence[int] | None = None) -> pd.DataFrame:
@@ -192,7 +139,8 @@ def read_panel(store: Path, cutoffs: Sequence[int] | None = None) -> pd.DataFram
         there = ", ".join(map(iso, contract.cutoffs)) or "nothing"
         raise StoreError(f"The panel in '{store}' has no rows for {names}. It holds {there}. Build the panel for it.")
     try:
-        parts = [pq.read_table(path, partitioning=None) for p in chosen for path in _parts(store / PANEL / p.folder)]
+        paths = [store / PANEL / one.part(bucket) for one in chosen for bucket in range(len(one.parts))]
+        parts = [pq.read_table(path, partitioning=None) for path in paths]
         table = pa.concat_tables(parts)
     except (OSError, pa.ArrowException) as fault:
         raise StoreError(
@@ -283,86 +231,7 @@ def _sha256(inputs: list[object]) -> str:
     return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()
 
 
-def _parts(folder: Path) -> list[Path]:
-    return sorted(folder.glob("part-*.parquet"), key=lambda path: int(path.stem.removeprefix("part-")))
-
-
-def _settle(
-    store: Path, contract: PanelContract, request: _Request, fingerprints: Fingerprints, build: Build
-) -> PanelInfo:
-    """Find out what is there and true, build the rest, and publish unless nothing changes."""
-    there = existing_contract(store)
-    old = {one.cutoff: one for one in (there.partitions if there else ())}
-    planned = {
-        t: Partition(cutoff=t, rows=0, is_mature=t in request.mature, parts=fingerprints(t, t in request.mature))
-        for t in sorted({*request.wanted, *old})
-    }
-    kept = frozenset(
-        (t, bucket)
-        for t, one in planned.items()
-        for bucket, fingerprint in enumerate(one.parts)
-        if t in old
-        and old[t].parts[bucket : bucket + 1] == (fingerprint,)
-        and (store / PANEL / one.part(bucket)).exists()
-    )
-    true = {t for t, one in planned.items() if all((t, bucket) in kept for bucket in range(len(one.parts)))}
-    targets = sorted({*request.wanted, *((true & old.keys()) if request.keeps_others else ())})
-    plan = _Plan(tuple(planned[t] for t in targets), kept)
-    total, reused = (
-        sum(len(planned[t].parts) for t in targets),
-        sum((t, b) in kept for t in targets for b in range(len(planned[t].parts))),
-    )
-    info = PanelInfo(
-        contract=contract,
-        built=tuple(t for t in targets if t not in true),
-        reused=tuple(t for t in targets if t in true),
-        parts_built=total - reused,
-        parts_reused=reused,
-    )
-    if there is not None and not info.built and tuple(targets) == there.cutoffs:
-        return replace(info, contract=_renewed(store, there, contract))
-    return replace(info, contract=_write(store, contract, plan, build))
-
-
-def _renewed(store: Path, there: PanelContract, contract: PanelContract) -> PanelContract:
-    """Keep all rows; tables that have grown by what matters at none of the cutoffs are named in the contract."""
-    renewed = contract.model_copy(update={"partitions": there.partitions})
-    if renewed != there:
-        renewed.replace_in(store)
-    return renewed
-
-
-def _write(store: Path, contract: PanelContract, plan: _Plan, build: Build) -> PanelContract:
-    """Link what stays, build what is new, write the contract, swap all in."""
-    with staged(store / PANEL) as folder:
-        try:
-            for partition in plan.partitions:
-                (folder / partition.folder).mkdir()
-                for bucket in range(len(partition.parts)):
-                    if (partition.cutoff, bucket) in plan.kept:
-                        _link(store / PANEL / partition.part(bucket), folder / partition.part(bucket))
-            build(plan, folder)
-            partitions = [p.model_copy(update={"rows": _n_rows(folder / p.folder)}) for p in plan.partitions]
-            contract = contract.model_copy(update={"partitions": tuple(partitions)})
-            contract.write(folder)
-        except OSError as fault:
-            raise store_error(store / PANEL, fault) from fault
-    return contract
-
-
-def _link(old: Path, new: Path) -> None:
-    """Give a file a second name; copy it where the file system cannot."""
-    try:
-        os.link(old, new)
-    except OSError:
-        shutil.copy2(old, new)
-
-
-def _n_rows(folder: Path) -> int:
-    return sum(pq.read_metadata(path).num_rows for path in _parts(folder))
-
-
-def _build(study: Study, layout: Layout, contract: PanelContract, tick: Tick, plan: _Plan, folder: Path) -> None:
+def _build(study: Study, layout: Layout, contract: PanelContract, tick: Tick, plan: Plan, folder: Path) -> None:
     """Build parts bucket by bucket, several buckets side by side."""
     jobs = [
         _Job(study, layout.root.parent, number, contract, missing, folder)
@@ -409,7 +278,7 @@ def _bucket(job: _Job) -> Iterator[str]:
             running.result()
 
 
-def _build_flat(table: FlatTable, contract: PanelContract, waves: Mapping[int, str], plan: _Plan, folder: Path) -> None:
+def _build_flat(table: FlatTable, contract: PanelContract, waves: Mapping[int, str], plan: Plan, folder: Path) -> None:
     for partition in plan.missing(0):
         _write_part(flat_rows(table, contract, partition.cutoff, waves[partition.cutoff]), folder / partition.part(0))
 

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from features.errors import DataError, EmptyResultError
 from features.snapshot import DAY
 from features.sources import Reader, literal, quote
+from features.staged_touchpoints import KEYS, buckets_for, joined_query, stage_touchpoints
 from features.study import Study
 from features.tables import (
-    BUCKET,
-    HASH,
     REASON,
     ROW,
     Contract,
@@ -29,10 +28,6 @@ from features.tables import (
 
 __all__ = ["Staged", "checked", "stage", "write_bad_rows", "write_quarantine"]
 
-KEYS = 1 << 63
-"""How many customer keys there are."""
-
-_BUCKET_ROWS = 2_000_000
 _EMPTY = "{label}: no rows are left: {why}. Expected at least one good row. Correct the table or its mapping."
 
 
@@ -123,9 +118,9 @@ def stage(
     for one in fitted:
         tick(f"reading {one.contract.label}")
         if one.contract.label == "touchpoints":
-            buckets = min(buckets or _buckets(reader, one), max(1, _count(reader, 'SELECT count(*) FROM "@known"')))
+            buckets = min(buckets or buckets_for(reader, one), max(1, _count(reader, 'SELECT count(*) FROM "@known"')))
             width = -(-KEYS // buckets)
-            _stage_touchpoints(reader, one, width)
+            stage_touchpoints(reader, one, width)
         else:
             _stage(reader, one)
     _demand_rows(reader, fitted)
@@ -255,71 +250,12 @@ def _stage(reader: Reader, fitted: Fitted) -> None:
         typed = typed_query(fitted, reader.relation(contract.table, contract.label))
         query = f"SELECT *, {reason_case(contract.rules)} AS {quote(REASON)} FROM ({typed})"
     else:
-        query = _joined_query(reader, fitted)
+        query = joined_query(reader, fitted)
     reader.run(f"CREATE TEMP TABLE {_staged(contract.label)} AS {query}", contract.label)
     if contract.label == "customers":
         _number_customers(reader, [column.name for column in contract.columns])
     if contract.label == "churn":
         _refuse_second_churn(reader)
-
-
-def _joined_query(reader: Reader, fitted: Fitted) -> str:
-    """Write the query that gives typed rows with the key of their customer and their reason."""
-    contract = fitted.contract
-    typed = typed_query(fitted, reader.relation(contract.table, contract.label))
-    names = [quote(ROW), *(quote(column.name) for column in contract.columns if column.name != "customer_id")]
-    columns = ", ".join(f"t.{name}" for name in names)
-    reason = f"{reason_case(contract.rules)} AS {quote(REASON)}"
-    known = '(SELECT customer_id, customer_key, joined_at FROM "@known") k'
-    return f"SELECT {columns}, customer_key, {reason} FROM ({typed}) t LEFT JOIN {known} USING (customer_id)"
-
-
-def _buckets(reader: Reader, fitted: Fitted) -> int:
-    rows = _count(reader, f"SELECT count(*) FROM {reader.relation(fitted.contract.table, fitted.contract.label)}")
-    return 1 << max(0, (rows - 1).bit_length() - (_BUCKET_ROWS - 1).bit_length())
-
-
-def _stage_touchpoints(reader: Reader, fitted: Fitted, width: int) -> None:
-    """Write touchpoints by bucket; those with a reason into a bucket of their own, -1.
-
-    A table of all touchpoints would have to be sorted as a whole, which takes several times as long once it does not
-    fit into memory; a bucket always fits.
-    """
-    known = "greatest(occurred_at, coalesce(known_at, occurred_at))"
-    said = [quote(column.name) for column in fitted.contract.columns if column.name not in {"customer_id", "known_at"}]
-    rows = f"SELECT *, hash(customer_key, {known}, {', '.join(said)}) AS {quote(HASH)} FROM ({{}})"
-    query = rows.format(_joined_query(reader, fitted))
-    if "touchpoint_id" in fitted.found:
-        query = _corrections_query(query, known)
-    else:
-        query = f"SELECT *, CAST(NULL AS BIGINT) AS replaced_at FROM ({query})"
-    bucket = f"CASE WHEN {quote(REASON)} IS NULL THEN customer_key // {width} ELSE -1 END AS {quote(BUCKET)}"
-    spill = reader.con.execute("SELECT current_setting('temp_directory')").fetchall()
-    folder = f"{spill[0][0]}/touchpoints"
-    options = f"FORMAT parquet, COMPRESSION lz4_raw, PARTITION_BY ({quote(BUCKET)})"
-    query = f"SELECT *, {bucket} FROM ({query})"
-    reader.run(f"COPY ({query}) TO {literal(folder)} ({options})", fitted.contract.label)
-    if any(Path(folder).glob("*/*.parquet")):
-        rows = f"VIEW {{}} AS SELECT * FROM read_parquet({literal(folder + '/*/*.parquet')}, hive_partitioning = true)"
-    else:
-        rows = f"TABLE {{}} AS {query}"
-    reader.run(f"CREATE TEMP {rows.format(_staged('touchpoints'))}", fitted.contract.label)
-
-
-def _corrections_query(query: str, known: str) -> str:
-    """Add from when on each row is replaced by a later version of the same ``touchpoint_id``.
-
-    Of versions known at the same moment one counts, whichever way the rows stand; the others are set aside.
-    """
-    named = f"coalesce(touchpoint_id, CAST({quote(ROW)} AS VARCHAR)), touchpoint_id IS NULL, {quote(REASON)} IS NULL"
-    window = f"OVER (PARTITION BY {named} ORDER BY {known}, {quote(HASH)}, {quote(ROW)})"
-    following = f"SELECT *, lead({known}) {window} AS following, lead({quote(HASH)}) {window} AS again FROM ({query})"
-    why = f"CASE WHEN again = {quote(HASH)} THEN 'duplicate touchpoint' ELSE 'corrected at the same moment' END"
-    reason = f"CASE WHEN {quote(REASON)} IS NULL AND following = {known} THEN {why} ELSE {quote(REASON)} END"
-    return (
-        f"SELECT * EXCLUDE (following, again) REPLACE ({reason} AS {quote(REASON)}), following AS replaced_at "
-        f"FROM ({following})"
-    )
 
 
 def _mark(reader: Reader, label: str, reason: str, numbered: str, predicate: str) -> None:

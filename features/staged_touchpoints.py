@@ -1,0 +1,78 @@
+"""The user's touchpoints, typed, with their reasons and corrections, in Parquet files by bucket of customers."""
+
+from pathlib import Path
+
+from features.sources import Reader, literal, quote
+from features.tables import BUCKET, HASH, REASON, ROW, Fitted, reason_case, typed_query
+
+__all__ = ["KEYS", "buckets_for", "joined_query", "stage_touchpoints"]
+
+KEYS = 1 << 63
+"""How many customer keys there are."""
+
+_BUCKET_ROWS = 2_000_000
+
+
+def buckets_for(reader: Reader, fitted: Fitted) -> int:
+    """Choose how many buckets: a power of two so that each has at most two million rows, all being spread evenly."""
+    rows = int(
+        reader.run(
+            f"SELECT count(*) FROM {reader.relation(fitted.contract.table, fitted.contract.label)}",
+            fitted.contract.label,
+        )[0][0]
+    )
+    return 1 << max(0, (rows - 1).bit_length() - (_BUCKET_ROWS - 1).bit_length())
+
+
+def stage_touchpoints(reader: Reader, fitted: Fitted, width: int) -> None:
+    """Write touchpoints by bucket; those with a reason into a bucket of their own, -1.
+
+    A table of all touchpoints would have to be sorted as a whole, which takes several times as long once it does not
+    fit into memory; a bucket always fits.
+    """
+    known = "greatest(occurred_at, coalesce(known_at, occurred_at))"
+    said = [quote(column.name) for column in fitted.contract.columns if column.name not in {"customer_id", "known_at"}]
+    rows = f"SELECT *, hash(customer_key, {known}, {', '.join(said)}) AS {quote(HASH)} FROM ({{}})"
+    query = rows.format(joined_query(reader, fitted))
+    if "touchpoint_id" in fitted.found:
+        query = _corrections_query(query, known)
+    else:
+        query = f"SELECT *, CAST(NULL AS BIGINT) AS replaced_at FROM ({query})"
+    bucket = f"CASE WHEN {quote(REASON)} IS NULL THEN customer_key // {width} ELSE -1 END AS {quote(BUCKET)}"
+    spill = reader.con.execute("SELECT current_setting('temp_directory')").fetchall()
+    folder = f"{spill[0][0]}/touchpoints"
+    options = f"FORMAT parquet, COMPRESSION lz4_raw, PARTITION_BY ({quote(BUCKET)})"
+    query = f"SELECT *, {bucket} FROM ({query})"
+    reader.run(f"COPY ({query}) TO {literal(folder)} ({options})", fitted.contract.label)
+    if any(Path(folder).glob("*/*.parquet")):
+        rows = f"VIEW {{}} AS SELECT * FROM read_parquet({literal(folder + '/*/*.parquet')}, hive_partitioning = true)"
+    else:
+        rows = f"TABLE {{}} AS {query}"
+    reader.run(f"CREATE TEMP {rows.format(quote('staged touchpoints'))}", fitted.contract.label)
+
+
+def _corrections_query(query: str, known: str) -> str:
+    """Add from when on each row is replaced by a later version of the same ``touchpoint_id``.
+
+    Of versions known at the same moment one counts, whichever way the rows stand; the others are set aside.
+    """
+    named = f"coalesce(touchpoint_id, CAST({quote(ROW)} AS VARCHAR)), touchpoint_id IS NULL, {quote(REASON)} IS NULL"
+    window = f"OVER (PARTITION BY {named} ORDER BY {known}, {quote(HASH)}, {quote(ROW)})"
+    following = f"SELECT *, lead({known}) {window} AS following, lead({quote(HASH)}) {window} AS again FROM ({query})"
+    why = f"CASE WHEN again = {quote(HASH)} THEN 'duplicate touchpoint' ELSE 'corrected at the same moment' END"
+    reason = f"CASE WHEN {quote(REASON)} IS NULL AND following = {known} THEN {why} ELSE {quote(REASON)} END"
+    return (
+        f"SELECT * EXCLUDE (following, again) REPLACE ({reason} AS {quote(REASON)}), following AS replaced_at "
+        f"FROM ({following})"
+    )
+
+
+def joined_query(reader: Reader, fitted: Fitted) -> str:
+    """Write the query that gives typed rows with the key of their customer and their reason."""
+    contract = fitted.contract
+    typed = typed_query(fitted, reader.relation(contract.table, contract.label))
+    names = [quote(ROW), *(quote(column.name) for column in contract.columns if column.name != "customer_id")]
+    columns = ", ".join(f"t.{name}" for name in names)
+    reason = f"{reason_case(contract.rules)} AS {quote(REASON)}"
+    known = '(SELECT customer_id, customer_key, joined_at FROM "@known") k'
+    return f"SELECT {columns}, customer_key, {reason} FROM ({typed}) t LEFT JOIN {known} USING (customer_id)"
