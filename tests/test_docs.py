@@ -28,6 +28,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "measures": study.Measure,
     "snapshot": study.SnapshotGrid,
     "money": study.Money,
+    "engine": study.Engine,
     "flat": study.Flat,
     "initiatives.yaml": initiatives.Initiative,
     "changes": initiatives.Change,
@@ -68,6 +69,8 @@ def shown(field: FieldInfo) -> str:
         return "empty"
     if isinstance(default, tuple):
         return f"`[{', '.join(f'{one:g}' for one in default)}]`"
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
     return f"`{default:g}`" if isinstance(default, int | float) else f"`{default}`"
 
 
