@@ -17,27 +17,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from benchmarks.task import CHANNELS, HALF_LIFE_DAYS, JOURNEYS, KINDS, MEASURES, REPEAT_DAYS, TOUCHPOINTS, WINDOW_DAYS
 from features.folds import Plan, count, decayed, high, last, low, mean, ratio, since, span, total
 from features.snapshot import DAY, parse_date
 
-__all__ = [
-    "CHANNELS", "COLUMNS", "JOURNEYS", "LEVELS", "MEASURES", "PLAN", "STUDY", "TOUCHPOINTS", "Workload", "cutoffs",
-    "write_workload",
-]  # fmt: skip
+__all__ = ["LEVELS", "PLAN", "STUDY", "Workload", "cutoffs", "write_workload"]
 
 Ints: TypeAlias = NDArray[np.int64]
 
-JOURNEYS = ("advert", "billing", "complaint", "onboarding", "outage", "purchase", "renewal", "support")
-TOUCHPOINTS = tuple(f"contact_{number:02d}" for number in range(25))
-CHANNELS = ("chat", "mail", "phone", "shop", "web")
-MEASURES = ("wait", "resolved", "rating", "effort", "kept")
-COLUMNS = ("customer_id", "journey", "journey_id", "touchpoint", "channel", "occurred_at", "known_at", *MEASURES)
-LEVELS: dict[Any, Any] = {"journey": JOURNEYS, "touchpoint": TOUCHPOINTS}
+LEVELS: dict[Any, Any] = {name: KINDS[name] for name in ("journey", "touchpoint")}
 
 START, END = parse_date("2025-01-01"), parse_date("2026-01-01")
-WINDOW_DAYS = 180
-HALF_LIFE_DAYS = 30
-REPEAT_DAYS = 7
 FIRST_ID = 10_000_000
 """Ids have equally many digits: their order as numbers is their order as text."""
 
