@@ -1,0 +1,74 @@
+"""Our own forms: the layout as the product makes it, and the build from its buckets to Parquet, side by side."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.measured import Work, peak_bytes
+from benchmarks.task import Task
+from benchmarks.workload import LEVELS, PLAN
+from features.engine import features_at
+from features.history import History
+from features.layout import lay_out, open_layout
+from features.outcomes import at_risk
+from features.panel import _WORKERS, _write_part
+from features.study import parse_study
+
+__all__ = ["build", "build_bucket", "lay"]
+
+
+def lay(task: Task) -> Work:
+    """Read, check, sort and cut the workload into buckets, in ``<out>/store``."""
+    text = (task.folder / "study.yaml").read_text(encoding="utf-8")
+    layout = lay_out(parse_study(text, "study.yaml"), task.folder, task.out / "store", memory_limit=task.memory)
+    kept = sum(count.kept for count in layout.manifest.rows if count.table == "touchpoints")
+    return Work(kept, columns=0)
+
+
+def build(task: Task) -> Work:
+    """Build the features of all cutoffs from the buckets, as `features.panel` does."""
+    for cutoff in task.cutoffs:
+        (task.out / str(cutoff)).mkdir()
+    buckets = open_layout(task.folder / "store").manifest.buckets
+    if buckets < 2:
+        return Work(rows=build_bucket(task, 0))
+    with ProcessPoolExecutor(_WORKERS, mp_context=get_context("spawn")) as pool:
+        done = list(pool.map(_measured_bucket, [task] * buckets, range(buckets)))
+    peaks: dict[int, int] = {}
+    for one in done:
+        peaks[one.process] = max(peaks.get(one.process, 0), one.peak_bytes)
+    return Work(rows=sum(one.rows for one in done), others_peak_bytes=sum(peaks.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    process: int
+    rows: int
+    peak_bytes: int
+
+
+def _measured_bucket(task: Task, number: int) -> _Done:
+    return _Done(os.getpid(), build_bucket(task, number), peak_bytes())
+
+
+def build_bucket(task: Task, number: int) -> int:
+    """Write the features of one bucket of customers, a folder for each cutoff being there; return how many rows."""
+    bucket = open_layout(task.folder / "store").bucket(number)
+    history = History(PLAN, bucket.touchpoints)
+    rows = 0
+    for cutoff in task.cutoffs:
+        people = bucket.customers.take(pa.array(at_risk(bucket.customers, bucket.churn, cutoff)))
+        spine = pa.table({"customer_key": people["customer_key"], "cutoff": np.full(people.num_rows, cutoff)})
+        found = features_at(history, spine, LEVELS)
+        moment = found["cutoff"].cast(pa.timestamp("us", tz="UTC"))
+        found = found.set_column(found.column_names.index("cutoff"), "cutoff", moment)
+        found = found.add_column(0, "customer_id", people["customer_id"])
+        _write_part(found, task.out / str(cutoff), number)
+        rows += found.num_rows
+    return rows
