@@ -9,15 +9,17 @@ from multiprocessing import get_context
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from benchmarks.measured import Work, peak_bytes
 from benchmarks.task import Task
 from benchmarks.workload import LEVELS, PLAN
 from features.engine import features_at
 from features.history import History
-from features.layout import lay_out, open_layout
+from features.layout import Bucket, lay_out, open_layout
 from features.outcomes import at_risk
-from features.panel import _WORKERS, _write_part
+from features.panel_rows import in_single_precision
+from features.partitions import write_in_turn
 from features.study import parse_study
 
 __all__ = ["build", "build_bucket", "lay"]
@@ -26,7 +28,8 @@ __all__ = ["build", "build_bucket", "lay"]
 def lay(task: Task) -> Work:
     """Read, check, sort and cut the workload into buckets, in ``<out>/store``."""
     text = (task.folder / "study.yaml").read_text(encoding="utf-8")
-    layout = lay_out(parse_study(text, "study.yaml"), task.folder, task.out / "store", memory_limit=task.memory)
+    text += f"engine: {{memory_limit: {task.memory}}}\n"
+    layout = lay_out(parse_study(text, "study.yaml"), task.folder, task.out / "store")
     kept = sum(count.kept for count in layout.manifest.rows if count.table == "touchpoints")
     return Work(kept, columns=0)
 
@@ -38,7 +41,7 @@ def build(task: Task) -> Work:
     buckets = open_layout(task.folder / "store").manifest.buckets
     if buckets < 2:
         return Work(rows=build_bucket(task, 0))
-    with ProcessPoolExecutor(_WORKERS, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         done = list(pool.map(_measured_bucket, [task] * buckets, range(buckets)))
     peaks: dict[int, int] = {}
     for one in done:
@@ -61,14 +64,15 @@ def build_bucket(task: Task, number: int) -> int:
     """Write the features of one bucket of customers, a folder for each cutoff being there; return how many rows."""
     bucket = open_layout(task.folder / "store").bucket(number)
     history = History(PLAN, bucket.touchpoints)
-    rows = 0
-    for cutoff in task.cutoffs:
-        people = bucket.customers.take(pa.array(at_risk(bucket.customers, bucket.churn, cutoff)))
-        spine = pa.table({"customer_key": people["customer_key"], "cutoff": np.full(people.num_rows, cutoff)})
-        found = features_at(history, spine, LEVELS)
-        moment = found["cutoff"].cast(pa.timestamp("us", tz="UTC"))
-        found = found.set_column(found.column_names.index("cutoff"), "cutoff", moment)
-        found = found.add_column(0, "customer_id", people["customer_id"])
-        _write_part(found, task.out / str(cutoff), number)
-        rows += found.num_rows
-    return rows
+    tables = (_features(bucket, history, cutoff) for cutoff in task.cutoffs)
+    paths = [task.out / str(cutoff) / f"part-{number}.parquet" for cutoff in task.cutoffs]
+    return sum(pq.read_metadata(path).num_rows for path in write_in_turn(tables, paths))
+
+
+def _features(bucket: Bucket, history: History, cutoff: int) -> pa.Table:
+    people = bucket.customers.take(pa.array(at_risk(bucket.customers, bucket.churn, cutoff)))
+    spine = pa.table({"customer_key": people["customer_key"], "cutoff": np.full(people.num_rows, cutoff)})
+    found = in_single_precision(features_at(history, spine, LEVELS))
+    moment = found["cutoff"].cast(pa.timestamp("us", tz="UTC"))
+    found = found.set_column(found.column_names.index("cutoff"), "cutoff", moment)
+    return found.add_column(0, "customer_id", people["customer_id"])

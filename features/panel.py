@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -28,7 +28,7 @@ from features.flat_panel import flat_contract, flat_rows
 from features.layout import Layout, open_layout
 from features.measures import catalogue, features_hash, typed
 from features.panel_rows import BucketRows, observe, recorded_in
-from features.partitions import PanelInfo, Plan, Request, settle
+from features.partitions import PanelInfo, Plan, Request, settle, write_in_turn, write_part
 from features.snapshot import Snapshot, day_end, first_with_history, iso, matured
 from features.snapshot import cutoffs as grid_cutoffs
 from features.study import Study
@@ -263,28 +263,15 @@ def _whole_bucket(job: _Job) -> str:
 
 
 def _bucket(job: _Job) -> Iterator[str]:
-    """Build the partitions of a bucket one after the other, and say which is done; one is written beside the next."""
+    """Build the partitions of a bucket one after the other, and say which is done."""
     found = catalogue(job.study, job.contract.recorded, job.contract.observed)
     rows = BucketRows(job.study, found, open_layout(job.store).bucket(job.bucket))
-    with ThreadPoolExecutor(1) as writer:
-        running: Future[None] | None = None
-        for partition in job.partitions:
-            table = rows.at(partition.cutoff, is_mature=partition.is_mature)
-            if running is not None:
-                running.result()
-            running = writer.submit(_write_part, table, job.folder / partition.part(job.bucket))
-            yield f"cutoff {iso(partition.cutoff)}"
-        if running is not None:
-            running.result()
+    tables = (rows.at(partition.cutoff, is_mature=partition.is_mature) for partition in job.partitions)
+    paths = [job.folder / partition.part(job.bucket) for partition in job.partitions]
+    for partition, _ in zip(job.partitions, write_in_turn(tables, paths), strict=True):
+        yield f"cutoff {iso(partition.cutoff)}"
 
 
 def _build_flat(table: FlatTable, contract: PanelContract, waves: Mapping[int, str], plan: Plan, folder: Path) -> None:
     for partition in plan.missing(0):
-        _write_part(flat_rows(table, contract, partition.cutoff, waves[partition.cutoff]), folder / partition.part(0))
-
-
-def _write_part(table: pa.Table, path: Path) -> None:
-    """Write rows; equal tables give equal bytes. Without dictionaries: nearly all columns are numbers that differ."""
-    pq.write_table(
-        table, path, compression="lz4", use_dictionary=["customer_id"], write_statistics=False, row_group_size=131_072
-    )
+        write_part(flat_rows(table, contract, partition.cutoff, waves[partition.cutoff]), folder / partition.part(0))

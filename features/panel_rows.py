@@ -20,7 +20,7 @@ from features.outcomes import OutcomeKind, Outcomes, at_risk, dated
 from features.snapshot import DAY, Snapshot, month_of
 from features.study import Study
 
-__all__ = ["BucketRows", "counted", "observe", "panel_columns", "recorded_in"]
+__all__ = ["BucketRows", "counted", "in_single_precision", "observe", "panel_columns", "recorded_in"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -73,9 +73,15 @@ class BucketRows:
         found = features_at(self._touchpoints, spine, self._catalogue.levels)
         paid = features_at(self._revenue, spine, {})
         columns = self._catalogue.columns
-        # Single precision: 24 bits are more than any measure has, and the panel is half as large.
-        felt = {columns[name]: found[name].cast(pa.float32()) for name in found.column_names if name in columns}
+        found = in_single_precision(found)
+        felt = {columns[name]: found[name] for name in found.column_names if name in columns}
         return felt | {columns[name]: paid[name] for name in paid.column_names if name in columns}
+
+
+def in_single_precision(table: pa.Table) -> pa.Table:
+    """Halve the numbers of a table: 24 bits are more than any measure has (docs/decisions/0012)."""
+    kinds = [pa.float32() if pa.types.is_float64(field.type) else field.type for field in table.schema]
+    return table.cast(pa.schema(zip(table.column_names, kinds, strict=True)))
 
 
 def panel_columns(

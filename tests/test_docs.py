@@ -65,12 +65,10 @@ def shown(field: FieldInfo) -> str:
         return "see below"
     if default is None or default in ((), {}):
         return "none"
-    if default == "":
-        return "empty"
+    if default == "" or isinstance(default, bool):
+        return "empty" if default == "" else f"`{str(default).lower()}`"
     if isinstance(default, tuple):
         return f"`[{', '.join(f'{one:g}' for one in default)}]`"
-    if isinstance(default, bool):
-        return f"`{str(default).lower()}`"
     return f"`{default:g}`" if isinstance(default, int | float) else f"`{default}`"
 
 
