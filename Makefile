@@ -3,6 +3,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+SPARK_READY := .venv/ready-spark
 
 # Nothing phones home, also not from the tools; small fits do not fight over cores.
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
@@ -10,7 +11,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint types layers lock bench clean
+.PHONY: help setup demo test test-slow test-spark lint types layers lock bench clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,10 +35,19 @@ test: $(READY) ## lint, types, layers and the quick tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -m "not slow and not spark" -n 2 --dist loadfile
 
 test-slow: $(READY) ## the statistical runs of several minutes
 	@$(BIN)/python -m pytest -m slow
+
+test-spark: $(SPARK_READY) ## the same features on Spark; installs pyspark (460 MB), needs Java 17
+	@$(BIN)/python -m pytest -m spark tests/test_spark.py
+
+# pyspark is published as source only; what builds it is in the lock, so nothing is resolved here either.
+$(SPARK_READY): requirements-spark.lock $(READY)
+	@echo "Installing pyspark into .venv (two minutes the first time) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --no-build-isolation -r requirements-spark.lock
+	@touch $(SPARK_READY)
 
 lint: $(READY) ## lint and format
 	@$(BIN)/ruff check --fix .
@@ -54,6 +64,7 @@ bench: $(READY) ## measure: estimates against a known truth
 
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
+	uv pip compile pyproject.toml --extra spark --universal --python-version 3.11 --constraints requirements.lock --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet | awk '/^[a-z]/ {wanted = /^(py4j|pyspark)==/} wanted' > requirements-spark.lock
 
 clean: ## remove the environment and the demo
 	rm -rf .venv demo

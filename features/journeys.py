@@ -23,6 +23,7 @@ __all__ = [
     "in_order",
     "link",
     "split_sessions",
+    "total_order",
 ]
 
 Ints: TypeAlias = NDArray[np.int64]
@@ -150,13 +151,16 @@ def in_order(touchpoints: pa.Table) -> pa.Table:
     The order among touchpoints of the same customer and moment decides which of them comes ``before`` and is ``last``.
     A table whose customers and times already ascend is returned as it is; its order among equals is trusted.
     """
-    if _is_sorted(touchpoints):
-        return touchpoints
+    return touchpoints if _is_sorted(touchpoints) else touchpoints.take(pa.array(total_order(touchpoints)))
+
+
+def total_order(touchpoints: pa.Table) -> Positions:
+    """Say in which order `in_order` puts the rows of an unsorted table: array of int, shape (n,)."""
     leading = ["customer_key", "occurred_at"]
     names = leading + [name for name in ("touchpoint", "channel") if name in touchpoints.column_names]
     names += sorted(set(touchpoints.column_names) - set(names))
     keys = [_sort_key(touchpoints[name]) for name in names]
-    return touchpoints.take(pa.array(np.lexsort(keys[::-1])))
+    return np.lexsort(keys[::-1])
 
 
 def link(customer: Ints, thread: Ints, journey_key: Ints, cause: Labels | None = None) -> Links:

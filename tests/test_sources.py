@@ -1,11 +1,5 @@
 import os
-import shutil
-import socket
-import sqlite3
-import subprocess
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -102,25 +96,6 @@ def test_a_duckdb_file_is_read_by_table_by_query_and_beside_files(tmp_path: Path
     assert (tmp_path / "w.duckdb").read_bytes() == before
 
 
-def _sqlite(path: Path) -> None:
-    con = sqlite3.connect(path)
-    con.execute("create table q (id text, at timestamp, n real)")
-    con.executemany("insert into q values (?, ?, ?)", [("a", "2024-03-01 10:00:00", 1.5), ("é", None, None)])
-    con.commit()
-    con.close()
-
-
-def test_a_sqlite_file_is_read_by_table_and_by_query(tmp_path: Path) -> None:
-    _sqlite(tmp_path / "c.sqlite")
-    study = _study("{sqlite: c.sqlite}")
-    rows = _rows(study, tmp_path, _table(**{"from": "t", "table": "q"}))
-    assert rows["id"].tolist() == ["a", "é"]
-    assert str(rows["at"][0]).startswith("2024-03-01 10:00:00")
-    assert _rows(study, tmp_path, _table(**{"from": "t", "sql": "select 2 * n as m from q"}))["m"].tolist()[0] == 3.0
-    with pytest.raises(DataError, match=r"touchpoints: c\.sqlite could not be read: .*no such table"):
-        _rows(study, tmp_path, _table(**{"from": "t", "table": "nowhere"}))
-
-
 @pytest.mark.parametrize(
     ("where", "message"),
     [
@@ -189,97 +164,3 @@ def _exhaust(folder: Path) -> None:
     with connected(folder, Engine(memory_limit="20MB")) as con:
         con.execute("SET max_temp_directory_size = '1MB'")
         con.execute("CREATE TABLE t AS SELECT random() AS x FROM range(20_000_000)")
-
-
-POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)
-INITDB = shutil.which("initdb") or (str(POSTGRES[0]) if POSTGRES else None)
-SECRET = "p4ss-w0rd"  # noqa: S105 - of a throw-away database
-
-
-def _as_postgres(command: list[str]) -> list[str]:
-    """Postgres refuses to run as root."""
-    return (
-        ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *command] if os.getuid() == 0 else command
-    )
-
-
-def _has_postgres_user() -> bool:
-    return subprocess.run(["id", "postgres"], capture_output=True, check=False).returncode == 0
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    """URL of a throw-away server. Its folder is its own: the folders of pytest are closed to the user postgres."""
-    if INITDB is None:
-        pytest.skip("no Postgres here: initdb is neither on the PATH nor in /usr/lib/postgresql")
-    if os.getuid() == 0 and (shutil.which("setpriv") is None or not _has_postgres_user()):
-        pytest.skip("Postgres does not run as root, and there is no user postgres to run as")
-    with tempfile.TemporaryDirectory(prefix="journeylift-postgres-") as folder:
-        (Path(folder) / "password").write_text(SECRET)
-        if os.getuid() == 0:
-            shutil.chown(folder, "postgres")
-            shutil.chown(Path(folder) / "password", "postgres")
-        yield from _serve(Path(folder), str(INITDB))
-
-
-def _serve(folder: Path, initdb: str) -> Iterator[str]:
-    data, password = str(folder / "data"), f"--pwfile={folder / 'password'}"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    create = [initdb, "-D", data, "-U", "app", "--auth=scram-sha-256", password, "-E", "UTF8", "--locale=C"]
-    subprocess.run(_as_postgres(create), check=True, capture_output=True, cwd=folder)
-    control = str(Path(initdb).with_name("pg_ctl"))
-    options = f"-p {port} -h 127.0.0.1 -k {folder}"
-    start = [control, "-D", data, "-l", str(folder / "log"), "-w", "-o", options, "start"]
-    subprocess.run(_as_postgres(start), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder)
-    try:
-        yield f"postgresql://app:{SECRET}@127.0.0.1:{port}/postgres"
-    finally:
-        stop = [control, "-D", data, "-m", "immediate", "stop"]
-        subprocess.run(_as_postgres(stop), check=True, capture_output=True, cwd=folder)
-
-
-def test_postgres_is_read_by_table_and_by_query_and_keeps_its_secret(
-    postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import psycopg  # noqa: PLC0415 - only where Postgres is
-
-    with psycopg.connect(postgres, autocommit=True) as con:
-        con.execute("create schema s")
-        con.execute("create table s.q (id text, at timestamptz, n numeric(9, 2))")
-        con.execute("insert into s.q values ('a', '2024-03-01 10:00+02', 1.5), ('é', null, null)")
-    monkeypatch.setenv("SHOP_URL", postgres)
-    study = _study("{postgres: SHOP_URL}")
-    rows = _rows(study, tmp_path, _table(**{"from": "t", "table": "s.q"}))
-    assert rows["id"].tolist() == ["a", "é"]
-    assert rows["at"][0] == pd.Timestamp("2024-03-01 08:00", tz="UTC")
-    query = _table(**{"from": "t", "sql": "select count(*) as n from s.q"})
-    assert _rows(study, tmp_path, query)["n"].tolist() == [2]
-    with pytest.raises(
-        DataError, match="the database named by SHOP_URL could not be read: there is no such table"
-    ) as caught:
-        _rows(study, tmp_path, _table(**{"from": "t", "table": "s.nowhere"}))
-    assert SECRET not in str(caught.value)
-    monkeypatch.setenv("SHOP_URL", postgres.replace(SECRET, "wr0ng-p4ss"))
-    with pytest.raises(DataError, match="could not be opened: user or password was refused") as caught:
-        _rows(study, tmp_path, query)
-    assert "wr0ng" not in str(caught.value)
-    assert caught.value.__cause__ is None
-
-
-def test_a_postgres_that_is_not_there_is_named_by_its_variable_only(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    study, table = _study("{postgres: SHOP_URL}"), _table(**{"from": "t", "table": "q"})
-    monkeypatch.setenv("SHOP_URL", f"postgresql://app:{SECRET}@127.0.0.1:1/none")
-    with pytest.raises(DataError, match="SHOP_URL could not be opened: nothing answers at that address") as caught:
-        _rows(study, tmp_path, table)
-    assert SECRET not in str(caught.value)
-    monkeypatch.setenv("SHOP_URL", f"mysql://app:{SECRET}@h/none")
-    with pytest.raises(DataError, match="SHOP_URL holds no Postgres URL") as caught:
-        _rows(study, tmp_path, table)
-    assert SECRET not in str(caught.value)
-    monkeypatch.delenv("SHOP_URL")
-    with pytest.raises(DataError, match="SHOP_URL is not set"):
-        _rows(study, tmp_path, table)
