@@ -32,8 +32,8 @@ def stage_touchpoints(reader: Reader, fitted: Fitted, width: int) -> None:
     """
     known = "greatest(occurred_at, coalesce(known_at, occurred_at))"
     said = [quote(column.name) for column in fitted.contract.columns if column.name not in {"customer_id", "known_at"}]
-    rows = f"SELECT *, hash(customer_key, {known}, {', '.join(said)}) AS {quote(HASH)} FROM ({{}})"
-    query = rows.format(joined_query(reader, fitted))
+    hashed = f"hash(customer_key, {known}, {', '.join(said)}) AS {quote(HASH)}"
+    query = f"SELECT *, {hashed} FROM ({joined_query(reader, fitted)})"
     if "touchpoint_id" in fitted.found:
         query = _corrections_query(query, known)
     else:
@@ -44,11 +44,11 @@ def stage_touchpoints(reader: Reader, fitted: Fitted, width: int) -> None:
     options = f"FORMAT parquet, COMPRESSION lz4_raw, PARTITION_BY ({quote(BUCKET)})"
     query = f"SELECT *, {bucket} FROM ({query})"
     reader.run(f"COPY ({query}) TO {literal(folder)} ({options})", fitted.contract.label)
-    if any(Path(folder).glob("*/*.parquet")):
-        rows = f"VIEW {{}} AS SELECT * FROM read_parquet({literal(folder + '/*/*.parquet')}, hive_partitioning = true)"
-    else:
-        rows = f"TABLE {{}} AS {query}"
-    reader.run(f"CREATE TEMP {rows.format(quote('staged touchpoints'))}", fitted.contract.label)
+    name, files = quote("staged touchpoints"), sorted(Path(folder).glob("*/*.parquet"))
+    if files:
+        listed = ", ".join(literal(str(path)) for path in files)
+        query = f"SELECT * FROM read_parquet([{listed}], hive_partitioning = true)"
+    reader.run(f"CREATE TEMP {'VIEW' if files else 'TABLE'} {name} AS {query}", fitted.contract.label)
 
 
 def _corrections_query(query: str, known: str) -> str:

@@ -67,7 +67,7 @@ class Built:
         return pa.table({"customer_key": keys, "cutoff": cutoffs, "note": [f"row {n}" for n in range(len(keys))]})
 
     def locally(self, touchpoints: pa.Table, spine: pa.Table) -> pa.Table:
-        found = catalogue(self.study, {"channel": self.contract.channels}, self.contract.observed)
+        found = catalogue(self.study, self.contract.recorded, self.contract.observed)
         table = build(found.plan, touchpoints, spine, found.levels)
         return table.rename_columns([found.columns.get(name, name) for name in table.column_names])
 
