@@ -9,6 +9,7 @@ from features.errors import EmptyResultError, closest
 from features.flat import FlatTable
 from features.layout import Layout
 from features.manifest import JourneyFound, LayoutManifest, MeasureFound, Quarantined, RowCount, Volume
+from features.replicas import Replication
 from features.snapshot import cutoffs, first_with_history, iso, matured
 from features.study import Study
 
@@ -44,6 +45,8 @@ class Health:
         Cutoffs that the data allow, and those whose outcomes are known.
     notes : tuple of str
         Sentences about what was assumed and what looks odd.
+    replication : Replication or None
+        Rows of a flat table that are near copies of rows of other customers.
     """
 
     study: str
@@ -60,6 +63,7 @@ class Health:
     cutoffs: int
     matured: int
     notes: tuple[str, ...]
+    replication: Replication | None = None
 
     def to_frame(self) -> pd.DataFrame:
         """Give table, read, kept, quarantined: one row per table."""
@@ -174,7 +178,8 @@ def describe_flat(flat: FlatTable, study: Study) -> Health:
         first_cutoff="",
         cutoffs=len(flat.waves),
         matured=len(flat.waves),
-        notes=(*notes, *_measure_notes(measures)),
+        notes=(*notes, *flat.replication.notes(), *_measure_notes(measures)),
+        replication=flat.replication,
     )
 
 

@@ -24,6 +24,7 @@ _EVENT_TABLES = ("customers", "touchpoints", "churn", "revenue")
 _TIMES = {"occurred_at", "known_at", "joined_at", "ended_at", "churned_at", "returned_at", "cutoff"}
 _KEYS = {"customer_id", "customer_key", "journey", "journey_id", "journey_key", "touchpoint", "channel"}
 _RESERVED = _TIMES | _KEYS | {"is_churned", "revenue", "revenue_past", "is_mature", "weight", "tenure_days"}
+_RESERVED |= {"replica_group"}
 
 
 def study_faults(document: object) -> Iterator[Fault]:

@@ -64,6 +64,7 @@ def test_a_flat_table_comes_typed_and_sorted(tmp_path: Path) -> None:
             "is_churned": [0.0, 0.0, 0.0, 1.0],
             "revenue": np.nan,
             "weight": 1.0,
+            "replica_group": ["a", "b", "c", "d"],
         }
     )
     pd.testing.assert_frame_equal(flat.frame, expected)
