@@ -102,7 +102,8 @@ class Likeness:
         Notes
         -----
         Minus the logarithm of the share of the rows that lie at least as near to the one as the other does: Fisher's
-        terms with the empirical distribution in place of a p-value. 0 for different text, at most log 64.
+        terms with the empirical distribution in place of a p-value. A value at the far edge counts half. 0 for
+        different text, at most log 64.
         """
         a, b, a_upto, b_upto = self.below[first], self.below[second], self.upto[first], self.upto[second]
         low, low_upto = np.minimum(a, b), np.minimum(a_upto, b_upto)
