@@ -305,8 +305,9 @@ def _demand_both_classes(reader: Reader, study: Study, end: int) -> None:
 
 def _silence(reader: Reader, end: int) -> str:
     """Say which silence without revenue could count as churn."""
-    revenue = reader.con.sql(f"SELECT customer_key, occurred_at, amount FROM {_good('revenue')}").to_arrow_table()
-    return propose_inactivity(lambda: [spells_of(revenue, end)]).advice()
+    query = f"SELECT customer_key, occurred_at, amount FROM {_good('revenue')}"
+    found = spells_of(pa.table(reader.con.execute(query).fetchnumpy()), end)
+    return propose_inactivity(lambda: [found]).advice()
 
 
 def write_bad_rows(reader: Reader, fitted: Fitted, bad: str, path: Path) -> None:

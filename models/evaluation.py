@@ -45,7 +45,6 @@ Predict = Callable[["Rows"], FloatArray]
 MAX_ROWS = 60_000
 """Training rows of one fit at most. Rows are thinned within customers, none of whom is lost."""
 
-
 _PREDICTION_COLUMNS = ["customer_id", "cutoff", "candidate", "predicted", "observed", "weight", "fold", "raw"]
 
 
@@ -309,8 +308,7 @@ def measure(predictions: pd.DataFrame, outcome: str, metrics: Callable[[Sample],
 
 def sample_of(predictions: pd.DataFrame) -> Sample:
     """Make a sample of the predictions of one candidate; near copies count as one customer."""
-    names = ("observed", "predicted", cluster_column(predictions), "weight")
-    return Sample.of(*(predictions[column] for column in names))
+    return Sample.of(*(predictions[name] for name in ("observed", "predicted", cluster_column(predictions), "weight")))
 
 
 def conclude(
