@@ -77,9 +77,9 @@ class Replication:
 
     def _where(self) -> str:
         if not self.lags:
-            return ", anywhere in the table"
+            return ", standing anywhere in the table"
         shown = ", ".join(f"{lag:,}" for lag in sorted(self.lags[:_SHOWN_LAGS]))
-        return f", {shown}{' ...' if len(self.lags) > _SHOWN_LAGS else ''} rows apart"
+        return f", standing {shown}{' ...' if len(self.lags) > _SHOWN_LAGS else ''} rows apart"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

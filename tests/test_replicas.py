@@ -117,7 +117,7 @@ def test_the_sentence_says_what_how_many_what_it_does_and_what_happens_now():
     rng = np.random.default_rng(8)
     (note,) = found(copied(people(rng, 500), 3, 0.02, rng)).found.notes()
     assert "1,500 of 1,500 rows (100%) are near copies" in note
-    assert "in 500 groups of up to 3 rows, 500, 1,000 rows apart" in note
+    assert "in 500 groups of up to 3 rows, standing 500, 1,000 rows apart" in note
     assert "100% of such pairs agree on churn" in note
     assert "trains or tests as a whole" in note
 
