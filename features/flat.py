@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from features.errors import DataError, EmptyResultError, UnsupportedError
 from features.manifest import Quarantined
 from features.publish import staged
+from features.replicas import GROUP, Replicas, Replication, find_replicas
 from features.sources import connected, literal, open_sources, quote
 from features.staging import checked, write_bad_rows
 from features.study import Flat, Study
@@ -44,7 +45,8 @@ class FlatTable:
     frame : pandas.DataFrame
         Sorted by wave and customer_id: ``customer_id`` (text), ``wave`` (text, empty without waves), the covariates
         (numbers or text), the measures (float, NaN where missing), ``is_churned`` (0.0 or 1.0), ``revenue`` (float, NaN
-        where the study names none), ``weight`` (float, mean 1).
+        where the study names none), ``weight`` (float, mean 1), ``replica_group`` (the first customer of the group of
+        near copies; the customer itself where there are none).
     waves : tuple of str
         In order: as numbers if all of them are, else as text.
     rows : int
@@ -53,6 +55,8 @@ class FlatTable:
         Rows left out, by reason.
     fingerprint : str
         Hash of the study and of the rows that are left.
+    replication : Replication
+        Rows that are near copies of rows of other customers.
     """
 
     frame: pd.DataFrame
@@ -60,6 +64,7 @@ class FlatTable:
     rows: int
     quarantined: tuple[Quarantined, ...]
     fingerprint: str
+    replication: Replication
 
 
 def read_flat(study: Study, base: Path, store: Path | None = None) -> FlatTable:
@@ -77,7 +82,7 @@ def read_flat(study: Study, base: Path, store: Path | None = None) -> FlatTable:
     Returns
     -------
     FlatTable
-        The same, whatever the order of the user's rows.
+        The same, whatever the order of the user's rows, but for copies that only their distance gives away.
 
     Raises
     ------
@@ -164,7 +169,7 @@ def _quarantined(con: duckdb.DuckDBPyConnection) -> tuple[Quarantined, ...]:
 
 
 def _good_rows(con: duckdb.DuckDBPyConnection, contract: Contract) -> pd.DataFrame:
-    names = ", ".join(quote(column.name) for column in contract.columns)
+    names = ", ".join(quote(name) for name in (*(column.name for column in contract.columns), ROW))
     rows = con.sql(f"SELECT {names} FROM staged WHERE {quote(REASON)} IS NULL ORDER BY customer_id")
     frame: pd.DataFrame = rows.to_arrow_table().to_pandas()
     return frame
@@ -203,11 +208,23 @@ def _finished(
     columns["is_churned"] = churned
     columns["revenue"] = frame["revenue"].astype(float) if flat.revenue else np.nan
     columns["weight"] = _weights(given, churned, flat.base_rate)
-    finished = pd.DataFrame(columns, index=frame.index)
+    finished = pd.DataFrame(columns | {ROW: frame[ROW]}, index=frame.index)
     place = finished["wave"].map({wave: number for number, wave in enumerate(waves)})
     finished = finished.assign(place=place).sort_values(["place", "customer_id"], kind="stable", ignore_index=True)
-    finished = finished.drop(columns="place")
-    return FlatTable(finished, waves, rows, quarantined, _fingerprint(study, finished))
+    replicas = _replicas(study, flat, finished)
+    finished = finished.drop(columns=["place", ROW]).assign(**{GROUP: replicas.group})
+    return FlatTable(finished, waves, rows, quarantined, _fingerprint(study, finished), replicas.found)
+
+
+def _replicas(study: Study, flat: Flat, frame: pd.DataFrame) -> Replicas:
+    """Find near copies by what describes a row; what it led to has no part in it."""
+    return find_replicas(
+        frame[[*flat.covariates, *study.measure_names]],
+        frame["customer_id"],
+        frame["is_churned"].to_numpy(np.float64),
+        frame[ROW].to_numpy(np.int64),
+        np.random.default_rng(0),
+    )
 
 
 def _weights(given: NDArray[np.float64], churned: NDArray[np.float64], base_rate: float | None) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ firsts of months from 2000 on, in their order. These dates order and name the pa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from typing import TypeAlias
 
@@ -18,6 +19,7 @@ from features.contract import PanelContract
 from features.flat import FlatTable
 from features.measures import features_hash, flat_features, typed
 from features.panel_rows import panel_columns
+from features.replicas import GROUP
 from features.snapshot import midnight
 from features.study import Study
 
@@ -49,13 +51,16 @@ def flat_contract(study: Study, table: FlatTable) -> tuple[PanelContract, dict[i
         data_end=max(waves),
         partitions=(),
         categories=categories,
-        notes=tuple(f"{m.name}: known only after the outcome, left out." for m in study.measures if m.known == "after"),
+        notes=tuple(_notes(study, table)),
     )
     return contract, waves
 
 
 def flat_rows(table: FlatTable, contract: PanelContract, cutoff: int, wave: str) -> pa.Table:
-    """Make the panel rows of a wave, in the order of the table; ``customer_key`` numbers customers over all waves."""
+    """Make the panel rows of a wave, in the order of the table.
+
+    ``customer_key`` numbers customers over all waves; ``replica_group`` comes last and is no feature.
+    """
     ids = table.frame["customer_id"]
     keys = pd.Series(np.searchsorted(np.unique(ids.to_numpy(str)), ids.to_numpy(str)), index=ids.index)
     frame = table.frame.loc[(table.frame["wave"] == wave).to_numpy()]
@@ -66,7 +71,8 @@ def flat_rows(table: FlatTable, contract: PanelContract, cutoff: int, wave: str)
         for feature in contract.features
     }
     outcomes = {name: frame[name].to_numpy(np.float64) for name in contract.outcomes}
-    return panel_columns(people, cutoff, features, outcomes, frame["weight"].to_numpy(np.float64))
+    rows = panel_columns(people, cutoff, features, outcomes, frame["weight"].to_numpy(np.float64))
+    return rows.append_column(GROUP, pa.array(frame[GROUP].to_numpy(str), pa.string()))
 
 
 def wave_dates(waves: tuple[str, ...]) -> dict[int, str]:
@@ -82,6 +88,13 @@ def wave_dates(waves: tuple[str, ...]) -> dict[int, str]:
     if None in found or len(found) < len(waves) or list(found) != sorted(found, key=lambda moment: moment or 0):
         found = {midnight(date(2000 + i // 12, i % 12 + 1, 1)): wave for i, wave in enumerate(waves or ("",))}
     return {moment: wave for moment, wave in found.items() if moment is not None}
+
+
+def _notes(study: Study, table: FlatTable) -> Iterator[str]:
+    for measure in study.measures:
+        if measure.known == "after":
+            yield f"{measure.name}: known only after the outcome, left out."
+    yield from table.replication.notes()
 
 
 def _dated(wave: str) -> int | None:

@@ -7,8 +7,10 @@ import pandas as pd
 
 from features.errors import EmptyResultError, closest
 from features.flat import FlatTable
+from features.inactivity import Inactivity, inactivity
 from features.layout import Layout
 from features.manifest import JourneyFound, LayoutManifest, MeasureFound, Quarantined, RowCount, Volume
+from features.replicas import Replication
 from features.snapshot import cutoffs, first_with_history, iso, matured
 from features.study import Study
 
@@ -44,6 +46,10 @@ class Health:
         Cutoffs that the data allow, and those whose outcomes are known.
     notes : tuple of str
         Sentences about what was assumed and what looks odd.
+    replication : Replication or None
+        Rows of a flat table that are near copies of rows of other customers.
+    inactivity : Inactivity or None
+        Which silence is a departure, where churn is a rule.
     """
 
     study: str
@@ -60,6 +66,8 @@ class Health:
     cutoffs: int
     matured: int
     notes: tuple[str, ...]
+    replication: Replication | None = None
+    inactivity: Inactivity | None = None
 
     def to_frame(self) -> pd.DataFrame:
         """Give table, read, kept, quarantined: one row per table."""
@@ -105,10 +113,11 @@ def describe(layout: Layout, study: Study) -> Health:
     Returns
     -------
     Health
-        Read from the manifest alone: it costs nothing.
+        Read from the manifest, and from the revenue where churn is a rule.
     """
     found, grid = layout.manifest, study.snapshot
-    notes = list(_notes(found, study))
+    notes, silence = list(_notes(found, study)), inactivity(layout, study)
+    notes += silence.notes() if silence is not None else ()
     try:
         dates = cutoffs(grid, found.data_start, found.data_end)
     except EmptyResultError as error:
@@ -135,6 +144,7 @@ def describe(layout: Layout, study: Study) -> Health:
         cutoffs=len(dates),
         matured=len(mature),
         notes=tuple(notes),
+        inactivity=silence,
     )
 
 
@@ -174,7 +184,8 @@ def describe_flat(flat: FlatTable, study: Study) -> Health:
         first_cutoff="",
         cutoffs=len(flat.waves),
         matured=len(flat.waves),
-        notes=(*notes, *_measure_notes(measures)),
+        notes=(*notes, *flat.replication.notes(), *_measure_notes(measures)),
+        replication=flat.replication,
     )
 
 

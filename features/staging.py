@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.errors import DataError, EmptyResultError
+from features.inactivity import propose_inactivity, spells_of
 from features.snapshot import DAY
 from features.sources import Reader, literal, quote
 from features.staged_touchpoints import KEYS, buckets_for, joined_query, stage_touchpoints
@@ -127,7 +128,7 @@ def stage(
     start, end = _span(reader, has_churn=study.churn is not None and study.churn.inactive_days is None)
     if study.churn is not None and study.churn.inactive_days is not None:
         _stage_inactivity(reader, study.churn.inactive_days * DAY, end)
-    _demand_both_classes(reader, study)
+    _demand_both_classes(reader, study, end)
     counts = [_count(reader, f"SELECT count(*) FROM {_good(label)}") for label in ("customers", "touchpoints")]
     early = f'SELECT count(*) FROM (SELECT * FROM {_good("touchpoints")}) JOIN "@known" USING (customer_key)'
     before = _count(reader, f"{early} WHERE occurred_at < joined_at")
@@ -329,17 +330,25 @@ def _stage_inactivity(reader: Reader, pause: int, end: int) -> None:
     )
 
 
-def _demand_both_classes(reader: Reader, study: Study) -> None:
+def _demand_both_classes(reader: Reader, study: Study, end: int) -> None:
     churned = _count(reader, f"SELECT count(DISTINCT customer_key) FROM {_good('churn')}")
     gone = _count(reader, f"SELECT count(DISTINCT customer_key) FROM {_good('churn')} AND returned_at IS NULL")
     customers = _count(reader, f"SELECT count(*) FROM {_good('customers')}")
     days = study.churn.inactive_days if study.churn is not None else None
     where = f"no customer was without revenue for {days} days" if days else "no good row is in the churn table"
     if churned == 0:
-        raise EmptyResultError(f"Nobody churned: {where}. Both churners and stayers were expected. Correct 'churn'.")
+        message = f"Nobody churned: {where}. Both churners and stayers were expected. Correct 'churn'."
+        raise EmptyResultError(f"{message} {_silence(reader, end)}".strip())
     if gone == customers:
         message = f"All {customers:,} customers churned. Both churners and stayers were expected."
         raise EmptyResultError(f"{message} Bring the customers who stayed as well, or correct 'churn'.")
+
+
+def _silence(reader: Reader, end: int) -> str:
+    """Say which silence without revenue could count as churn."""
+    query = f"SELECT customer_key, occurred_at, amount FROM {_good('revenue')}"
+    found = spells_of(pa.table(reader.con.execute(query).fetchnumpy()), end)
+    return propose_inactivity(lambda: [found]).advice()
 
 
 def write_bad_rows(reader: Reader, fitted: Fitted, bad: str, path: Path) -> None:

@@ -36,6 +36,7 @@ _TIMES = {"occurred_at", "known_at", "joined_at", "ended_at", "churned_at", "ret
 _KEYS = {"customer_id", "customer_key", "journey", "journey_id", "journey_key", "touchpoint", "channel"}
 _OF_TOUCHPOINTS = {*TABLE_COLUMNS["touchpoints"], "is_session", "replaced_at"}
 _RESERVED = _TIMES | _KEYS | {"is_churned", "revenue", "revenue_past", "is_mature", "weight", "tenure_days"}
+_RESERVED |= {"replica_group"}
 
 
 def study_faults(document: object) -> Iterator[Fault]:

@@ -38,7 +38,7 @@ touchpoints:                 # one row per contact, with whatever was measured t
 churn:
   from: churn
   columns: {customer_id: id, churned_at: at}
-# churn: {inactive_days: 45}               # or this rule: no revenue for 45 days
+# churn: {inactive_days: 45}               # or this rule: no revenue for 45 days; 'check' tells how many then return
 
 revenue:
   from: invoices

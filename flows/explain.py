@@ -25,6 +25,7 @@ from models.drivers import drivers_from_features
 from models.importance import association
 from models.leaks import leak_warnings
 from models.levers import flat_levers, levers, to_frame
+from models.splits import cluster_column
 
 __all__ = ["explain"]
 
@@ -97,7 +98,7 @@ def rank_association(contract: PanelContract, frame: pd.DataFrame, seed: int) ->
             if frame[column].notna().any():
                 tick(f"association with {outcome}", number, len(_OUTCOMES))
                 rng = np.random.default_rng([seed, 10 + number])
-                found = association(frame, drivers, column, weight="weight", rng=rng)
+                found = association(frame, drivers, column, weight="weight", rng=rng, customer=cluster_column(frame))
                 shares.append(found.to_frame().assign(outcome=outcome))
                 refusals += [f"{outcome}: {found.refusal}"] if found.refusal else []
     return _with_leaks(pd.concat(shares, ignore_index=True), contract, frame), tuple(refusals)

@@ -33,7 +33,7 @@ from models.churn import evaluate_churn, fit_churn
 from models.evaluation import Evaluation, Tick
 from models.leaks import leak_warnings
 from models.revenue import evaluate_revenue, fit_revenue
-from models.splits import AnyFold, picture, plan_folds
+from models.splits import AnyFold, grouping_note, picture, plan_folds
 
 __all__ = ["Promotion", "choose_alias", "ensure_models", "train"]
 
@@ -122,6 +122,8 @@ def judge_and_fit(workspace: Workspace, contract: PanelContract, frame: pd.DataF
     rng = np.random.default_rng([seed, 0])
     folds = plan_folds(frame, gap_days=grid.gap_days, horizon_days=grid.horizon_days, rng=rng)
     console.say(picture(folds, contract.matured))
+    if note := grouping_note(frame):
+        console.say(f"note: {note}")
     outcomes = [name for name in LOSS if name == "churn" or frame[name].notna().any()]
     with console.progress("train") as tick:
         tick("looking for features that know too much")

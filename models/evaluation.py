@@ -16,7 +16,7 @@ from features.errors import EmptyResultError, ModelError, closest
 from models.leaks import Leak
 from models.metrics import Estimate, Sample, mean_difference, metrics_frame, reliability
 from models.preparation import inputs
-from models.splits import AnyFold, cutoff_microseconds
+from models.splits import AnyFold, cluster_column, cutoff_microseconds
 
 if TYPE_CHECKING:
     from features.measures import Feature
@@ -44,7 +44,6 @@ Predict = Callable[["Rows"], FloatArray]
 
 MAX_ROWS = 60_000
 """Training rows of one fit at most. Rows are thinned within customers, none of whom is lost."""
-
 
 _PREDICTION_COLUMNS = ["customer_id", "cutoff", "candidate", "predicted", "observed", "weight", "fold", "raw"]
 
@@ -109,8 +108,9 @@ class Known:
         return len(self.position)
 
     def keys(self) -> pd.DataFrame:
-        """Return customer_id and cutoff of the rows."""
-        return self.frame[["customer_id", "cutoff"]].take(self.position)
+        """Return customer_id, cutoff and, where it is known, the group of near copies of the rows."""
+        names = dict.fromkeys(("customer_id", "cutoff", cluster_column(self.frame)))
+        return self.frame[list(names)].take(self.position)
 
     def rows(self, index: IndexArray) -> Rows:
         """Take some of the rows, by position among them, with the features in the types that models expect."""
@@ -153,8 +153,9 @@ class Evaluation:
     metrics : DataFrame
         outcome, candidate, metric, value, lo, hi, n, fold ('all' or the date of the test cutoff); baselines included.
     predictions : DataFrame
-        customer_id, cutoff, candidate, predicted, observed, weight, fold, raw. ``raw`` is what the candidate said;
-        ``predicted`` may be repaired by the folds before, as the stored model then is by all folds.
+        customer_id, cutoff, candidate, predicted, observed, weight, fold, raw, and replica_group where it is known.
+        ``raw`` is what the candidate said; ``predicted`` may be repaired by the folds before, as the stored model then
+        is by all folds.
     reliability : DataFrame
         candidate, bin, predicted, observed, lo, hi, n.
     winner : str
@@ -263,7 +264,8 @@ def out_of_fold(
     Returns
     -------
     DataFrame
-        customer_id, cutoff, candidate, predicted, observed, weight, fold, raw; ``predicted`` equals ``raw``.
+        customer_id, cutoff, candidate, predicted, observed, weight, fold, raw, and replica_group where it is known;
+        ``predicted`` equals ``raw``.
 
     Raises
     ------
@@ -287,7 +289,7 @@ def out_of_fold(
             with one_thread():
                 raw = candidate.learn(train, int(rng.integers(2**31)))(test)
             parts.append(truth.assign(candidate=candidate.name, predicted=raw, raw=raw))
-    return pd.concat(parts, ignore_index=True)[_PREDICTION_COLUMNS]
+    return pd.concat(parts, ignore_index=True)[list(dict.fromkeys((*_PREDICTION_COLUMNS, cluster_column(keys))))]
 
 
 def measure(predictions: pd.DataFrame, outcome: str, metrics: Callable[[Sample], tuple[Estimate, ...]]) -> pd.DataFrame:
@@ -305,8 +307,8 @@ def measure(predictions: pd.DataFrame, outcome: str, metrics: Callable[[Sample],
 
 
 def sample_of(predictions: pd.DataFrame) -> Sample:
-    """Make a sample of the predictions of one candidate."""
-    return Sample.of(*(predictions[column] for column in ("observed", "predicted", "customer_id", "weight")))
+    """Make a sample of the predictions of one candidate; near copies count as one customer."""
+    return Sample.of(*(predictions[name] for name in ("observed", "predicted", cluster_column(predictions), "weight")))
 
 
 def conclude(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from models.metrics import Sample, auc
 from models.preparation import inputs
+from models.splits import cluster_column
 
 if TYPE_CHECKING:
     from features.measures import Feature
@@ -85,7 +86,7 @@ def leak_warnings(frame: pd.DataFrame, features: Sequence[Feature], *, max_rows:
     (so that a marital status is not); a journey's name does not count, because its contacts are dated.
     """
     rows = frame.loc[frame["is_churned"].notna()]
-    codes = pd.factorize(rows["customer_id"].astype(str), sort=True)[0]
+    codes = pd.factorize(rows[cluster_column(rows)].astype(str), sort=True)[0]
     if len(rows) > max_rows:
         keep = codes % (len(rows) // max_rows + 1) == 0
         rows, codes = rows.loc[keep], pd.factorize(codes[keep], sort=True)[0]

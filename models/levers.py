@@ -18,6 +18,7 @@ from models.initiatives import Change, Initiative
 from models.policy import PolicyEffect, policy_effect
 from models.prepared import Bucket, Prepared
 from models.sensitivity import Verdict, robustness_value, verdict
+from models.splits import cluster_column
 
 Array = NDArray[np.float64]
 
@@ -287,7 +288,7 @@ def _flat_lever(
     shifted = fixed.shape[1] + np.arange(own.shape[1])
     n = len(panel)
     spend = panel["revenue"].fillna(0.0).to_numpy(float) if "revenue" in panel else np.zeros(n)
-    weight, key = panel["weight"].to_numpy(float), panel["customer_key"].to_numpy(np.int64)
+    weight, key = panel["weight"].to_numpy(float), pd.factorize(panel[cluster_column(panel)], sort=True)[0]
     penalised = np.arange(X.shape[1]) >= fixed.shape[1]
     churned = panel["is_churned"].to_numpy(float)
     rows = PeriodRows(X, penalised, np.ones(X.shape[1], bool), churned, spend, weight, key)

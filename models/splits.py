@@ -2,7 +2,8 @@
 
 Panel rows of one customer at neighbouring cutoffs are nearly the same row, and their outcome windows overlap. A random
 split would test a model on what it has learned by heart. Here a model is tested on cutoffs that begin only after every
-outcome it was trained on had been observed; a table with a single cutoff is split by customer.
+outcome it was trained on had been observed; a table with a single cutoff is split by customer, and where rows of
+different customers are near copies of each other (`features.replicas`), by group of copies.
 """
 
 from __future__ import annotations
@@ -15,9 +16,21 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.errors import EmptyResultError
+from features.replicas import GROUP
 from features.snapshot import DAY, iso
 
-__all__ = ["AnyFold", "CustomerFold", "Fold", "Split", "grouped", "picture", "plan_folds", "rolling_origin"]
+__all__ = [
+    "AnyFold",
+    "CustomerFold",
+    "Fold",
+    "Split",
+    "cluster_column",
+    "grouped",
+    "grouping_note",
+    "picture",
+    "plan_folds",
+    "rolling_origin",
+]
 
 IndexArray = NDArray[np.intp]
 
@@ -40,6 +53,8 @@ class Split:
 class Fold:
     """Train on some cutoffs, test on a later one.
 
+    Where rows of different customers are near copies of each other, a group that tests does not train.
+
     Attributes
     ----------
     train : tuple of int
@@ -59,7 +74,10 @@ class Fold:
     def split(self, frame: pd.DataFrame) -> Split:
         """Find the rows of this fold in a frame with a column ``cutoff``."""
         at = cutoff_microseconds(frame)
-        return Split(np.flatnonzero(np.isin(at, self.train)), np.flatnonzero(at == self.test))
+        trains, tests = np.isin(at, self.train), at == self.test
+        if GROUP in frame:
+            trains &= ~(_is_shared(frame) & frame[GROUP].isin(frame.loc[tests, GROUP].unique()).to_numpy())
+        return Split(np.flatnonzero(trains), np.flatnonzero(tests))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +150,12 @@ def rolling_origin(
 
 
 def grouped(frame: pd.DataFrame, folds: int, rng: np.random.Generator) -> tuple[CustomerFold, ...]:
-    """Split customers at random into folds, every row of a customer on the same side.
+    """Split customers at random into folds, every row of a customer, and of a group of near copies, on the same side.
 
     Parameters
     ----------
     frame : DataFrame
-        Rows with a column ``customer_id``.
+        Rows with a column ``customer_id`` and perhaps ``replica_group``.
     folds : int
         How many; each customer tests in exactly one.
     rng : numpy.random.Generator
@@ -146,22 +164,43 @@ def grouped(frame: pd.DataFrame, folds: int, rng: np.random.Generator) -> tuple[
     Returns
     -------
     tuple of CustomerFold
-        ``folds`` of them; sizes differ by one customer at most.
+        ``folds`` of them; sizes differ by one customer at most, by one group where there are groups.
 
     Raises
     ------
     EmptyResultError
-        Fewer customers than folds.
+        Fewer customers, or groups, than folds.
     """
-    customers = np.sort(frame["customer_id"].astype(str).unique().astype(object))
-    if len(customers) < max(2, folds):
+    people = frame[["customer_id", cluster_column(frame)]].astype(str).set_axis(["customer", "cluster"], axis=1)
+    people = people.drop_duplicates("customer").sort_values("customer")
+    sizes = people["cluster"].value_counts().sort_index()
+    if len(sizes) < max(2, folds):
+        kind = "customers" if len(sizes) == len(people) else "groups of near copies"
         raise EmptyResultError(
-            f"The table has {len(customers)} customers. At least {max(2, folds)} are needed to train on some and test "
+            f"The table has {len(sizes)} {kind}. At least {max(2, folds)} are needed to train on some and test "
             "on others. Bring more customers."
         )
-    number = rng.permutation(len(customers)) % folds
+    number = people["cluster"].map(_dealt(sizes, folds, rng)).to_numpy()
+    customers = people["customer"].to_numpy(object)
     return tuple(
         CustomerFold(f"part {part + 1} of {folds}", frozenset(customers[number == part])) for part in range(folds)
+    )
+
+
+def cluster_column(frame: pd.DataFrame) -> str:
+    """Name the column whose rows cannot be taken apart: groups of near copies where they are known, else customers."""
+    return GROUP if GROUP in frame else "customer_id"
+
+
+def grouping_note(frame: pd.DataFrame) -> str:
+    """Say that near copies are kept together, for people; empty where there are none."""
+    shared = _is_shared(frame) if GROUP in frame else np.zeros(len(frame), bool)
+    if not shared.any():
+        return ""
+    groups = frame.loc[shared, GROUP].nunique()
+    return (
+        f"{int(shared.sum()):,} rows are near copies of rows of other customers: their {groups:,} groups are kept "
+        "whole, in tests and in intervals."
     )
 
 
@@ -235,6 +274,24 @@ def cutoff_microseconds(frame: pd.DataFrame) -> NDArray[np.int64]:
     if pd.api.types.is_integer_dtype(column.dtype):
         return column.to_numpy(dtype=np.int64)
     return pd.DatetimeIndex(column).as_unit("us").asi8
+
+
+def _is_shared(frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether a row's group holds several customers."""
+    customers = frame.groupby(GROUP, sort=False)["customer_id"].nunique()
+    return np.asarray(frame[GROUP].map(customers).to_numpy() > 1, bool)
+
+
+def _dealt(sizes: pd.Series, folds: int, rng: np.random.Generator) -> pd.Series:
+    """Deal clusters to folds: at random, and where their sizes differ the largest first, each to the smallest fold."""
+    order = rng.permutation(len(sizes))
+    number = order % folds
+    if sizes.min() < sizes.max():
+        load = np.zeros(folds, np.int64)
+        for place in np.lexsort((order, -sizes.to_numpy())):
+            number[place] = load.argmin()
+            load[number[place]] += sizes.iloc[place]
+    return pd.Series(number, index=sizes.index)
 
 
 def _spaced(eligible: list[int], distance: int, folds: int) -> list[int]:

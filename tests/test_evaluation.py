@@ -99,6 +99,25 @@ def test_every_candidate_predicts_every_test_row_once(frame):
     assert told == [(i, 6) for i in range(6)]
 
 
+def test_near_copies_count_as_one_customer_in_intervals(frame):
+    known, fold = known_rows(frame, [WAIT], "revenue"), Fold((0,), 30 * DAY)
+    rng = np.random.default_rng(0)
+    found = out_of_fold(known, [fold], [constant("a", 40.0)], rng=rng, max_rows=99, tick=silent)
+    found = found.assign(replica_group=found["customer_id"].str[:2])
+    row = measure(found, "revenue", revenue_metrics).set_index("metric").loc["mae"]
+    error, weight = (found["predicted"] - found["observed"]).abs(), found["weight"] / found["weight"].mean()
+    sums = (weight * (error - np.average(error, weights=weight))).groupby(found["replica_group"]).sum()
+    standard_error = np.sqrt((sums**2).sum() * len(sums) / (len(sums) - 1)) / len(found)
+    assert row["hi"] - row["lo"] == pytest.approx(2 * 1.6448536 * standard_error)
+
+
+def test_groups_of_near_copies_stay_with_the_predictions(frame):
+    some = frame.assign(replica_group=frame["customer_id"])
+    known, rng = known_rows(some, [WAIT], "revenue"), np.random.default_rng(0)
+    found = out_of_fold(known, [Fold((0,), 30 * DAY)], [constant("a", 1.0)], rng=rng, max_rows=99, tick=silent)
+    assert (found["replica_group"] == found["customer_id"]).all()
+
+
 def test_a_fold_without_training_rows_is_refused(frame):
     known = known_rows(frame, [WAIT], "revenue")
     nothing = Fold((-DAY,), 0)

@@ -64,6 +64,7 @@ def test_a_flat_table_comes_typed_and_sorted(tmp_path: Path) -> None:
             "is_churned": [0.0, 0.0, 0.0, 1.0],
             "revenue": np.nan,
             "weight": 1.0,
+            "replica_group": ["a", "b", "c", "d"],
         }
     )
     pd.testing.assert_frame_equal(flat.frame, expected)
@@ -149,6 +150,44 @@ def test_a_table_without_rows_says_so(tmp_path: Path) -> None:
         _read(_frame().iloc[:0], tmp_path)
     with pytest.raises(DataError, match="flat: no rows are left: 4 with missing customer_id"):
         _read(_frame().assign(**{"Customer ID": None}), tmp_path)
+
+
+def _copied(times: int) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    n = 200
+    frame = pd.DataFrame(
+        {
+            "Left": (np.arange(n) % 4 == 0).astype(int),
+            "Contract": rng.choice(["month", "year", "two years"], n),
+            "Tenure": rng.integers(0, 72, n),
+            "Score": rng.normal(5, 1, n).clip(0, 10),
+            "wait": rng.gamma(2, 10, n),
+        }
+    )
+    again = pd.concat([frame] * times, ignore_index=True)
+    again["wait"] += rng.normal(0, 0.1, len(again)).clip(0)
+    return again.assign(**{"Customer ID": [f"c{k:04d}" for k in rng.permutation(len(again))]})
+
+
+def test_rows_that_repeat_at_a_distance_in_the_users_table_are_one_group(tmp_path: Path) -> None:
+    rows = _copied(4)
+    flat = _read(rows, tmp_path)
+    assert set(flat.replication.lags) == {200, 400, 600}
+    assert (flat.replication.rows, flat.replication.groups, flat.replication.largest) == (800, 200, 4)
+    truth = pd.Series(np.arange(800) % 200, index=rows["Customer ID"]).loc[flat.frame["customer_id"]].to_numpy()
+    assert pd.Series(truth).groupby(flat.frame["replica_group"].to_numpy()).nunique().max() == 1
+    first = flat.frame.groupby("replica_group")["customer_id"].min()
+    assert (first.index == first).all()
+
+
+def test_the_order_of_copies_changes_their_groups_at_most(tmp_path: Path) -> None:
+    rows = _copied(4)
+    flat, mixed = (
+        _read(rows, tmp_path / "a"),
+        _read(rows.sample(frac=1, random_state=1), tmp_path / "b"),
+    )
+    pd.testing.assert_frame_equal(flat.frame.drop(columns="replica_group"), mixed.frame.drop(columns="replica_group"))
+    assert _read(rows, tmp_path / "c").fingerprint == flat.fingerprint
 
 
 def test_event_tables_are_not_read_here(tmp_path: Path) -> None:

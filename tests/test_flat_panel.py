@@ -57,6 +57,14 @@ def test_the_waves_of_a_flat_table_take_the_place_of_cutoffs(tmp_path: Path) -> 
     assert {f.name: f.kind for f in read_contract(tmp_path).features}["region"] == "category"
 
 
+def test_groups_of_copies_are_a_column_of_the_panel_and_no_feature(tmp_path: Path) -> None:
+    found = flat_panel(tmp_path, ROWS, ", wave: wave")
+    assert found["replica_group"].tolist() == found["customer_id"].tolist()
+    contract = read_contract(tmp_path)
+    assert "replica_group" not in {feature.name for feature in contract.features}
+    assert contract.notes == ()
+
+
 def test_a_flat_table_without_waves_is_one_partition(tmp_path: Path) -> None:
     found = flat_panel(tmp_path, ROWS.iloc[:3], ", base_rate: 0.1")
     assert len(set(found["cutoff"])) == 1

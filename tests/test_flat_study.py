@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from flows import cli
+from tests.copies import copied, people
 
 STUDY = """
 study: flat
@@ -48,3 +49,26 @@ def test_simulation_on_a_flat_table_is_refused_with_what_is_missing(
 ) -> None:
     assert cli.main(["simulate", "--study", str(study)]) == 8
     assert "touchpoints" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("copies")
+    rng = np.random.default_rng(5)
+    rows = copied(people(rng, 300), 4, 0.02, rng).rename(columns={"a": "setup", "b": "wait", "is_churned": "left"})
+    rows = rows.assign(id=[f"c{i:04d}" for i in range(len(rows))], setup=rows["setup"] - rows["setup"].min())
+    rows.assign(wait=rows["wait"] - rows["wait"].min()).to_csv(folder / "people.csv", index=False)
+    covariates = "covariates: [c, d, e, f, plan0, plan1, plan2, plan3]"
+    (folder / "study.yaml").write_text(STUDY.replace("covariates: [region]", covariates), encoding="utf-8")
+    return folder / "study.yaml"
+
+
+def test_near_copies_are_told_by_check_and_kept_whole_by_train(
+    copies: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["check", "--study", str(copies)]) == 0
+    assert "1,200 of 1,200 rows (100%) are near copies" in " ".join(capsys.readouterr().out.split())
+    found = json.loads((copies.parent / "store" / "results" / "check.json").read_text("utf-8"))["replication"]
+    assert (found["rows"], found["groups"], sorted(found["lags"])) == (1_200, 300, [300, 600, 900])
+    assert cli.main(["train", "--study", str(copies)]) == 0
+    assert "their 300 groups are kept whole" in " ".join(capsys.readouterr().out.split())

@@ -113,6 +113,17 @@ def test_large_panels_are_thinned_by_customer_and_still_caught():
     assert [leak.feature for leak in leak_warnings(frame, (feature("score"),), max_rows=2000)] == ["score"]
 
 
+def test_a_column_that_copies_carry_from_one_half_to_the_other_is_not_a_leak():
+    rng = np.random.default_rng(4)
+    once = panel(300).assign(code=[f"v{i % 150}" for i in range(300)])
+    copied = pd.concat([once] * 6, ignore_index=True)
+    copied = copied.assign(customer_id=[f"c{i:04d}" for i in rng.permutation(len(copied))])
+    code = feature("code", "category")
+    groups = copied.assign(replica_group=[f"g{i % 300:03d}" for i in range(len(copied))])
+    assert names(copied.assign(code=groups["replica_group"]), code) == ["code"]
+    assert names(groups.assign(code=groups["replica_group"]), code) == []
+
+
 def test_an_allowed_leak_is_kept():
     frame = panel()
     frame["score"] = frame["is_churned"]

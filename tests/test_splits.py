@@ -6,7 +6,16 @@ from hypothesis import strategies as st
 
 from features.errors import EmptyResultError
 from features.snapshot import DAY
-from models.splits import CustomerFold, Fold, grouped, picture, plan_folds, rolling_origin
+from models.splits import (
+    CustomerFold,
+    Fold,
+    cluster_column,
+    grouped,
+    grouping_note,
+    picture,
+    plan_folds,
+    rolling_origin,
+)
 
 GRIDS = st.lists(st.integers(0, 900), min_size=1, max_size=30)
 
@@ -105,3 +114,54 @@ def test_the_picture_shows_training_embargo_and_test():
 
 def test_the_picture_of_a_grouped_split_counts_customers():
     assert "customers test" in picture(grouped(panel([0]), 3, np.random.default_rng(0)))
+
+
+def copies(groups: list[str]) -> pd.DataFrame:
+    """One row a customer, at one cutoff."""
+    return panel([0], len(groups)).assign(replica_group=groups)
+
+
+@given(st.lists(st.integers(0, 8), min_size=12, max_size=60), st.integers(2, 4), st.integers(0, 2**32 - 1))
+def test_a_group_of_near_copies_is_never_on_both_sides(numbers, folds, seed):
+    frame = copies([f"g{number}" for number in numbers])
+    if frame["replica_group"].nunique() < folds:
+        return
+    plan = grouped(frame, folds, np.random.default_rng(seed))
+    assert sorted(np.concatenate([fold.split(frame).test for fold in plan])) == list(range(len(frame)))
+    for fold in plan:
+        split = fold.split(frame)
+        groups = frame["replica_group"]
+        assert not set(groups.iloc[split.train]) & set(groups.iloc[split.test])
+
+
+def test_folds_of_groups_of_different_sizes_are_about_equal():
+    frame = copies(["a"] * 30 + ["b"] * 20 + [f"g{i}" for i in range(40)])
+    sizes = [len(fold.test_customers) for fold in grouped(frame, 3, np.random.default_rng(0))]
+    assert sizes == [30, 30, 30]
+
+
+def test_groups_of_one_are_split_as_customers_are():
+    plain = panel([0], 50)
+    own = plain.assign(replica_group=plain["customer_id"])
+    assert grouped(plain, 3, np.random.default_rng(4)) == grouped(own, 3, np.random.default_rng(4))
+    assert grouping_note(plain) == grouping_note(own) == ""
+    assert (cluster_column(plain), cluster_column(own)) == ("customer_id", "replica_group")
+
+
+def test_fewer_groups_than_folds_are_refused():
+    with pytest.raises(EmptyResultError, match="The table has 2 groups of near copies"):
+        grouped(copies(["a"] * 5 + ["b"] * 5), 3, np.random.default_rng(0))
+
+
+def test_a_group_that_tests_does_not_train_at_earlier_cutoffs():
+    frame = panel([0, 90], 4).assign(replica_group=["a", "a", "c2", "d", "a", "e", "c2", "d"])
+    frame["customer_id"] = ["c0", "c1", "c2", "c3", "c4", "c5", "c2", "c3"]
+    split = Fold((0,), 90 * DAY).split(frame)
+    # c4 is a copy of c0 and c1; c2 and c3 have copies of nobody, only earlier rows of their own.
+    assert split.train.tolist() == [2, 3]
+    assert split.test.tolist() == [4, 5, 6, 7]
+
+
+def test_the_note_counts_rows_and_groups():
+    note = grouping_note(copies(["a", "a", "a", "b", "b", "c"]))
+    assert note.startswith("5 rows are near copies of rows of other customers: their 2 groups are kept whole")
