@@ -21,7 +21,7 @@ from features.journeys import NEVER
 from features.layout_queries import Combinations, combinations, levels, other_tables, texts, touchpoint_query
 from features.manifest import FORMAT, JourneyFound, LayoutManifest, MeasureFound, Quarantined, RowCount, Volume
 from features.publish import recover, staged
-from features.sources import Reader, connected, first_line, open_sources, quote, stamps
+from features.sources import Lens, Reader, connected, first_line, open_sources, quote, stamps
 from features.staging import Staged, stage, write_quarantine
 from features.study import Measure, Study
 from features.tables import HASH, REASON
@@ -117,6 +117,7 @@ def lay_out(
     *,
     now_us: int | None = None,
     buckets: int | None = None,
+    lens: Lens | None = None,
     tick: Callable[[str], None] = lambda _: None,
 ) -> Layout:
     """Read, check and lay out the tables of a study, or use again what was laid out from the same files.
@@ -133,6 +134,8 @@ def lay_out(
         Microseconds; later events are in the future. By default the clock.
     buckets : int, optional
         Number of buckets; by default a power of two with at most two million touchpoints in each.
+    lens : Lens, optional
+        Shows the sources as they stood earlier; the store must then be an empty one.
     tick : callable
         Told what is being done.
 
@@ -167,7 +170,7 @@ def lay_out(
             return existing
     now_us = time.time_ns() // 1000 if now_us is None else now_us
     with connected(store, study.engine) as con:
-        reader = open_sources(con, study, base)
+        reader = open_sources(con, study, base, lens)
         found = stage(reader, study, now_us, tick, buckets=buckets)
         with staged(store / "layout") as root, staged(store / "quarantine") as quarantine:
             manifest = _write(reader, study, found, root, quarantine, inputs, tick)

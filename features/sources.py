@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
 
@@ -16,7 +16,7 @@ from features.errors import DataError, StoreError, closest
 from features.publish import store_error, sweep
 from features.study import Engine, Source, Study, Table
 
-__all__ = ["Reader", "Stamp", "connected", "first_line", "literal", "open_sources", "quote", "stamps"]
+__all__ = ["Lens", "Reader", "Stamp", "connected", "first_line", "literal", "open_sources", "quote", "stamps"]
 
 _CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 _PARQUET = (".parquet", ".pq")
@@ -32,6 +32,23 @@ class Stamp:
     mtime_ns: int
 
 
+class Lens(Protocol):
+    """What sources are looked at through, to see them as they stood earlier: see `features.truncation`."""
+
+    @property
+    def data_end(self) -> int:
+        """Up to when what is shown is complete, in microseconds."""
+
+    def set_clock(self, con: duckdb.DuckDBPyConnection) -> None:
+        """Let the clock of a connection stand still."""
+
+    def shown(self, con: duckdb.DuckDBPyConnection, place: str, query: str) -> str:
+        """Turn the query of the rows of a place into the query of what is shown of them."""
+
+    def attach(self, con: duckdb.DuckDBPyConnection, source: str, path: Path) -> None:
+        """Attach a DuckDB file under the name of its source, with what is shown of its tables."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reader:
     """A connection in which the sources of a study can be read; made by :func:`open_sources`."""
@@ -39,6 +56,7 @@ class Reader:
     con: duckdb.DuckDBPyConnection
     sources: Mapping[str, Source]
     base: Path
+    lens: Lens | None = None
     _made: set[str] = field(default_factory=set)
 
     def relation(self, table: Table, label: str) -> str:
@@ -82,10 +100,15 @@ class Reader:
         source = self.sources[table.source] if table.source is not None else None
         if source is not None and source.kind in {"sqlite", "postgres"}:
             address = _expand(source.where, label) if source.kind == "postgres" else str(self._path(source))
+            whole = name if self.lens is None else quote(f"@whole {label}")
             with read_database(source, address, table, label) as rows:
                 self.con.register("@rows", rows)
-                self.con.execute(f'CREATE TEMP TABLE {name} AS SELECT * FROM "@rows"')
+                self.con.execute(f'CREATE TEMP TABLE {whole} AS SELECT * FROM "@rows"')
                 self.con.unregister("@rows")
+            if self.lens is not None:
+                place = f"{table.source}.{table.table}" if table.table is not None else f"{label}.sql"
+                shown = self.lens.shown(self.con, place, f"SELECT * FROM {whole}")
+                self.con.execute(f"CREATE TEMP VIEW {name} AS {shown}")
         elif table.sql is not None:
             self._make_from_sql(table.sql, label, name, table.source if source and source.kind == "duckdb" else None)
         else:
@@ -130,6 +153,8 @@ def connected(store: Path, engine: Engine | None = None) -> Iterator[duckdb.Duck
     ------
     StoreError
         If the store cannot be written, or memory and disk are exhausted.
+    KeyboardInterrupt
+        If a query is interrupted, which DuckDB tells in ways of its own.
     """
     engine = engine or Engine()
     place = Path(engine.spill).expanduser() if engine.spill is not None else store
@@ -150,6 +175,10 @@ def connected(store: Path, engine: Engine | None = None) -> Iterator[duckdb.Duck
     try:
         con.execute("SET TimeZone = 'UTC'")
         yield con
+    except (duckdb.InterruptException, RuntimeError) as error:
+        if "interrupt" in str(error).lower():
+            raise KeyboardInterrupt(first_line(error)) from error
+        raise
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
         message = f"DuckDB ran out of room: {first_line(error)} Free disk space in '{place}' was expected."
         advice = "Make room, name another folder in engine.spill, or raise engine.memory_limit."
@@ -159,7 +188,7 @@ def connected(store: Path, engine: Engine | None = None) -> Iterator[duckdb.Duck
         shutil.rmtree(spill, ignore_errors=True)
 
 
-def open_sources(con: duckdb.DuckDBPyConnection, study: Study, base: Path) -> Reader:
+def open_sources(con: duckdb.DuckDBPyConnection, study: Study, base: Path, lens: Lens | None = None) -> Reader:
     """Make every file source a view and every DuckDB file an attached, read-only database.
 
     Parameters
@@ -170,6 +199,8 @@ def open_sources(con: duckdb.DuckDBPyConnection, study: Study, base: Path) -> Re
         The study with its sources.
     base : Path
         Folder of the study file.
+    lens : Lens, optional
+        Shows the sources as they stood earlier.
 
     Returns
     -------
@@ -182,21 +213,30 @@ def open_sources(con: duckdb.DuckDBPyConnection, study: Study, base: Path) -> Re
         With every source that cannot be read.
     """
     faults: list[str] = []
+    if lens is not None:
+        lens.set_clock(con)
     for name, source in study.sources.items():
         try:
-            if source.kind == "files":
-                with _reading(f"sources.{name}"):
-                    con.execute(f"CREATE TEMP VIEW {quote(name)} AS {_files_query(con, _files(name, source, base))}")
-            elif source.kind != "postgres":
-                path = _files(name, source, base)[0]
-                if source.kind == "duckdb":
-                    with _reading(f"sources.{name}"):
-                        con.execute(f"ATTACH {literal(str(path))} AS {quote(name)} (READ_ONLY)")
+            _open(con, name, source, base, lens)
         except DataError as error:
             faults += error.faults
     if faults:
         raise DataError.collect(faults)
-    return Reader(con, study.sources, base)
+    return Reader(con, study.sources, base, lens)
+
+
+def _open(con: duckdb.DuckDBPyConnection, name: str, source: Source, base: Path, lens: Lens | None) -> None:
+    """Make one source readable under its name."""
+    paths = _files(name, source, base) if source.kind != "postgres" else []
+    with _reading(f"sources.{name}"):
+        if source.kind == "files":
+            query = _files_query(con, paths)
+            shown = query if lens is None else lens.shown(con, name, query)
+            con.execute(f"CREATE TEMP VIEW {quote(name)} AS {shown}")
+        elif source.kind == "duckdb" and lens is not None:
+            lens.attach(con, name, paths[0])
+        elif source.kind == "duckdb":
+            con.execute(f"ATTACH {literal(str(paths[0]))} AS {quote(name)} (READ_ONLY)")
 
 
 def stamps(study: Study, base: Path) -> tuple[Stamp, ...]:
@@ -313,7 +353,7 @@ def _reading(label: str) -> Iterator[None]:
     """Turn what DuckDB says about the user's data into a fault of the data."""
     try:
         yield
-    except duckdb.OutOfMemoryException:
+    except (duckdb.OutOfMemoryException, duckdb.InterruptException):
         raise
     except duckdb.Error as error:
         raise DataError(f"{label}: {_told(error)} Correct the table, the file or the query.") from None

@@ -126,9 +126,12 @@ def stage(
             _stage(reader, one)
     _demand_rows(reader, fitted)
     start, end = _span(reader, has_churn=study.churn is not None and study.churn.inactive_days is None)
+    if reader.lens is not None:
+        end = max(end, reader.lens.data_end)
     if study.churn is not None and study.churn.inactive_days is not None:
         _stage_inactivity(reader, study.churn.inactive_days * DAY, end)
-    _demand_both_classes(reader, study, end)
+    if reader.lens is None:
+        _demand_both_classes(reader, study, end)
     counts = [_count(reader, f"SELECT count(*) FROM {_good(label)}") for label in ("customers", "touchpoints")]
     early = f'SELECT count(*) FROM (SELECT * FROM {_good("touchpoints")}) JOIN "@known" USING (customer_key)'
     before = _count(reader, f"{early} WHERE occurred_at < joined_at")
@@ -302,7 +305,8 @@ def _refuse_second_churn(reader: Reader) -> None:
 
 def _demand_rows(reader: Reader, fitted: Sequence[Fitted]) -> None:
     faults = []
-    for label in (one.contract.label for one in fitted if one.contract.label != "churn"):
+    labels = [one.contract.label for one in fitted if one.contract.label != "churn"]
+    for label in labels if reader.lens is None else ("customers", "touchpoints"):
         if _count(reader, f"SELECT count(*) FROM {_good(label)}") == 0:
             query = f"SELECT {quote(REASON)}, count(*) FROM {_staged(label)} GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 3"
             causes = ", ".join(f"{rows:,} with {reason}" for reason, rows in reader.con.execute(query).fetchall())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import App, CycloptsError, Parameter
 
-from features.errors import JourneyliftError
+from features.errors import JourneyliftError, LeakError
 
 if TYPE_CHECKING:
     from flows.storage import Workspace
@@ -91,18 +91,43 @@ def init(directory: Path) -> None:
 
 
 @app.command(sort_key=2)
-def check(*, common: Common = _DEFAULTS) -> None:
+def check(
+    *,
+    common: Common = _DEFAULTS,
+    leaks: Annotated[bool, Parameter(negative="")] = False,
+    cutoffs: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = (),
+    planned: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = (),
+    sample: int | None = None,
+) -> None:
     """Read the sources and say what was found, and what is wrong with it.
 
     Rows, customers, dates, journeys, the share missing of every measure, rows set
-    aside with the reason, and the first cutoff with enough history.
+    aside with the reason, and the first cutoff with enough history. With --leaks,
+    instead: whether any feature knows the future.
 
     For example:
 
         journeylift check
         journeylift check --study my-company/study.yaml --json -
+        journeylift check --leaks
+        journeylift check --leaks --cutoffs 2025-01-01 2025-06-01
+
+    Parameters
+    ----------
+    leaks : bool
+        Lay the sources out as they stood at some cutoffs, and compare every feature with that of the whole extract.
+        Ends with code 4 if any differs. Takes about as long as a layout for each cutoff.
+    cutoffs : tuple of str
+        Cutoffs for --leaks (YYYY-MM-DD); three of the study's when left out.
+    planned : tuple of str
+        Columns that --leaks shall take as known beforehand, such as contracts.end_date.
+    sample : int, optional
+        About how many customers --leaks shall look at; all when left out.
     """
-    _on_study("check", common)
+    if leaks or cutoffs or planned or sample is not None:
+        _on_study("leaks", common, cutoffs=cutoffs, planned=planned, sample=sample)
+    else:
+        _on_study("check", common)
 
 
 @app.command(sort_key=3)
@@ -272,6 +297,7 @@ def demo(
 # Command -> module and function under flows, and the result that --json hands over.
 _STEPS: Final = {
     "check": ("check", "check"),
+    "leaks": ("leak_check", "leak_check"),
     "features": ("build_features", "build_features"),
     "train": ("train", "train"),
     "explain": ("explain", "explain"),
@@ -281,7 +307,7 @@ _STEPS: Final = {
     "demo": ("demo", "demo"),
 }
 
-_WITHOUT_FLOW: Final = ("check", "report")
+_WITHOUT_FLOW: Final = ("check", "leaks", "report")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -350,12 +376,18 @@ def _on_study(step: str, common: Common, **options: object) -> None:
     run: Any = getattr(import_module(f"flows.{module}"), name)
     if server is not None:
         server.join()
-    run(str(workspace.study_file), **options)
-    if common.json is not None:
+    try:
+        run(str(workspace.study_file), **options)
+    except LeakError:
         _hand_over(workspace, step, common.json)
+        raise
+    _hand_over(workspace, step, common.json)
 
 
-def _hand_over(workspace: "Workspace", step: str, where: str) -> None:
+def _hand_over(workspace: "Workspace", step: str, where: str | None) -> None:
+    """Copy the result of a step to where it is asked for, if it is."""
+    if where is None:
+        return
     from flows.storage import write_bytes  # noqa: PLC0415
 
     content = workspace.store.result("simulate" if step == "demo" else step).read_bytes()

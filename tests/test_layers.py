@@ -33,6 +33,8 @@ def copy(tmp_path: Path) -> Path:
         ("features/errors.py", "import mlflow", "tracking or the command line BROKEN"),
         ("models/metrics.py", "import duckdb", "models touch no files and no databases BROKEN"),
         ("flows/train.py", "import mlflow", "only flows.tracking imports mlflow BROKEN"),
+        ("features/definitions.py", "import time", "knows no clock and no chance BROKEN"),
+        ("features/folds.py", "from datetime import date", "knows no clock and no chance BROKEN"),
     ],
 )
 def test_a_planted_import_against_the_layers_is_caught(copy: Path, module: str, planted: str, broken: str) -> None:

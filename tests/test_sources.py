@@ -1,4 +1,5 @@
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -164,3 +165,16 @@ def _exhaust(folder: Path) -> None:
     with connected(folder, Engine(memory_limit="20MB")) as con:
         con.execute("SET max_temp_directory_size = '1MB'")
         con.execute("CREATE TABLE t AS SELECT random() AS x FROM range(20_000_000)")
+
+
+@pytest.mark.parametrize("is_read", [True, False])
+def test_an_interrupted_query_is_an_interrupt_and_no_fault(tmp_path: Path, is_read: bool) -> None:
+    FRAME.to_parquet(tmp_path / "t.parquet")
+    endless = "select sum(random()) from range(10_000_000_000)"
+    with pytest.raises(KeyboardInterrupt, match="nterrupted"), connected(tmp_path / "store") as con:  # noqa: PT012
+        reader = open_sources(con, _study("t.parquet"), tmp_path)
+        timer = threading.Timer(0.5, con.interrupt)
+        timer.start()
+        if is_read:
+            reader.run(endless, "touchpoints")
+        con.execute(endless)
