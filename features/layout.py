@@ -13,15 +13,17 @@ import numpy as np
 import pyarrow as pa
 from pydantic import ValidationError
 
-from features.buckets import LABELS, Tally, cut, lay_touchpoints, read_table, write_table
+from features.buckets import LABELS, cut, lay_touchpoints, read_table, write_table
 from features.errors import DataError, StoreError, UnsupportedError
 from features.manifest import FORMAT, JourneyFound, LayoutManifest, MeasureFound, Quarantined, RowCount, Volume
 from features.publish import recover, staged
 from features.snapshot import DAY
 from features.sources import Reader, connected, first_line, open_sources, quote, stamps
 from features.staging import Staged, stage, write_quarantine
+from features.stocktaking import take_stock
 from features.study import Measure, Study
 from features.tables import REASON, ROW
+from features.tally import Tally
 
 __all__ = [
     "Bucket",
@@ -220,8 +222,8 @@ def _write(
     for label, query in _other_tables(study):
         for number, rows in enumerate(cut(reader.con.sql(query).to_arrow_reader(), each, count)):
             write_table(rows.combine_chunks(), root / _folder(number) / f"{label}.parquet")
-    bad = write_quarantine(reader, found.fitted, tally.duplicates, quarantine)
-    quarantined = tuple(Quarantined(table=table, reason=reason, rows=rows) for table, reason, rows in bad)
+    quarantined = write_quarantine(reader, found.fitted, tally.duplicates, quarantine)
+    rows = _row_counts(reader, found, quarantined)
     customers = next(one for one in found.fitted if one.contract.label == "customers")
     covariates = study.customers.covariates if study.customers is not None else ()
     return LayoutManifest(
@@ -232,7 +234,7 @@ def _write(
         data_end=found.data_end,
         buckets=count,
         n_customers=found.customers,
-        rows=_row_counts(reader, found, quarantined),
+        rows=rows,
         quarantined=quarantined,
         measures=_measures_found(study, tally),
         journeys=_journeys_found(tally),
@@ -244,6 +246,7 @@ def _write(
         volumes=_volumes(tally),
         with_touchpoints=tally.customers,
         before_joining=found.before_joining,
+        stock=take_stock(reader, study, found, tally, rows, quarantined),
     )
 
 
@@ -343,6 +346,7 @@ def _measure_found(measure: Measure, tally: Tally) -> MeasureFound:
         high=tally.high[name] if n else nothing,
         mean=tally.total[name] / n if n else nothing,
         by_journey=dict(zip(tally.levels["journey"], counts.tolist(), strict=True)),
+        median=tally.median(name),
     )
 
 
