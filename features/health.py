@@ -1,5 +1,6 @@
 """What was found in the data of a study, for people: counts, dates, gaps, and what was assumed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -161,8 +162,8 @@ def describe(layout: Layout, study: Study) -> Health:
         (
             *cutoff_findings(found, study),
             *period_findings(found.stock.periods, study.measures),
-            *code_findings(found.stock.codes, study.measures, found.measures),
-            *quarantine_findings(found.rows, found.quarantined),
+            *code_findings(found.stock.codes, study.measures, found.measures, _read(found.rows, "touchpoints")),
+            *quarantine_findings(found.rows, found.quarantined, found.stock.codes),
             *journey_findings(found, study),
             *clock_findings(found),
             *volume_findings(found),
@@ -217,8 +218,8 @@ def describe_flat(flat: FlatTable, study: Study) -> Health:
     findings = worst_first(
         (
             *period_findings(stock.periods, study.measures),
-            *code_findings(stock.codes, study.measures, measures),
-            *quarantine_findings(rows, flat.quarantined),
+            *code_findings(stock.codes, study.measures, measures, flat.rows),
+            *quarantine_findings(rows, flat.quarantined, stock.codes),
             *measure_findings(measures, study.measures),
         )
     )
@@ -240,6 +241,10 @@ def describe_flat(flat: FlatTable, study: Study) -> Health:
         findings=findings,
         stock=stock,
     )
+
+
+def _read(rows: Sequence[RowCount], table: str) -> int:
+    return next(row.read for row in rows if row.table == table)
 
 
 def _flat_measure(values: "pd.Series[float]", measure: Measure) -> MeasureFound:

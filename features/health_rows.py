@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from features.errors import closest
 from features.findings import Finding, Severity, numbered
-from features.manifest import LayoutManifest, Quarantined, RowCount
+from features.manifest import Code, LayoutManifest, Quarantined, RowCount
 from features.study import Study
 
 __all__ = ["journey_findings", "lost_findings", "quarantine_findings"]
@@ -32,7 +32,9 @@ _REMEDIES = {
 _OTHERWISE = "Correct the column, or leave such rows out in sql."
 
 
-def quarantine_findings(rows: Sequence[RowCount], bad: Sequence[Quarantined]) -> Iterator[Finding]:
+def quarantine_findings(
+    rows: Sequence[RowCount], bad: Sequence[Quarantined], codes: Sequence[Code]
+) -> Iterator[Finding]:
     """Tell each reason for quarantine that takes 1 % of a table (30 %: stop), and the rest together.
 
     Parameters
@@ -41,6 +43,8 @@ def quarantine_findings(rows: Sequence[RowCount], bad: Sequence[Quarantined]) ->
         Rows read and kept, by table.
     bad : sequence of Quarantined
         Rows set aside, by table and reason.
+    codes : sequence of Code
+        What is out of range because of them is told with them.
 
     Yields
     ------
@@ -48,9 +52,10 @@ def quarantine_findings(rows: Sequence[RowCount], bad: Sequence[Quarantined]) ->
         The largest shares first.
     """
     read = {row.table: row.read for row in rows}
+    told = {code.measure for code in codes if code.is_outside}
     shares = sorted(((one.rows / read[one.table], one) for one in bad), key=lambda pair: -pair[0])
     for share, one in shares:
-        if share >= _MANY:
+        if share >= _MANY and one.reason.partition(": ")[2] not in told:
             severity: Severity = "stop" if share >= _MOST else "look"
             what = f"{one.table}: {one.rows:,} rows ({share:.0%}) are in quarantine, {one.reason}"
             remedy = next((text for start, text in _REMEDIES.items() if one.reason.startswith(start)), _OTHERWISE)

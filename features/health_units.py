@@ -1,6 +1,7 @@
 """Changes of unit: a wait that was in minutes until June and is in seconds from July."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -14,22 +15,35 @@ __all__ = ["UNITS", "Shift", "find_shifts"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
-UNITS = {
-    7: "weeks to days",
-    12: "years to months",
-    24: "days to hours",
-    60: "minutes to seconds, or hours to minutes",
-    100: "euros to cents, or shares to per cent",
-    168: "weeks to hours",
-    365: "years to days",
-    1_000: "seconds to milliseconds, or thousands to single ones",
-    1_440: "days to minutes",
-    3_600: "hours to seconds",
-    60_000: "minutes to milliseconds",
-    86_400: "days to seconds",
-    1_000_000: "millions to single ones",
+_TIMES = {
+    7: "weeks, days",
+    12: "years, months",
+    24: "days, hours",
+    60: "minutes, seconds",
+    168: "weeks, hours",
+    365: "years, days",
+    1_000: "seconds, milliseconds",
+    1_440: "days, minutes",
+    3_600: "hours, seconds",
+    60_000: "minutes, milliseconds",
+    86_400: "days, seconds",
 }
-"""What multiplies values when a unit is changed; its inverse divides them."""
+_SCALES = {
+    2: "a scale up to 5, one up to 10",
+    10: "a scale up to 10, one up to 100",
+    20: "a scale up to 5, one up to 100",
+}
+_AMOUNTS = {100: "euros, cents", 1_000: "thousands, single ones", 1_000_000: "millions, single ones"}
+
+UNITS: dict[str, dict[int, str]] = {
+    "duration": _TIMES,
+    "gap": _TIMES,
+    "rating": _SCALES,
+    "amount": _AMOUNTS,
+    "count": _AMOUNTS,
+    "share": {},
+}
+"""What multiplies values of a kind of measure when the first unit becomes the second; the inverse divides them."""
 
 FEWEST = 30
 """Values other than 0 that a period needs; one with fewer is passed over."""
@@ -57,7 +71,9 @@ class Shift:
     factor : float
         ``after / before``.
     unit : str
-        The change of unit that would do this, of ``UNITS``; empty if none would.
+        The change of unit that would do this, such as ``'minutes to seconds'``; empty if none would.
+    rate : int
+        What it multiplies by, of ``UNITS``, whichever way; 1 if none would.
     rows : int
         Values from ``first_after`` on, until it jumps again.
     """
@@ -70,16 +86,19 @@ class Shift:
     after: float
     factor: float
     unit: str
+    rate: int
     rows: int
 
 
-def find_shifts(found: Periods) -> tuple[Shift, ...]:
+def find_shifts(found: Periods, kind: str) -> tuple[Shift, ...]:
     r"""Find lasting jumps in the size of a measure.
 
     Parameters
     ----------
     found : Periods
         A measure in a journey, period by period.
+    kind : str
+        Kind of the measure, for the units that it may have.
 
     Returns
     -------
@@ -107,10 +126,10 @@ def find_shifts(found: Periods) -> tuple[Shift, ...]:
     logs = np.log(np.array([found.quartiles[place] for place in used], float))
     months = [month_number(found.periods[place]) for place in used]
     series = Series(logs[:, 1], _error(logs, np.array([found.nonzero[place] for place in used], float)), months)
-    likely = [jump for jump in jumps(series, _LEAST) if _is_likely(logs, jump)]
+    likely = [jump for jump in jumps(series, _LEAST) if _is_likely(logs, jump, UNITS[kind])]
     chosen = apart(likely)
     ends = [jump.place for jump in chosen][1:] + [len(used)] * bool(chosen)
-    return tuple(_told(found, used, logs, jump, end) for jump, end in zip(chosen, ends, strict=True))
+    return tuple(_told(found, used, logs, jump, end, UNITS[kind]) for jump, end in zip(chosen, ends, strict=True))
 
 
 def _error(logs: Floats, n: Floats) -> Floats:
@@ -127,27 +146,23 @@ def _sizes(logs: Floats, jump: Jump) -> Floats:
     return np.asarray(np.median(after, axis=0) - np.median(before, axis=0))
 
 
-def _is_likely(logs: Floats, jump: Jump) -> bool:
+def _is_likely(logs: Floats, jump: Jump, units: Mapping[int, str]) -> bool:
     sizes = _sizes(logs, jump)
-    is_certain = bool(_unit(sizes)) and abs(sizes[1]) > _CERTAIN
+    is_certain = _rate(sizes, units) > 1 and abs(sizes[1]) > _CERTAIN
     return bool((sizes / sizes[1]).min() >= 0.5) and (is_certain or jump.is_lasting)
 
 
-def _unit(sizes: Floats) -> str:
-    """Name the change of unit that is nearest to the jump of the median, if all quartiles jump alike."""
-    median = float(sizes[1])
-    factor, name = min(UNITS.items(), key=lambda item: abs(abs(median) - math.log(item[0])))
-    if abs(abs(median) - math.log(factor)) > _NEAR or np.ptp(sizes) > max(2 * _NEAR, abs(median) / 4):
-        return ""
-    return name if median > 0 else _turned(name)
+def _rate(sizes: Floats, units: Mapping[int, str]) -> int:
+    """Give the unit that is nearest to the jump of the median, if all quartiles jump alike; 1 if none is near."""
+    size = abs(float(sizes[1]))
+    rate = min(units, key=lambda one: abs(size - math.log(one)), default=1)
+    is_near = abs(size - math.log(rate)) <= _NEAR and np.ptp(sizes) <= max(2 * _NEAR, size / 4)
+    return rate if is_near else 1
 
 
-def _turned(name: str) -> str:
-    """Read a change of unit backwards: minutes to seconds, or hours to minutes."""
-    return ", or ".join(" to ".join(reversed(part.split(" to "))) for part in name.split(", or "))
-
-
-def _told(found: Periods, used: list[int], logs: Floats, jump: Jump, end: int) -> Shift:
+def _told(found: Periods, used: list[int], logs: Floats, jump: Jump, end: int, units: Mapping[int, str]) -> Shift:
+    rate = _rate(_sizes(logs, jump), units)
+    names = units.get(rate, "").split(", ")
     return Shift(
         measure=found.measure,
         journey=found.journey,
@@ -156,6 +171,7 @@ def _told(found: Periods, used: list[int], logs: Floats, jump: Jump, end: int) -
         before=math.exp(jump.before),
         after=math.exp(jump.after),
         factor=math.exp(jump.after - jump.before),
-        unit=_unit(_sizes(logs, jump)),
+        unit=" to ".join(names if jump.after > jump.before else reversed(names)),
+        rate=rate,
         rows=sum(found.n[place] for place in used[jump.place : end]),
     )

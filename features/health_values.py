@@ -13,10 +13,11 @@ from features.study import Measure
 __all__ = ["code_findings", "measure_findings", "period_findings"]
 
 _HARMFUL = 0.01
+_RUINOUS = 0.3
 
 
 def code_findings(
-    codes: Sequence[Code], measures: Sequence[Measure], found: Sequence[MeasureFound]
+    codes: Sequence[Code], measures: Sequence[Measure], found: Sequence[MeasureFound], read: int
 ) -> Iterator[Finding]:
     """Tell values that look like codes: those in use first, for they move every mean.
 
@@ -28,28 +29,38 @@ def code_findings(
         As declared.
     found : sequence of MeasureFound
         As found; codes of 1 % of the values are told as *stop*.
+    read : int
+        Rows of the table; codes that put 30 % of them into quarantine are told as *stop*.
 
     Yields
     ------
     Finding
-        With what to write into the study.
+        One for each measure, with what to write into the study.
     """
-    n = {one.name: one.n for one in found}
-    units = {one.name: one.unit for one in measures}
-    for code in sorted(codes, key=lambda one: one.is_outside):
-        value, name = f"{code.value:g}", code.measure
-        beside = f"beside values from {code.low:g} to {code.high:g}" if math.isfinite(code.low) else "and nothing else"
-        if code.is_outside:
-            what = f"{name}: {value} in {code.rows:,} rows that are in quarantine as out of range, {beside}"
-            remedy = f"Map it to missing in sql, nullif({name}, {value}): then only the value is lost, not the row."
-            yield Finding("look", name, f"{what}: it looks like a code.", code.rows, "rows", remedy)
-        else:
-            severity: Severity = "stop" if code.rows >= _HARMFUL * n[name] else "look"
-            what = f"{name}: {value} {units[name]} in {code.rows:,} rows, {beside}: it looks like a code and is used."
-            remedy = (
-                f"Map it to missing in sql, nullif({name}, {value}), or, if it is a value, give the measure its range."
-            )
-            yield Finding(severity, name, what, code.rows, "values", remedy)
+    for is_outside in (False, True):
+        for measure, item in zip(measures, found, strict=True):
+            mine = [code for code in codes if code.measure == measure.name and code.is_outside == is_outside]
+            if mine:
+                yield _code_finding(mine, measure, read if is_outside else item.n)
+
+
+def _code_finding(codes: Sequence[Code], measure: Measure, n: int) -> Finding:
+    """Tell the codes of one measure, among n rows or values."""
+    rows, low, high = sum(code.rows for code in codes), codes[0].low, codes[0].high
+    listed = " and ".join(f"{code.value:g} ({code.rows:,} rows)" for code in codes)
+    beside = f"beside values from {low:g} to {high:g}" if math.isfinite(low) else "and nothing else"
+    what = f"{measure.name} holds {listed} {beside}: like a code for what is not known"
+    values = ", ".join(f"{code.value:g}" for code in codes)
+    kept = f"case when {measure.name} not in ({values}) then {measure.name} end"
+    remedy = f"Map it to missing in sql, {kept}"
+    severity: Severity
+    if codes[0].is_outside:
+        severity = "stop" if rows >= _RUINOUS * n else "look"
+        remedy += "; then only the value is lost, not the row."
+        return Finding(severity, measure.name, f"{what}; its rows are in quarantine.", rows, "rows", remedy)
+    severity = "stop" if rows >= _HARMFUL * n else "look"
+    remedy += "; or, if it is a value, declare the range of the measure."
+    return Finding(severity, measure.name, f"{what}; it is used as a value.", rows, "values", remedy)
 
 
 def measure_findings(found: Sequence[MeasureFound], measures: Sequence[Measure]) -> Iterator[Finding]:
@@ -61,39 +72,39 @@ def measure_findings(found: Sequence[MeasureFound], measures: Sequence[Measure])
         elif item.low == item.high:
             what = f"The measure '{item.name}' is constant ({item.low:g}): nothing can be learned from it."
             yield Finding("look", item.name, what, item.n, "values", "Correct its mapping, or leave it out.")
-    for item, measure in zip(found, measures, strict=True):
-        if measure.is_rating and measure.range is None and item.n:
-            what = f"The rating '{item.name}' has no declared range; its values run from {item.low:g} to {item.high:g}."
-            remedy = "Write range: [lowest, highest] of the question, so that codes beyond it are noticed."
-            yield Finding("fine", item.name, what, item.n, "values", remedy)
+    pairs = zip(found, measures, strict=True)
+    open_ended = [item for item, measure in pairs if measure.is_rating and measure.range is None and item.n]
+    if open_ended:
+        listed = ", ".join(f"{item.name} ({item.low:g} to {item.high:g})" for item in open_ended)
+        remedy = "Write range: [lowest, highest] of the question, so that what lies beyond it is noticed."
+        yield Finding("fine", "ratings", f"No range is declared for {listed}.", len(open_ended), "ratings", remedy)
 
 
 def period_findings(periods: Sequence[Periods], measures: Sequence[Measure]) -> Iterator[Finding]:
     """Tell changes of unit (*stop*), other lasting jumps, breaks and silence of measures (*look*)."""
-    units = {one.name: one.unit for one in measures}
-    shifts = [shift for one in periods for shift in find_shifts(one)]
+    declared = {one.name: one for one in measures}
+    shifts = [shift for one in periods for shift in find_shifts(one, declared[one.measure].kind)]
     for shift in sorted(shifts, key=lambda one: not one.unit):
-        yield _shift_finding(shift, units[shift.measure])
+        yield _shift_finding(shift, declared[shift.measure].unit)
     for one in periods:
         yield from map(_break_finding, find_breaks(one))
         yield from map(_silence_finding, find_silence(one))
 
 
 def _shift_finding(shift: Shift, unit: str) -> Finding:
-    where, values = f"{shift.measure} in {shift.journey}", f"{shift.rows:,} values"
-    levels = f"the typical size goes from {shift.before:.3g} (until {shift.last_before}) to {shift.after:.3g} {unit}"
-    since = f"from {shift.first_after} on, {values}"
-    times = f"{shift.factor:.3g}" if shift.factor >= 1 else f"1/{1 / shift.factor:.3g}"
-    if shift.unit:
-        what = f"{where}: {levels} ({since}), {times} times: like a change from {shift.unit}."
-        is_month = month_number(shift.first_after) is not None
-        when = (
-            f"case when occurred_at >= '{shift.first_after}-01'" if is_month else f"for {shift.first_after} and later"
-        )
-        remedy = f"Convert the later or the earlier values in sql: {when}."
-        return Finding("stop", shift.measure, what, shift.rows, "values", remedy)
-    remedy = "Ask what changed then: recording, a new system, or the service itself."
-    return Finding("look", shift.measure, f"{where}: {levels} ({since}), {times} times.", shift.rows, "values", remedy)
+    levels = f"from {shift.before:.3g} (until {shift.last_before}) to {shift.after:.3g} {unit}"
+    times = f"{shift.factor:.2g}" if shift.factor >= 1 else f"1/{1 / shift.factor:.2g}"
+    what = f"{shift.measure} in {shift.journey}: the typical size goes {levels}, about {times} times"
+    told = f"{what} ({shift.rows:,} values from {shift.first_after} on)"
+    if not shift.unit:
+        remedy = "Ask what changed then: recording, a new system, or the service itself."
+        return Finding("look", shift.measure, f"{told}.", shift.rows, "values", remedy)
+    is_month = month_number(shift.first_after) is not None
+    when = f"occurred_at >= '{shift.first_after}-01'" if is_month else f"wave >= '{shift.first_after}'"
+    sign = "/" if shift.factor > 1 else "*"
+    scaled = f"case when {when} then {shift.measure} {sign} {shift.rate} else {shift.measure} end"
+    remedy = f"Convert the later values in sql, {scaled}; or the earlier ones."
+    return Finding("stop", shift.measure, f"{told}, like a change from {shift.unit}.", shift.rows, "values", remedy)
 
 
 def _break_finding(found: Break) -> Finding:
