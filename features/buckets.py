@@ -1,7 +1,7 @@
 """Sorted rows cut into buckets of whole customers, made unique, numbered by journey, written as Parquet."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from features.journeys import NEVER, split_sessions
 from features.snapshot import DAY
 from features.tables import HASH, NAMED, ROW
+from features.tally import Tally
 
-__all__ = ["LABELS", "OPTIONAL_LABELS", "Laid", "Tally", "cut", "lay_touchpoints", "read_table", "write_table"]
+__all__ = ["LABELS", "OPTIONAL_LABELS", "Laid", "cut", "lay_touchpoints", "read_table", "write_table"]
 
 Ints: TypeAlias = NDArray[np.int64]
 
@@ -35,72 +36,6 @@ class Laid:
 
     table: pa.Table
     hashes: NDArray[np.uint64]
-
-
-@dataclass(slots=True)
-class Tally:
-    """What was met while the touchpoints went by; sums run in the order of the layout, so they never vary.
-
-    Parameters
-    ----------
-    n, low, high, total : dict of str to number
-        Per measure: values that are not missing, smallest, largest, sum.
-    by_journey : dict of str to array of int
-        Per measure: values that are not missing in each journey level.
-    touchpoints, journeys : array of int
-        Touchpoints and journeys in each journey level.
-    customers : int
-        Customers with touchpoints.
-    months : dict of (str, int) to int
-        Touchpoints by month (``YYYY-MM``) and journey code.
-    duplicates : list of array of int
-        Row numbers of the touchpoints that were left out.
-    """
-
-    levels: Mapping[str, tuple[str, ...]]
-    measures: tuple[str, ...]
-    has_sessions: bool = False
-    rows: int = 0
-    next_journey: int = 0
-    customers: int = 0
-    n: dict[str, int] = field(default_factory=dict)
-    low: dict[str, float] = field(default_factory=dict)
-    high: dict[str, float] = field(default_factory=dict)
-    total: dict[str, float] = field(default_factory=dict)
-    by_journey: dict[str, Ints] = field(default_factory=dict)
-    touchpoints: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    journeys: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
-    months: dict[tuple[str, int], int] = field(default_factory=dict)
-    duplicates: list[Ints] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        zeros = np.zeros(len(self.levels["journey"]), np.int64)
-        self.touchpoints, self.journeys = zeros.copy(), zeros.copy()
-        for name in self.measures:
-            self.n[name], self.total[name], self.by_journey[name] = 0, 0.0, zeros.copy()
-            self.low[name], self.high[name] = np.inf, -np.inf
-
-    def add(self, ints: Mapping[str, Ints], new_journeys: Ints, values: Mapping[str, NDArray[np.float64]]) -> None:
-        """Count one bucket: codes and times of its touchpoints, journey codes of its journeys, and the measures."""
-        journey, size = ints["journey"], len(self.touchpoints)
-        self.rows += len(journey)
-        self.next_journey += len(new_journeys)
-        self.customers += int(np.count_nonzero(np.diff(ints["customer_key"], prepend=-1)))
-        self.touchpoints += np.bincount(journey, minlength=size)
-        self.journeys += np.bincount(new_journeys, minlength=size)
-        months = ints["occurred_at"].astype("datetime64[us]").astype("datetime64[M]").astype(np.int64)
-        for cell, rows in zip(*np.unique(months * size + journey, return_counts=True), strict=True):
-            key = str(np.datetime64(int(cell) // size, "M")), int(cell) % size
-            self.months[key] = self.months.get(key, 0) + int(rows)
-        for name, column in values.items():
-            is_given = ~np.isnan(column)
-            given = column[is_given]
-            if len(given):
-                self.n[name] += len(given)
-                self.total[name] += float(given.sum())
-                self.low[name] = min(self.low[name], float(given.min()))
-                self.high[name] = max(self.high[name], float(given.max()))
-                self.by_journey[name] += np.bincount(journey[is_given], minlength=size)
 
 
 def cut(rows: pa.RecordBatchReader, customers_each: int, buckets: int) -> Iterator[pa.Table]:

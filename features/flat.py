@@ -11,11 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.errors import DataError, EmptyResultError, UnsupportedError
-from features.manifest import Quarantined
+from features.health_codes import Counts, codes_in
+from features.manifest import Code, Quarantined
 from features.publish import staged
 from features.replicas import GROUP, Replicas, Replication, find_replicas
 from features.sources import connected, literal, open_sources, quote
-from features.staging import checked, write_bad_rows
+from features.staging import checked, quarantined, write_bad_rows
 from features.study import Flat, Study
 from features.tables import (
     REASON,
@@ -57,6 +58,8 @@ class FlatTable:
         Hash of the study and of the rows that are left.
     replication : Replication
         Rows that are near copies of rows of other customers.
+    codes : tuple of Code
+        Values of measures that look like codes.
     """
 
     frame: pd.DataFrame
@@ -65,6 +68,7 @@ class FlatTable:
     quarantined: tuple[Quarantined, ...]
     fingerprint: str
     replication: Replication
+    codes: tuple[Code, ...] = ()
 
 
 def read_flat(study: Study, base: Path, store: Path | None = None) -> FlatTable:
@@ -109,15 +113,16 @@ def read_flat(study: Study, base: Path, store: Path | None = None) -> FlatTable:
         relation = reader.relation(contract.table, "flat")
         reader.run(f"CREATE TEMP TABLE staged AS {_staged_query(fitted, relation)}", "flat")
         _mark_doubles(con)
-        quarantined = _quarantined(con)
+        bad = quarantined(con, _BAD, "flat")
         if store is not None:
             with staged(store / "quarantine") as folder:
-                if quarantined:
+                if bad:
                     write_bad_rows(reader, fitted, _BAD, folder / "flat.parquet")
         frame = _good_rows(con, contract)
+        codes = _codes(con, study, frame, bad)
         rows = con.execute("SELECT count(*) FROM staged").fetchone()
-    _demand(frame, quarantined)
-    return _finished(study, study.flat, fitted, frame, int(rows[0]) if rows else 0, quarantined)
+    _demand(frame, bad)
+    return _finished(study, study.flat, fitted, frame, int(rows[0]) if rows else 0, bad, codes)
 
 
 def _contract(study: Study, flat: Flat) -> Contract:
@@ -163,9 +168,13 @@ def _mark_doubles(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(f"UPDATE staged SET {quote(REASON)} = 'duplicate customer' WHERE {quote(ROW)} IN ({chosen})")
 
 
-def _quarantined(con: duckdb.DuckDBPyConnection) -> tuple[Quarantined, ...]:
-    found = con.execute(f"SELECT {quote(REASON)}, count(*) FROM ({_BAD}) GROUP BY 1 ORDER BY 1").fetchall()
-    return tuple(Quarantined(table="flat", reason=str(reason), rows=int(rows)) for reason, rows in found)
+def _codes(
+    con: duckdb.DuckDBPyConnection, study: Study, frame: pd.DataFrame, bad: tuple[Quarantined, ...]
+) -> tuple[Code, ...]:
+    counts = {measure.name: Counts() for measure in study.measures}
+    for name, count in counts.items():
+        count.add(frame[name].dropna().to_numpy(float))
+    return codes_in(con, "staged", study.measures, counts, {one.reason for one in bad})
 
 
 def _good_rows(con: duckdb.DuckDBPyConnection, contract: Contract) -> pd.DataFrame:
@@ -196,7 +205,8 @@ def _finished(
     fitted: Fitted,
     frame: pd.DataFrame,
     rows: int,
-    quarantined: tuple[Quarantined, ...],
+    bad: tuple[Quarantined, ...],
+    codes: tuple[Code, ...],
 ) -> FlatTable:
     waves = _ordered(frame["wave"].unique().tolist()) if flat.wave else ("",)
     churned = _is_churned(frame)
@@ -213,7 +223,7 @@ def _finished(
     finished = finished.assign(place=place).sort_values(["place", "customer_id"], kind="stable", ignore_index=True)
     replicas = _replicas(study, flat, finished)
     finished = finished.drop(columns=["place", ROW]).assign(**{GROUP: replicas.group})
-    return FlatTable(finished, waves, rows, quarantined, _fingerprint(study, finished), replicas.found)
+    return FlatTable(finished, waves, rows, bad, _fingerprint(study, finished), replicas.found, codes)
 
 
 def _replicas(study: Study, flat: Flat, frame: pd.DataFrame) -> Replicas:

@@ -1,25 +1,27 @@
 """What was found in the data of a study, for people: counts, dates, gaps, and what was assumed."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
-from features.errors import EmptyResultError, closest
+from features.errors import EmptyResultError
+from features.findings import Finding, worst_first
 from features.flat import FlatTable
+from features.health_rows import journey_findings, lost_findings, quarantine_findings
+from features.health_times import clock_findings, cutoff_findings, order_findings, volume_findings
+from features.health_values import code_findings, measure_findings, period_findings
 from features.inactivity import Inactivity, inactivity
 from features.layout import Layout
-from features.manifest import JourneyFound, LayoutManifest, MeasureFound, Quarantined, RowCount, Volume
+from features.manifest import JourneyFound, MeasureFound, Periods, Quarantined, RowCount, Stock, Volume
 from features.replicas import Replication
+from features.sketch import Sketch
 from features.snapshot import cutoffs, first_with_history, iso, matured
-from features.study import Study
+from features.study import Measure, Study
+from features.tally import periods_of
 
 __all__ = ["Health", "describe", "describe_flat"]
-
-
-STRAY_SHARE = 0.001
-STRAY_MONTHS = 6
-"""Less than this share of the touchpoints, more than so many months before the rest, is a mistake in dates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,11 @@ class Health:
     cutoffs, matured : int
         Cutoffs that the data allow, and those whose outcomes are known.
     notes : tuple of str
-        Sentences about what was assumed and what looks odd.
+        The findings as sentences, and what else was assumed or looks odd.
+    findings : tuple of Finding
+        What was found, worst first.
+    stock : Stock
+        What they rest on: measures by month (or wave), codes, joins, order of events, times of day.
     replication : Replication or None
         Rows of a flat table that are near copies of rows of other customers.
     inactivity : Inactivity or None
@@ -66,6 +72,8 @@ class Health:
     cutoffs: int
     matured: int
     notes: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    stock: Stock
     replication: Replication | None = None
     inactivity: Inactivity | None = None
 
@@ -75,10 +83,47 @@ class Health:
         frame = pd.DataFrame([[row.table, row.read, row.kept] for row in self.rows], columns=columns)
         return frame.assign(quarantined=frame["read"] - frame["kept"])
 
+    def joins_frame(self) -> pd.DataFrame:
+        """Give table, read, unknown_customer, customers, share: how many of all customers each table reaches."""
+        columns = ["table", "read", "unknown_customer", "customers", "share"]
+        everybody, found = self.customers, self.stock.joins
+        rows = [[one.table, one.read, one.unknown, one.customers, one.customers / everybody] for one in found]
+        return pd.DataFrame(rows, columns=columns)
+
+    def order_frame(self) -> pd.DataFrame:
+        """Give table, before_joining, after_churn, after_end: rows at odd times, one row per table of events."""
+        columns = ["table", "before_joining", "after_churn", "after_end"]
+        rows = [[one.table, one.before_joining, one.after_churn, one.after_end] for one in self.stock.order]
+        return pd.DataFrame(rows, columns=columns)
+
+    def late_frame(self) -> pd.DataFrame:
+        """Give journey, rows, late, share, median_days, p95_days: what became known after it happened."""
+        columns = ["journey", "rows", "late", "share", "median_days", "p95_days"]
+        found = self.stock.late
+        rows = [[one.journey, one.rows, one.late, one.late / one.rows, one.median_days, one.p95_days] for one in found]
+        return pd.DataFrame(rows, columns=columns)
+
     def quarantine_frame(self) -> pd.DataFrame:
         """Give table, reason, rows: one row per reason."""
         columns = ["table", "reason", "rows"]
         return pd.DataFrame([[item.table, item.reason, item.rows] for item in self.quarantined], columns=columns)
+
+    def findings_frame(self) -> pd.DataFrame:
+        """Give severity, topic, what, count, unit, remedy: one row per finding, worst first."""
+        columns = ["severity", "topic", "what", "count", "unit", "remedy"]
+        rows = [[getattr(finding, name) for name in columns] for finding in self.findings]
+        return pd.DataFrame(rows, columns=columns)
+
+    def periods_frame(self) -> pd.DataFrame:
+        """Give measure, journey, period, rows, n, missing_share, median: one row per measure, journey and period."""
+        columns = ["measure", "journey", "period", "rows", "n", "median"]
+        rows = [
+            [one.measure, one.journey, *values]
+            for one in self.stock.periods
+            for values in zip(one.periods, one.rows, one.n, one.median, strict=True)
+        ]
+        frame = pd.DataFrame(rows, columns=columns).astype({"rows": int, "n": int, "median": float})
+        return frame.assign(missing_share=1 - frame["n"] / frame["rows"])
 
     def journeys_frame(self) -> pd.DataFrame:
         """Give journey, touchpoints, instances: one row per journey that occurs."""
@@ -86,13 +131,14 @@ class Health:
         return pd.DataFrame([[item.name, item.touchpoints, item.instances] for item in self.journeys], columns=columns)
 
     def measures_frame(self) -> pd.DataFrame:
-        """Give measure, n, missing_share, low, mean, high: one row per measure.
+        """Give measure, n, missing_share, low, median, mean, high: one row per measure.
 
-        The share is missing among the touchpoints of the journeys in which the measure occurs.
+        The share is missing among the touchpoints of the journeys in which the measure occurs. The median is up to 1 %
+        nearer to zero than that of the values.
         """
-        columns = ["measure", "n", "missing_share", "low", "mean", "high"]
-        rows = [[item.name, item.n, item.missing_share, item.low, item.mean, item.high] for item in self.measures]
-        return pd.DataFrame(rows, columns=columns)
+        columns = ["n", "missing_share", "low", "median", "mean", "high"]
+        rows = [[item.name, *(getattr(item, name) for name in columns)] for item in self.measures]
+        return pd.DataFrame(rows, columns=["measure", *columns])
 
     def volumes_frame(self) -> pd.DataFrame:
         """Give month, journey, touchpoints: one row per month and journey."""
@@ -116,19 +162,25 @@ def describe(layout: Layout, study: Study) -> Health:
         Read from the manifest, and from the revenue where churn is a rule.
     """
     found, grid = layout.manifest, study.snapshot
-    notes, silence = list(_notes(found, study)), inactivity(layout, study)
-    notes += silence.notes() if silence is not None else ()
+    silence = inactivity(layout, study)
     try:
         dates = cutoffs(grid, found.data_start, found.data_end)
-    except EmptyResultError as error:
+    except EmptyResultError:
         dates = ()
-        notes.append(str(error))
-    mature = matured(dates, grid, found.data_end)
-    first = iso(first_with_history(grid, found.data_start))
-    if not mature:
-        days = grid.window_days + grid.gap_days + grid.horizon_days
-        span = f"the data run from {iso(found.data_start)} to {iso(found.data_end)}"
-        notes.append(f"No cutoff has known outcomes: {span}, and window, gap and horizon together need {days} days.")
+    findings = worst_first(
+        (
+            *cutoff_findings(found, study),
+            *period_findings(found.stock.periods, study.measures),
+            *code_findings(found.stock.codes, study.measures, found.measures, _read(found.rows, "touchpoints")),
+            *quarantine_findings(found.rows, found.quarantined, found.stock.codes),
+            *journey_findings(found, study),
+            *clock_findings(found),
+            *volume_findings(found),
+            *measure_findings(found.measures, study.measures),
+            *lost_findings(found),
+            *order_findings(found),
+        )
+    )
     return Health(
         study=study.name,
         customers=found.n_customers,
@@ -140,10 +192,12 @@ def describe(layout: Layout, study: Study) -> Health:
         journeys=found.journeys,
         measures=found.measures,
         volumes=found.volumes,
-        first_cutoff=first,
+        first_cutoff=iso(first_with_history(grid, found.data_start)),
         cutoffs=len(dates),
-        matured=len(mature),
-        notes=tuple(notes),
+        matured=len(matured(dates, grid, found.data_end)),
+        notes=(*(finding.sentence for finding in findings), *(silence.notes() if silence is not None else ())),
+        findings=findings,
+        stock=found.stock,
         inactivity=silence,
     )
 
@@ -161,22 +215,31 @@ def describe_flat(flat: FlatTable, study: Study) -> Health:
     Returns
     -------
     Health
-        Without dates, journeys and volumes; waves count as cutoffs.
+        Without dates, journeys and volumes; waves count as cutoffs, and as periods of the measures.
     """
-    measures = tuple(
-        _flat_measure(flat.frame[measure.name], measure.name, measure.journey) for measure in study.measures
-    )
+    measures = tuple(_flat_measure(flat.frame[measure.name], measure) for measure in study.measures)
+    periods = tuple(_flat_periods(flat, measure) for measure in study.measures) if len(flat.waves) > 1 else ()
+    stock = Stock(periods=periods, codes=flat.codes)
+    rows = (RowCount(table="flat", read=flat.rows, kept=len(flat.frame)),)
     rate = f"The churn rate in the table is {flat.frame['is_churned'].mean():.1%}"
     base = study.flat.base_rate if study.flat is not None else None
     weighted = "" if base is None else f"; rows are weighted so that it is {base:.1%}"
     notes = [f"{rate}{weighted}.", "A flat table has no event times: nothing can be simulated from touchpoints."]
+    findings = worst_first(
+        (
+            *period_findings(stock.periods, study.measures),
+            *code_findings(stock.codes, study.measures, measures, flat.rows),
+            *quarantine_findings(rows, flat.quarantined, stock.codes),
+            *measure_findings(measures, study.measures),
+        )
+    )
     return Health(
         study=study.name,
         customers=int(flat.frame["customer_id"].nunique()),
         touchpoints=0,
         first_day="",
         last_day="",
-        rows=(RowCount(table="flat", read=flat.rows, kept=len(flat.frame)),),
+        rows=rows,
         quarantined=flat.quarantined,
         journeys=(),
         measures=measures,
@@ -184,77 +247,40 @@ def describe_flat(flat: FlatTable, study: Study) -> Health:
         first_cutoff="",
         cutoffs=len(flat.waves),
         matured=len(flat.waves),
-        notes=(*notes, *flat.replication.notes(), *_measure_notes(measures)),
+        notes=(*notes, *flat.replication.notes(), *(finding.sentence for finding in findings)),
+        findings=findings,
+        stock=stock,
         replication=flat.replication,
     )
 
 
-def _flat_measure(values: "pd.Series[float]", name: str, journey: str | None) -> MeasureFound:
+def _read(rows: Sequence[RowCount], table: str) -> int:
+    return next(row.read for row in rows if row.table == table)
+
+
+def _flat_measure(values: "pd.Series[float]", measure: Measure) -> MeasureFound:
     given = values.dropna()
-    low, high, mean = (float(number) for number in (given.min(), given.max(), given.mean()))
+    low, high, mean, median = (float(number) for number in (given.min(), given.max(), given.mean(), given.median()))
     n, share = len(given), 1 - len(given) / len(values)
-    by_journey = {} if journey is None else {journey: n}
-    return MeasureFound(name=name, n=n, missing_share=share, low=low, high=high, mean=mean, by_journey=by_journey)
+    return MeasureFound(
+        name=measure.name,
+        n=n,
+        missing_share=share,
+        low=low,
+        high=high,
+        mean=mean,
+        by_journey={} if measure.journey is None else {measure.journey: n},
+        median=median,
+    )
 
 
-def _notes(found: LayoutManifest, study: Study) -> Iterator[str]:
-    if found.zoneless:
-        yield f"Timestamps without a zone were read as UTC: {', '.join(found.zoneless)}."
-    for name in found.undeclared:
-        hint = closest(name, study.journey_names)
-        yield f"The journey '{name}' is not in the journey map; its touchpoints are in quarantine.{hint}"
-    absent = [name for name in study.journey_names if name not in found.levels["journey"]]
-    if absent:
-        yield f"Declared but without touchpoints: {', '.join(absent)}."
-    silent = found.n_customers - found.with_touchpoints
-    if silent:
-        yield f"{silent:,} of {found.n_customers:,} customers have no touchpoints; they stay in, with counts of zero."
-    if found.before_joining:
-        yield f"{found.before_joining:,} touchpoints lie before their customer joined; they stay in, as adverts do."
-    yield from _stray(found)
-    yield from _measure_notes(found.measures)
-    yield from _misplaced(found, study)
-
-
-def _stray(found: LayoutManifest) -> Iterator[str]:
-    """Note the few touchpoints long before all others: cutoffs begin with the first of them."""
-    months: dict[str, int] = {}
-    for volume in found.volumes:
-        months[volume.month] = months.get(volume.month, 0) + volume.touchpoints
-    before, most = 0, STRAY_SHARE * sum(months.values())
-    for month in sorted(months):
-        if before + months[month] > most:
-            break
-        before += months[month]
-    else:
-        return
-    first = min(months)
-    if before and _months_between(first, month) > STRAY_MONTHS:
-        yield (
-            f"{before:,} of {sum(months.values()):,} touchpoints, from {first} on, lie long before the others, which "
-            f"begin in {month}; cutoffs begin with them. Correct their dates, or set snapshot.first."
-        )
-
-
-def _months_between(first: str, last: str) -> int:
-    """Count the months from one ``YYYY-MM`` to another."""
-    (year, month), (other_year, other_month) = (map(int, text.split("-")) for text in (first, last))
-    return 12 * (other_year - year) + other_month - month
-
-
-def _measure_notes(measures: tuple[MeasureFound, ...]) -> Iterator[str]:
-    for item in measures:
-        if item.n == 0:
-            yield f"The measure '{item.name}' is always missing."
-        elif item.low == item.high:
-            yield f"The measure '{item.name}' is constant ({item.low:g}): nothing can be learned from it."
-
-
-def _misplaced(found: LayoutManifest, study: Study) -> Iterator[str]:
-    """Values in journeys for which the study does not declare the measure."""
-    counts = {item.name: item.by_journey for item in found.measures}
-    for measure in study.measures:
-        wrong = [name for name, n in counts[measure.name].items() if n and name not in measure.journeys]
-        if measure.journeys and wrong:
-            where = ", ".join(wrong)
-            yield f"The measure '{measure.name}' also has values in {where}, where the study does not expect it."
+def _flat_periods(flat: FlatTable, measure: Measure) -> Periods:
+    """Describe a measure wave by wave."""
+    wave = flat.frame["wave"].map({name: place for place, name in enumerate(flat.waves)}).to_numpy(np.int64)
+    values = flat.frame[measure.name].to_numpy(float)
+    is_given = ~np.isnan(values)
+    sketch = Sketch()
+    sketch.add(wave[is_given], values[is_given])
+    counts = np.bincount(wave, minlength=len(flat.waves)).tolist()
+    rows = dict(zip(flat.waves, counts, strict=True))
+    return periods_of(measure.name, measure.journey or "", rows, sketch, range(len(flat.waves)))

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from features.buckets import OPTIONAL_LABELS, Tally, cut, lay_touchpoints, read_table, write_table
+from features.buckets import OPTIONAL_LABELS, cut, lay_touchpoints, read_table, write_table
 from features.digests import DIGESTS, BucketDigests, DayDigests, digest_days, read_digests, write_digests
 from features.errors import DataError, StoreError, UnsupportedError
 from features.journeys import NEVER
@@ -23,8 +23,10 @@ from features.manifest import FORMAT, JourneyFound, LayoutManifest, MeasureFound
 from features.publish import recover, staged
 from features.sources import Lens, Reader, connected, first_line, open_sources, quote, stamps
 from features.staging import Staged, stage, write_quarantine
+from features.stocktaking import take_stock
 from features.study import Measure, Study
 from features.tables import HASH, REASON
+from features.tally import Tally
 
 __all__ = [
     "Bucket",
@@ -226,13 +228,13 @@ def _write(
     tally = _new_tally(reader, study, found, occurring)
     digests = _lay_touchpoints(reader, study, found, tally, root, tick)
     for label, query in other_tables(study):
-        for number, rows in enumerate(cut(reader.con.sql(query).to_arrow_reader(), found.bucket_width, found.buckets)):
-            digests.append(_other_digests(label, number, rows))
-            kept = [name for name in rows.column_names if not name.startswith(HASH)]
-            write_table(rows.select(kept).combine_chunks(), root / _folder(number) / f"{label}.parquet")
+        for number, part in enumerate(cut(reader.con.sql(query).to_arrow_reader(), found.bucket_width, found.buckets)):
+            digests.append(_other_digests(label, number, part))
+            kept = [name for name in part.column_names if not name.startswith(HASH)]
+            write_table(part.select(kept).combine_chunks(), root / _folder(number) / f"{label}.parquet")
     write_digests(digests, root)
-    bad = write_quarantine(reader, found.fitted, tally.duplicates, quarantine)
-    quarantined = tuple(Quarantined(table=table, reason=reason, rows=rows) for table, reason, rows in bad)
+    quarantined = write_quarantine(reader, found.fitted, tally.duplicates, quarantine)
+    rows = _row_counts(reader, found, quarantined)
     customers = next(one for one in found.fitted if one.contract.label == "customers")
     covariates = study.customers.covariates if study.customers is not None else ()
     return LayoutManifest(
@@ -243,7 +245,7 @@ def _write(
         data_end=found.data_end,
         buckets=found.buckets,
         n_customers=found.customers,
-        rows=_row_counts(reader, found, quarantined),
+        rows=rows,
         quarantined=quarantined,
         measures=_measures_found(study, tally),
         journeys=_journeys_found(tally),
@@ -257,6 +259,7 @@ def _write(
         volumes=_volumes(tally),
         with_touchpoints=tally.customers,
         before_joining=found.before_joining,
+        stock=take_stock(reader, study, found, tally, rows, quarantined),
     )
 
 
@@ -349,6 +352,7 @@ def _measure_found(measure: Measure, tally: Tally) -> MeasureFound:
         high=tally.high[name] if n else nothing,
         mean=tally.total[name] / n if n else nothing,
         by_journey=dict(zip(tally.levels["journey"], counts.tolist(), strict=True)),
+        median=tally.median(name),
     )
 
 

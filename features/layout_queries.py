@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from features.buckets import LABELS, Tally
+from features.buckets import LABELS
 from features.journeys import NEVER
 from features.sources import Reader, literal, quote
 from features.study import Study
 from features.tables import BUCKET, HASH, NAMED, REASON, ROW
+from features.tally import Tally
 
 __all__ = ["Combinations", "combinations", "levels", "other_tables", "texts", "touchpoint_query"]
 

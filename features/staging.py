@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.errors import DataError, EmptyResultError
 from features.inactivity import propose_inactivity, spells_of
+from features.manifest import Quarantined
 from features.snapshot import DAY
 from features.sources import Reader, literal, quote
 from features.staged_touchpoints import KEYS, buckets_for, joined_query, stage_touchpoints
@@ -27,8 +29,9 @@ from features.tables import (
     zone_query,
 )
 
-__all__ = ["Staged", "checked", "stage", "write_bad_rows", "write_quarantine"]
+__all__ = ["Staged", "checked", "quarantined", "stage", "write_bad_rows", "write_quarantine"]
 
+_EXAMPLES = 5
 _EMPTY = "{label}: no rows are left: {why}. Expected at least one good row. Correct the table or its mapping."
 
 
@@ -153,7 +156,7 @@ def stage(
 
 def write_quarantine(
     reader: Reader, fitted: Sequence[Fitted], duplicates: Sequence[NDArray[np.int64]], folder: Path
-) -> tuple[tuple[str, str, int], ...]:
+) -> tuple[Quarantined, ...]:
     """Write the rows that broke a rule, as the user brought them, one file per table.
 
     Parameters
@@ -169,23 +172,32 @@ def write_quarantine(
 
     Returns
     -------
-    tuple of (table, reason, rows)
+    tuple of Quarantined
         Sorted by table in the order of the study, then by reason.
     """
     doubles = pa.table({ROW: np.concatenate([np.zeros(0, np.int64), *duplicates])})
     reader.con.register("@doubles", doubles)
-    found: list[tuple[str, str, int]] = []
+    found: list[Quarantined] = []
     for one in fitted:
         label = one.contract.label
         bad = f"SELECT {quote(ROW)}, {quote(REASON)} FROM {_staged(label)} WHERE {quote(REASON)} IS NOT NULL"
         if label == "touchpoints":
             bad += f" UNION ALL SELECT {quote(ROW)}, 'duplicate touchpoint' FROM \"@doubles\""
-        counts = reader.con.execute(f"SELECT {quote(REASON)}, count(*) FROM ({bad}) GROUP BY 1 ORDER BY 1").fetchall()
+        counts = quarantined(reader.con, bad, label)
         if counts:
             write_bad_rows(reader, one, bad, folder / f"{label}.parquet")
-            found += [(label, str(reason), int(rows)) for reason, rows in counts]
+            found += counts
     reader.con.unregister("@doubles")
     return tuple(found)
+
+
+def quarantined(con: duckdb.DuckDBPyConnection, bad: str, label: str) -> tuple[Quarantined, ...]:
+    """Count the rows that a query gives with their reasons, by reason, and name the first few."""
+    counts = f"SELECT {quote(REASON)}, count(*), min({quote(ROW)}, {_EXAMPLES}) FROM ({bad}) GROUP BY 1 ORDER BY 1"
+    return tuple(
+        Quarantined(table=label, reason=reason, rows=rows, examples=tuple(examples))
+        for reason, rows, examples in con.execute(counts).fetchall()
+    )
 
 
 def _staged(label: str) -> str:

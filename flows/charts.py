@@ -14,9 +14,10 @@ from typing import Literal
 import altair as alt
 import pandas as pd
 
-from flows.intervals import LEFT, RIGHT, WIDTH, Axis, Estimates, Tone, interval_plot, styled
-from flows.theme import INK, MUTED, NEUTRAL, ZERO, to_png, to_svg
-from flows.wording import alike, chance, label, money, money_short, percent, plain, points, whole, wrapped
+from flows.intervals import Axis, Estimates, Tone, interval_plot, styled
+from flows.months import MonthRow, months_plot
+from flows.theme import INK, NEUTRAL, ZERO, to_png, to_svg
+from flows.wording import alike, chance, label, money, money_short, percent, plain, points, whole
 
 __all__ = [
     "BASELINES",
@@ -154,33 +155,12 @@ def missing_chart(missing: pd.DataFrame) -> alt.LayerChart:
 def volume_chart(volumes: pd.DataFrame) -> alt.VConcatChart:
     """Touchpoints per month, one row a journey, busiest first; each row has its own scale."""
     totals = volumes.groupby("journey", observed=True)["touchpoints"].sum().sort_values(ascending=False)
-    months = pd.to_datetime(volumes["month"]).dt.strftime("%Y-%m-01")
-    values = pd.DataFrame({"month": months, "n": volumes["touchpoints"]})
-    last = len(totals) - 1
+    parts = [volumes[volumes["journey"] == journey] for journey in totals.index]
     rows = [
-        _volume_row(
-            values[volumes["journey"] == journey], label(str(journey)), whole(float(total)), is_last=place == last
-        )
-        for place, (journey, total) in enumerate(totals.items())
+        MonthRow(label(str(journey)), whole(float(total)), part["month"].tolist(), part["touchpoints"].tolist())
+        for (journey, total), part in zip(totals.items(), parts, strict=True)
     ]
-    return styled(alt.vconcat(*rows, spacing=12), "Touchpoints per month by journey")
-
-
-def _volume_row(values: pd.DataFrame, name: str, total: str, *, is_last: bool) -> alt.LayerChart:
-    """One journey's months; only the last row carries the months' names."""
-    wide = WIDTH + RIGHT - 50
-    months = alt.Axis(format="%b %Y", grid=False, labelOverlap=True, labels=is_last, tickCount=6)
-    x = alt.X("month:T", title=None, axis=months)
-    written = "datum.value == 0 ? '0' : format(datum.value, '~s')"
-    y = alt.Y("n:Q", title=None, axis=alt.Axis(tickCount=2, labelExpr=written))
-    bars = alt.Chart(values).mark_bar(color=NEUTRAL, opacity=0.75, width=0.8 * wide / max(values["month"].nunique(), 1))
-    text = alt.Chart(pd.DataFrame({"name": [wrapped(name)], "total": [total]})).encode(x=alt.value(-LEFT))
-    layers = [
-        bars.encode(x=x, y=y),
-        text.mark_text(align="left", color=INK, lineBreak="\n").encode(text="name:N", y=alt.value(14)),
-        text.mark_text(align="left", color=MUTED, fontSize=12).encode(text="total:N", y=alt.value(32)),
-    ]
-    return alt.LayerChart(layer=layers).properties(width=wide, height=46)
+    return months_plot(rows, "Touchpoints per month by journey")
 
 
 def _churn_plot(names: Sequence[str], rows: pd.DataFrame, title: str, raw: str | None = None) -> alt.LayerChart:

@@ -4,17 +4,21 @@ import time
 from dataclasses import asdict
 from typing import Any
 
+import pandas as pd
+
+from features.findings import numbered
 from features.flat import read_flat
 from features.health import Health, describe, describe_flat
 from features.layout import lay_out
 from flows import console
-from flows.storage import Workspace, open_workspace, write_json
+from flows.check_page import headline, render_check
+from flows.storage import Workspace, open_workspace, records, write_bytes, write_json
 
 __all__ = ["check", "take_stock"]
 
 
 def check(study_file: str) -> None:
-    """Lay the sources out and show what they hold.
+    """Lay the sources out, show what they hold, and write it as a page.
 
     Parameters
     ----------
@@ -27,15 +31,19 @@ def check(study_file: str) -> None:
         The tables make the study meaningless; every fault is listed.
     EmptyResultError
         Nobody churned, or everybody.
+    StoreError
+        The page cannot be written.
     """
     started = time.perf_counter()
     workspace = open_workspace(study_file)
     health = take_stock(workspace)
     _show(health)
     write_json(workspace.store.result("check"), to_json(health))
+    page = workspace.store.root / "check.html"
+    write_bytes(page, render_check(health, workspace.study).encode())
     read, kept = sum(row.read for row in health.rows), sum(row.kept for row in health.rows)
-    seconds, where = time.perf_counter() - started, str(workspace.store.root)
-    console.say(console.Closing("check", f"{read:,} rows", f"{kept:,} usable", seconds, where).line())
+    seconds = time.perf_counter() - started
+    console.say(console.Closing("check", f"{read:,} rows", f"{kept:,} usable", seconds, str(page)).line())
 
 
 def take_stock(workspace: Workspace) -> Health:
@@ -60,25 +68,51 @@ def take_stock(workspace: Workspace) -> Health:
 
 def to_json(health: Health) -> dict[str, Any]:
     """Turn what was found into plain values, tables as rows."""
-    plain = {name: value for name, value in asdict(health).items() if not isinstance(value, tuple)}
+    plain = {name: value for name, value in asdict(health).items() if isinstance(value, str | int | float)}
     tables = {
         name: [one.model_dump() for one in getattr(health, name)]
         for name in ("rows", "quarantined", "journeys", "measures", "volumes")
     }
-    return plain | tables | {"notes": list(health.notes)}
+    found = {"findings": records(health.findings_frame()), "stock": health.stock.model_dump()}
+    return plain | tables | found | {"notes": list(health.notes)}
 
 
 def _show(health: Health) -> None:
+    """Show findings that need something done, then tables, then what is good to know."""
+    console.say(headline(health))
+    pressing = [finding for finding in health.findings if finding.severity != "fine"]
+    for finding in pressing:
+        console.say(f"{finding.severity}: {finding.sentence}")
     if health.first_day:
         console.say(f"{health.customers:,} customers, {health.first_day} to {health.last_day}")
         console.say(f"first cutoff with a full window before it: {health.first_cutoff or 'none'}")
         console.say(f"{health.cutoffs} cutoffs, {health.matured} of them with known outcomes")
-    console.show_table("Tables", health.to_frame())
+    _show_tables(health)
+    told = {finding.sentence for finding in pressing}
+    for note in health.notes:
+        if note not in told:
+            console.say(f"note: {note}")
+
+
+def _show_tables(health: Health) -> None:
+    console.show_table("Tables", _tables_frame(health))
     if health.quarantined:
-        console.show_table("Quarantine", health.quarantine_frame())
+        examples = [numbered(one.rows, one.examples) for one in health.quarantined]
+        console.show_table("Quarantine", health.quarantine_frame().assign(which=examples))
     if health.journeys:
         console.show_table("Journeys", health.journeys_frame())
     if health.measures:
         console.show_table("Measures", health.measures_frame())
-    for note in health.notes:
-        console.say(f"note: {note}")
+    if health.stock.codes:
+        columns = ["measure", "value", "rows", "low", "high", "is_outside"]
+        console.show_table("Codes", pd.DataFrame([code.model_dump() for code in health.stock.codes]), columns)
+
+
+def _tables_frame(health: Health) -> pd.DataFrame:
+    """Put the rows of each table beside the customers they reach."""
+    joins = health.joins_frame().drop(columns="read").rename(columns={"customers": "customers_reached"})
+    if joins.empty:
+        return health.to_frame()
+    found = health.to_frame().merge(joins, on="table", how="left")
+    whole = ["unknown_customer", "customers_reached"]
+    return found.assign(**{name: ["" if pd.isna(one) else f"{one:.0f}" for one in found[name]] for name in whole})

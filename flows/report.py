@@ -6,7 +6,6 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-import jinja2
 import pandas as pd
 
 from features.errors import StoreError
@@ -14,7 +13,7 @@ from flows import report_sections as sections
 from flows import wording
 from flows.glossary import glossary_section
 from flows.report_data import Counter, DataHealth, ReportData, ReportHeader, health_of
-from flows.report_page import Entry, Section
+from flows.report_page import Entry, Section, page_template
 
 __all__ = ["Counter", "DataHealth", "ReportData", "ReportHeader", "health_of", "render_report", "write_report"]
 
@@ -85,7 +84,9 @@ def render_report(data: ReportData) -> str:
         sections.methods_section(data),
         glossary_section(),
     )
-    return _template().render(header=data.header, facts=_facts(data.header), sections=parts, told=_told(parts))
+    return page_template(_TEMPLATE).render(
+        header=data.header, facts=_facts(data.header), sections=parts, told=_told(parts)
+    )
 
 
 def _tidied(data: ReportData) -> ReportData:
@@ -112,15 +113,6 @@ def _typed(found: pd.DataFrame | None) -> pd.DataFrame | None:
         else:
             columns[name] = pd.to_numeric(values).astype("float64")
     return pd.DataFrame(columns).reset_index(drop=True)
-
-
-def _template() -> jinja2.Template:
-    """Load the page with escaping on and unknown names refused."""
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    strict = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return strict.get_template(_TEMPLATE)
 
 
 def _told(parts: tuple[Section, ...]) -> tuple[Section, ...]:

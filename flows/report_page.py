@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+import jinja2
 import pandas as pd
 from markupsafe import Markup
 
 from flows.charts import to_svg
 from flows.theme import Chart, inline_svg
 
-__all__ = ["Block", "Column", "Entry", "Figure", "Section", "Table", "figure", "table"]
+__all__ = ["Block", "Column", "Entry", "Figure", "Section", "Table", "figure", "page_template", "table"]
 
 Kind = Literal["text", "number", "verdict"]
 
@@ -100,3 +102,12 @@ def table(caption: str, columns: Sequence[Column], rows: pd.DataFrame | Iterable
     series = (row for _, row in rows.iterrows()) if isinstance(rows, pd.DataFrame) else rows
     cells = tuple(tuple(column.write(row) for column in columns) for row in series)
     return Table(caption=caption, columns=tuple(columns), rows=cells, note=note)
+
+
+def page_template(name: str) -> jinja2.Template:
+    """Load a page with escaping on and unknown names refused."""
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    strict = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return strict.get_template(name)

@@ -258,7 +258,8 @@ def test_the_same_rows_in_any_order_give_the_same_bytes(tmp_path: Path) -> None:
     layouts = [_lay(_shuffled(_many(), seed), tmp_path / str(seed), buckets=3) for seed in range(4)]
     assert len({_hash(layout.root) for layout in layouts}) == 1
     assert len({layout.manifest.fingerprint for layout in layouts}) == 1
-    first, *others = (layout.manifest.model_dump(exclude={"inputs"}) for layout in layouts)
+    numbers = {"inputs": True, "quarantined": {"__all__": {"examples"}}}  # numbers of rows follow the rows
+    first, *others = (layout.manifest.model_dump(exclude=numbers) for layout in layouts)
     assert all(str(other) == str(first) for other in others)
 
 
