@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from features.sources import Reader, literal, quote
-from features.tables import BUCKET, HASH, REASON, ROW, Fitted, reason_case, typed_query
+from features.tables import BUCKET, HASH, REASON, ROW, UNKNOWN_CUSTOMER, Fitted, reason_case, typed_query
 
 __all__ = ["KEYS", "buckets_for", "joined_query", "stage_touchpoints"]
 
@@ -31,9 +31,9 @@ def stage_touchpoints(reader: Reader, fitted: Fitted, width: int) -> None:
     fit into memory; a bucket always fits.
     """
     known = "greatest(occurred_at, coalesce(known_at, occurred_at))"
-    said = [quote(column.name) for column in fitted.contract.columns if column.name not in {"customer_id", "known_at"}]
-    hashed = f"hash(customer_key, {known}, {', '.join(said)}) AS {quote(HASH)}"
-    query = f"SELECT *, {hashed} FROM ({joined_query(reader, fitted)})"
+    said = [quote(column.name) for column in fitted.contract.columns if column.name != "known_at"]
+    hashed = f"hash({known}, {', '.join(said)}) AS {quote(HASH)}"
+    query = f"SELECT *, {hashed} FROM ({joined_query(reader, fitted, without=frozenset())})"
     if "touchpoint_id" in fitted.found:
         query = _corrections_query(query, known)
     else:
@@ -42,7 +42,7 @@ def stage_touchpoints(reader: Reader, fitted: Fitted, width: int) -> None:
     spill = reader.con.execute("SELECT current_setting('temp_directory')").fetchall()
     folder = f"{spill[0][0]}/touchpoints"
     options = f"FORMAT parquet, COMPRESSION lz4_raw, PARTITION_BY ({quote(BUCKET)})"
-    query = f"SELECT *, {bucket} FROM ({query})"
+    query = f"SELECT * EXCLUDE (customer_id), {bucket} FROM ({query})"
     reader.run(f"COPY ({query}) TO {literal(folder)} ({options})", fitted.contract.label)
     name, files = quote("staged touchpoints"), sorted(Path(folder).glob("*/*.parquet"))
     if files:
@@ -54,9 +54,11 @@ def stage_touchpoints(reader: Reader, fitted: Fitted, width: int) -> None:
 def _corrections_query(query: str, known: str) -> str:
     """Add from when on each row is replaced by a later version of the same ``touchpoint_id``.
 
-    Of versions known at the same moment one counts, whichever way the rows stand; the others are set aside.
+    Of versions known at the same moment one counts, whichever way the rows stand; the others are set aside. A version
+    for a customer who is not in the customers table replaces as any other: later on they may have joined.
     """
-    named = f"coalesce(touchpoint_id, CAST({quote(ROW)} AS VARCHAR)), touchpoint_id IS NULL, {quote(REASON)} IS NULL"
+    is_version = f"coalesce({quote(REASON)}, {literal(UNKNOWN_CUSTOMER)}) = {literal(UNKNOWN_CUSTOMER)}"
+    named = f"coalesce(touchpoint_id, CAST({quote(ROW)} AS VARCHAR)), touchpoint_id IS NULL, {is_version}"
     window = f"OVER (PARTITION BY {named} ORDER BY {known}, {quote(HASH)}, {quote(ROW)})"
     following = f"SELECT *, lead({known}) {window} AS following, lead({quote(HASH)}) {window} AS again FROM ({query})"
     why = f"CASE WHEN again = {quote(HASH)} THEN 'duplicate touchpoint' ELSE 'corrected at the same moment' END"
@@ -67,11 +69,11 @@ def _corrections_query(query: str, known: str) -> str:
     )
 
 
-def joined_query(reader: Reader, fitted: Fitted) -> str:
+def joined_query(reader: Reader, fitted: Fitted, *, without: frozenset[str] = frozenset({"customer_id"})) -> str:
     """Write the query that gives typed rows with the key of their customer and their reason."""
     contract = fitted.contract
     typed = typed_query(fitted, reader.relation(contract.table, contract.label))
-    names = [quote(ROW), *(quote(column.name) for column in contract.columns if column.name != "customer_id")]
+    names = [quote(ROW), *(quote(column.name) for column in contract.columns if column.name not in without)]
     columns = ", ".join(f"t.{name}" for name in names)
     reason = f"{reason_case(contract.rules)} AS {quote(REASON)}"
     known = '(SELECT customer_id, customer_key, joined_at FROM "@known") k'

@@ -20,6 +20,7 @@ __all__ = [
     "REASON",
     "ROW",
     "UNKNOWN",
+    "UNKNOWN_CUSTOMER",
     "Column",
     "Contract",
     "Fitted",
@@ -49,6 +50,9 @@ NAMED = "@named"
 
 BUCKET = "row__bucket"
 """Name of the column with the bucket of a row; -1 for rows in quarantine. It becomes the name of folders."""
+
+UNKNOWN_CUSTOMER = "unknown customer"
+"""Reason of rows whose customer is not in the customers table."""
 
 UNKNOWN = "unknown"
 """Touchpoint and channel of a contact for which none is given."""
@@ -240,7 +244,7 @@ def _event_rules(now_us: int, moment: str = "occurred_at") -> tuple[Rule, ...]:
         Rule("missing customer_id", "customer_id IS NULL"),
         Rule("bad timestamp", f"{moment} IS NULL OR {moment} < {_EARLIEST_EVENT}"),
         Rule("future timestamp", f"{moment} > {now_us}"),
-        Rule("unknown customer", "customer_key IS NULL"),
+        Rule(UNKNOWN_CUSTOMER, "customer_key IS NULL"),
     )
 
 
