@@ -125,8 +125,8 @@ def of_contacts(context: Context, journey: str) -> tuple[Definition, ...]:
         ),
         _felt("pause_days__mean", "days between the touchpoints of a journey", "days", mean("pause_days")),
         _felt("pause_days__worst", "longest pause between the touchpoints of a journey", "days", high("pause_days")),
-        _felt("interleaved_count__total", "touchpoints between which another journey went on", "touchpoints",
-              total("interleaved")),
+        _felt("interleaved_count__total", "touchpoints that return to a journey after one of another journey",
+              "touchpoints", total("interleaved")),
         Definition("effort_steps__mean", _effort_words(context.recorded), "steps", mean(_effort(context.recorded)),
                    direction="lower", role="experience"),
     ]  # fmt: skip
@@ -136,7 +136,7 @@ def of_contacts(context: Context, journey: str) -> tuple[Definition, ...]:
         words = "times a journey is handed to another department"
         found.append(_lower("handoffs_count__mean", words, "changes", mean("handovers")))
     if context.recorded.causes:
-        words = f"touchpoints with the cause of another journey's touchpoint within {near}"
+        words = f"touchpoints whose cause last came up in another journey, within {near}"
         found.append(_felt("asked_again_count__total", words, "touchpoints", total("asked_again")))
     for source in context.study.journeys:
         if journey in source.leads_to:
@@ -199,23 +199,23 @@ def success(task: str) -> Callable[[Any], Any]:
 
 def _across_journeys(context: Context) -> Iterator[Definition]:
     """Define what shows only when journeys are seen together."""
-    yield Definition("stage_number__last", "stage of the latest touchpoint, counted along the journey map", "number",
-                     last("stage"), "touchpoints", role="context")  # fmt: skip
-    words = "different journeys that the customer was in"
+    yield Definition("stage_number__last", "stage of the latest touchpoint, counted from 1 along the journey map",
+                     "number", last("stage"), "touchpoints", role="context")  # fmt: skip
+    words = "different journey types that the customer was in"
     yield Definition("journeys_count__distinct", words, "journeys", distinct(_journey_code), "touchpoints")
-    words = "touchpoints between which another journey went on"
+    words = "touchpoints that return to a journey after one of another journey"
     yield _felt("interleaved_count__total", words, "touchpoints", total("interleaved"))
     if any(not measure.is_rating for measure in context.measures):
-        words = "share of what was measured on the customer that the company controls"
+        words = "share of measured values, ratings apart, that the company alone controls"
         yield Definition("controlled_share__mean", words, "share", Fold("ratio", "controlled", "measured"),
                          "touchpoints", "none", "context")  # fmt: skip
     if any(is_bad(measure) is not None for measure in context.measures):
-        words = "different journeys in which something went wrong"
+        words = "different journey types in which something went wrong"
         yield _felt("troubled_journeys_count__distinct", words, "journeys", distinct(_troubled_journey))
         words = f"touchpoints at which something went wrong, each counting half after {HALF_LIFE_DAYS} days"
         yield _felt("trouble_count__decayed", words, "touchpoints", decayed("trouble", HALF_LIFE_DAYS))
     for task in context.tasks:
-        words = f"{task.name} along the journey in which it went worst"
+        words = f"lowest success along a journey, halved by each touchpoint without {task.name}"
         yield Definition(f"{task.name}_success_share__worst", words, "share", low(success(task.name)),
                          direction="higher", role="experience")  # fmt: skip
 
@@ -258,8 +258,8 @@ def _is_open(tasks: Sequence[str], context: Context) -> Callable[[Any], Any]:
 def _of_trouble(context: Context) -> Iterator[Definition]:
     """Define how often something went wrong: a task not done, a failure, a promise broken."""
     if any(is_bad(measure) is not None for measure in context.measures):
-        yield _felt("trouble_share__mean", "share of touchpoints at which something went wrong", "share",
-                    mean("trouble"))  # fmt: skip
+        words = "share of touchpoints at which something went wrong, among those that could tell"
+        yield _felt("trouble_share__mean", words, "share", mean("trouble"))
         words = f"touchpoints at which something went wrong, each counting half after {HALF_LIFE_DAYS} days"
         yield _felt("trouble_count__decayed", words, "touchpoints", decayed("trouble", HALF_LIFE_DAYS))
 

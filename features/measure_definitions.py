@@ -38,7 +38,7 @@ def of_measure(context: Context, measure: Measure) -> tuple[Definition, ...]:
         for statistic, (words, fold) in found.items()
     ]
     if measure.kind == "share":
-        words = f"mean over journeys of {what} at the last contact"
+        words = f"mean over journeys of {what} at the last contact that has it"
         fold = mean(f"{column} at the end")
         definitions.append(
             Definition(f"{name}__final", words, measure.unit, fold, direction=measure.direction, role=role)
@@ -83,15 +83,15 @@ def _of_task(context: Context, measure: Measure) -> Iterator[Definition]:
     """Define what became of a task over the touchpoints of a journey, and how customers rate what was done."""
     if measure.task:
         name = measure.name
-        words = f"share of journeys with {name} at the end, among those in which it had failed"
+        words = f"mean {name} at the end of journeys in which it had failed"
         fold = mean(lambda j: np.where(getattr(j, f"{name} failed") == 1, getattr(j, f"{name} at the end"), np.nan))
         yield Definition(f"{name}_recovered_share__mean", words, "share", fold, direction="higher", role="experience")
-        words = f"success over the touchpoints of a journey, halved by each without {name}"
+        words = f"mean success along a journey, halved by each touchpoint without {name}"
         yield Definition(f"{name}_success_share__mean", words, "share", mean(success(name)), direction="higher",
                          role="experience")  # fmt: skip
     elif measure.is_rating and measure.range is not None:
         for task in context.tasks:
-            words = f"share of journeys rated badly, among those with {task.name} at the end and a {measure.name}"
+            words = f"share with {measure.name} in its worst third, among journeys with {task.name} at the end"
             fold = mean(_bad_though_done(measure, task.name))
             yield Definition(f"{measure.name}_bad_though_{task.name}_share__mean", words, "share", fold,
                              direction="lower", role="rating")  # fmt: skip
