@@ -328,6 +328,8 @@ def _spikes(counted: Counted, measure: Measure) -> tuple[Code, ...]:
 
 
 def _can_stand_out(counted: Counted, measure: Measure, value: int) -> bool:
+    if counted.low > counted.high:
+        return False
     if value < 0:
         return 0 <= counted.low < counted.high and (value <= _FAR or value < counted.low - (counted.high - counted.low))
     return measure.kind != "amount" or value > 2 * counted.high

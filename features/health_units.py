@@ -29,9 +29,9 @@ _TIMES = {
     86_400: "days, seconds",
 }
 _SCALES = {
-    2: "a scale up to 5, one up to 10",
-    10: "a scale up to 10, one up to 100",
-    20: "a scale up to 5, one up to 100",
+    2: "a scale of 5, one of 10",
+    10: "a scale of 10, one of 100",
+    20: "a scale of 5, one of 100",
 }
 _AMOUNTS = {100: "euros, cents", 1_000: "thousands, single ones", 1_000_000: "millions, single ones"}
 
