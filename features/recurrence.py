@@ -104,7 +104,9 @@ def candidate_lags(likeness: Likeness) -> tuple[int, ...]:
         for wave in waves:
             power += np.abs(fft(wave, size)) ** 2 / len(waves)
     along = ifft(power).real[1 : lags + 1] / np.sqrt(n - np.arange(1, lags + 1))
-    return _strongest(_spikes(along), float(norm.isf(LEVEL / lags)))
+    spikes = _spikes(along)
+    high = np.flatnonzero(spikes > norm.isf(LEVEL / lags))
+    return tuple((high[np.argsort(-spikes[high], kind="stable")] + 1).tolist())
 
 
 def recurrences(likeness: Likeness, lags: tuple[int, ...], customer: Ints) -> tuple[Recurrence, ...]:
@@ -122,7 +124,7 @@ def recurrences(likeness: Likeness, lags: tuple[int, ...], customer: Ints) -> tu
     Returns
     -------
     tuple of Recurrence
-        In the order of the lags.
+        In the order of the lags: at most the 8 strongest, and 8 that are stronger than their neighbours.
 
     Notes
     -----
@@ -133,7 +135,7 @@ def recurrences(likeness: Likeness, lags: tuple[int, ...], customer: Ints) -> tu
     is taken and half of the columns repeat: their mean surprise lies above that of the other lags by a tenth of what
     equal rows would add, and by 4 standard errors.
     """
-    found = (_confirmed(likeness, lag, lags, customer) for lag in lags)
+    found = (_confirmed(likeness, lag, lags, customer) for lag in _strongest(lags))
     return tuple(one for one in found if one is not None)
 
 
@@ -147,15 +149,13 @@ def _spikes(along: Floats) -> Floats:
     return np.where(scale > 0, rest / np.where(scale > 0, scale, 1.0), 0.0)
 
 
-def _strongest(spikes: Floats, threshold: float) -> tuple[int, ...]:
-    """Strongest lags above a threshold, and strongest among those that stand above their neighbours."""
-    padded = np.concatenate([[-np.inf], spikes, [-np.inf]])
-    is_peak = (spikes >= padded[:-2]) & (spikes >= padded[2:])
-    chosen: list[int] = []
-    for candidates in (np.flatnonzero(spikes > threshold), np.flatnonzero((spikes > threshold) & is_peak)):
-        order = candidates[np.argsort(-spikes[candidates], kind="stable")]
-        chosen += order[:_MOST_LAGS].tolist()
-    return tuple(place + 1 for place in dict.fromkeys(sorted(chosen, key=lambda place: -spikes[place])))
+def _strongest(lags: tuple[int, ...]) -> tuple[int, ...]:
+    """Take the strongest lags, and the strongest among those that are stronger than their neighbours."""
+    rank = {lag: place for place, lag in enumerate(lags)}
+    last = len(lags)
+    peaks = [lag for lag in lags if rank[lag] < min(rank.get(lag - 1, last), rank.get(lag + 1, last))]
+    chosen = {*lags[:_MOST_LAGS], *peaks[:_MOST_LAGS]}
+    return tuple(lag for lag in lags if lag in chosen)
 
 
 def _confirmed(likeness: Likeness, lag: int, lags: tuple[int, ...], customer: Ints) -> Recurrence | None:
@@ -180,7 +180,8 @@ def _pairs(lag: int, customer: Ints) -> tuple[Ints, Ints]:
 def _others(likeness: Likeness, lag: int, lags: tuple[int, ...], customer: Ints) -> tuple[Ints, Ints] | None:
     """Pairs at other lags nearby, thinned evenly."""
     near = [lag + sign * step for step in range(3, _NULL_REACH) for sign in (-1, 1)]
-    usable = [other for other in near if 0 < other < len(likeness) - _FEWEST_PAIRS and other not in lags]
+    taken = set(lags)
+    usable = [other for other in near if 0 < other < len(likeness) - _FEWEST_PAIRS and other not in taken]
     parts = [_thinned(_pairs(other, customer), _NULL_PAIRS // _NULL_LAGS) for other in usable[:_NULL_LAGS]]
     if sum(len(first) for first, _ in parts) < _FEWEST_PAIRS:
         return None

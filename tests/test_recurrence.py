@@ -28,6 +28,12 @@ def test_copies_one_after_the_other_show_at_small_lags_by_their_number():
         assert shares[lag] == pytest.approx((4 - lag) / 4, abs=0.02)
 
 
+def test_many_copies_one_after_the_other_are_not_taken_for_each_others_strangers():
+    rng = np.random.default_rng(9)
+    shares = found(interleaved(copied(people(rng, 150), 20, 0.2, rng)))
+    assert shares[1] == pytest.approx(19 / 20, abs=0.03)
+
+
 def test_a_part_that_is_appended_again_shows_although_most_rows_have_no_copy():
     rng = np.random.default_rng(3)
     frame = people(rng, 3_000)
