@@ -113,7 +113,12 @@ class _Median:
     @property
     def cell_ns(self) -> float:
         """Nanoseconds for each customer, cutoff and feature."""
-        return self.seconds / self.cells * 1e9 if self.cells else float("nan")
+        return self.seconds / self.cells * 1e9
+
+    @property
+    def cell_cpu_ns(self) -> float:
+        """The same in CPU seconds."""
+        return self.cpu_seconds / self.cells * 1e9
 
 
 def report(results: Results) -> str:
@@ -153,29 +158,44 @@ def _median(several: list[Record]) -> _Median:
 
 
 def _machine(results: Results) -> str:
-    loads = [load for one in results.records if one.measured for load in one.measured.load]
-    versions = {name: text for one in results.records if one.measured for name, text in one.measured.versions.items()}
+    done = [(one.form, one.measured) for one in results.records if one.measured is not None]
     lines = [", ".join(f"{name} {text}" for name, text in results.machine.items())]
-    lines += [", ".join(f"{name} {text}" for name, text in versions.items())]
+    environments: dict[str, dict[str, None]] = {}
+    for form, measured in done:
+        versions = ", ".join(f"{name} {text}" for name, text in measured.versions.items())
+        environments.setdefault(versions, {})[form.split(",")[0]] = None
+    lines += [f"{', '.join(forms)}: {versions}" for versions, forms in environments.items()]
+    loads = [load for _, measured in done for load in measured.load]
     if loads:
         lines += [f"load average while measuring: {min(loads):.1f} to {max(loads):.1f}, median {median(loads):.1f}"]
-    return "\n".join(lines)
+    return "  \n".join(lines)
 
 
 def _size_table(found: list[_Median], size: int) -> str:
     rows = [one for one in found if one.size == size]
-    floor = {name: next((one.seconds for one in rows if one.form == name), None) for name in ("scan", "group")}
+    floors = [next((one for one in rows if one.form == name), None) for name in ("scan", "group")]
     ours = next((one for one in rows if one.form.startswith("engine")), None)
-    head = "| form | n | seconds (low to high) | CPU s | peak GB | x scan | x group-by | ns per value | x engine |"
-    lines = [f"### {rows[0].millions:.2f} million touchpoints", "", head, "|---" * 9 + "|"]
+    head = "| form | n | seconds (low to high) | CPU s | peak GB | x scan | x group-by | ns per value | CPU ns "
+    head += "| x engine | CPU x engine |"
+    lines = [f"### {rows[0].millions:.2f} million touchpoints", "", head, "|---" * 11 + "|"]
     for one in rows:
-        ratios = " | ".join(_ratio(one.seconds, floor[name]) for name in ("scan", "group"))
-        value = f"{one.cell_ns:.1f} | {_ratio(one.cell_ns, ours.cell_ns if ours else None)}" if one.cells else " | "
-        clock = f"{one.seconds:.2f} ({one.low:.2f} to {one.high:.2f})"
-        lines += [
-            f"| {one.form} | {one.n} | {clock} | {one.cpu_seconds:.2f} | {one.peak_gb:.2f} | {ratios} | {value} |"
-        ]
+        cells = [one.form, f"{one.n}", f"{one.seconds:.2f} ({one.low:.2f} to {one.high:.2f})"]
+        cells += [f"{one.cpu_seconds:.2f}", f"{one.peak_gb:.2f}"]
+        cells += [_ratio(one.seconds, floor.seconds if floor else None) for floor in floors]
+        lines += [f"| {' | '.join([*cells, *_values(one, ours)])} |"]
     return "\n".join([*lines, *_layout_ratio(rows)])
+
+
+def _values(one: _Median, ours: _Median | None) -> list[str]:
+    """Show what a value costs, as such and relative to the engine."""
+    if not one.cells:
+        return [""] * 4
+    costs = [one.cell_ns, one.cell_cpu_ns]
+    ratios = [
+        _ratio(one.cell_ns, ours.cell_ns if ours else None),
+        _ratio(one.cell_cpu_ns, ours.cell_cpu_ns if ours else None),
+    ]
+    return [*(f"{cost:.1f}" for cost in costs), *ratios]
 
 
 def _ratio(value: float, by: float | None) -> str:
@@ -183,16 +203,18 @@ def _ratio(value: float, by: float | None) -> str:
 
 
 def _layout_ratio(rows: list[_Median]) -> list[str]:
-    seconds = {one.form: one.seconds for one in rows}
+    by_form = {one.form: one for one in rows}
+    pairs = [(one, by_form.get(one.form.replace("layout", "sort"))) for one in rows if one.form.startswith("layout")]
     return [
-        f"\n{form} takes {seconds[form] / seconds[form.replace('layout', 'sort')]:.2f} times DuckDB's sort."
-        for form in seconds
-        if form.startswith("layout") and form.replace("layout", "sort") in seconds
+        f"\n{one.form} takes {_ratio(one.seconds, floor.seconds)} times DuckDB's sort, "
+        f"{_ratio(one.cpu_seconds, floor.cpu_seconds)} times in CPU seconds."
+        for one, floor in pairs
+        if floor is not None
     ]
 
 
 def _growth(found: list[_Median]) -> str:
-    """Show seconds and memory by size, and seconds for a million relative to the size before."""
+    """Show what a million touchpoints costs, and the memory, by size."""
     lines = []
     for form in dict.fromkeys(one.form for one in found):
         sizes = sorted((one for one in found if one.form == form), key=lambda one: one.size)
@@ -207,18 +229,25 @@ def _growth(found: list[_Median]) -> str:
 
 
 def _cutoffs(found: list[_Median]) -> str:
-    """Show what a further cutoff costs, against the mean of all."""
+    """Show what a further cutoff costs beside the mean of the others."""
     lines = []
     for size in sorted({one.size for one in found}):
         rows = sorted((one for one in found if one.size == size and one.form.startswith("engine")), key=_by_cutoffs)
-        for few, many in pairwise(rows):
-            price = (many.seconds - few.seconds) / (many.cutoffs - few.cutoffs)
-            each = few.seconds / few.cutoffs
-            lines += [
-                f"- {few.millions:.2f} M: {few.cutoffs} cutoffs {few.seconds:.2f} s, {each:.2f} s each; {many.cutoffs} "
-                f"cutoffs {many.seconds:.2f} s: {price:.2f} s for each further one"
-            ]
+        lines += [_price(few, many) for few, many in pairwise(rows)]
     return "\n".join(["### Price of a cutoff", "", *lines]) if lines else ""
+
+
+def _price(few: _Median, many: _Median) -> str:
+    further = many.cutoffs - few.cutoffs
+    parts = [
+        f"{unit} {before / few.cutoffs:.2f} each at {few.cutoffs} cutoffs, {(after - before) / further:.2f} for each "
+        f"further one up to {many.cutoffs}"
+        for unit, before, after in (
+            ("seconds", few.seconds, many.seconds),
+            ("CPU seconds", few.cpu_seconds, many.cpu_seconds),
+        )
+    ]
+    return f"- {few.millions:.2f} M: {'; '.join(parts)}"
 
 
 def _by_cutoffs(one: _Median) -> int:

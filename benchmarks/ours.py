@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -18,11 +20,12 @@ from features.engine import features_at
 from features.history import History
 from features.layout import Bucket, lay_out, open_layout
 from features.outcomes import at_risk
+from features.panel import build_panel
 from features.panel_rows import in_single_precision
 from features.partitions import write_in_turn
 from features.study import parse_study
 
-__all__ = ["build", "build_bucket", "lay"]
+__all__ = ["build", "build_bucket", "lay", "panel"]
 
 
 def lay(task: Task) -> Work:
@@ -47,6 +50,16 @@ def build(task: Task) -> Work:
     for one in done:
         peaks[one.process] = max(peaks.get(one.process, 0), one.peak_bytes)
     return Work(rows=sum(one.rows for one in done), others_peak_bytes=sum(peaks.values()))
+
+
+def panel(task: Task) -> Work:
+    """Build the panel of the workload's study as the product does: its own features, with outcomes."""
+    study = parse_study((task.folder / "study.yaml").read_text(encoding="utf-8"), "study.yaml")
+    layout = open_layout(task.folder / "store")
+    found = build_panel(study, layout, task.out, cutoffs=task.cutoffs)
+    largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    others = _WORKERS * largest if layout.manifest.buckets > 1 else 0
+    return Work(found.rows, len(found.contract.features), others)
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,4 +133,4 @@ def test_report_shows_medians_and_ratios_to_the_floors() -> None:
     ]
     text = report(results)
     assert "| scan | 3 | 0.20 (0.10 to 9.00) | 0.20 | 1.00 | 1.0 | 0.5 |" in text
-    assert "| duckdb | 1 | 8.00 (8.00 to 8.00) | 8.00 | 1.00 | 40.0 | 20.0 | 47058.8 | 4.0 |" in text
+    assert "| duckdb | 1 | 8.00 (8.00 to 8.00) | 8.00 | 1.00 | 40.0 | 20.0 | 47058.8 | 47058.8 | 4.0 | 4.0 |" in text
