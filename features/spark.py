@@ -147,8 +147,8 @@ def features_on_spark(
     contract : PanelContract
         Of a panel of this study, perhaps built from some of its customers: which features there are.
     buckets : int
-        Into how many groups of whole customers the rows are divided. A worker holds one at a time: about 2 million
-        touchpoints each are a good size (1 GB).
+        Into how many groups of whole customers the rows are divided. A worker holds one at a time, with its rows at
+        all cutoffs: about a million touchpoints each are a good size (1 GB).
 
     Returns
     -------
