@@ -58,7 +58,7 @@ def panel(task: Task) -> Work:
     layout = open_layout(task.folder / "store")
     found = build_panel(study, layout, task.out, cutoffs=task.cutoffs)
     largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    others = _WORKERS * largest if layout.manifest.buckets > 1 else 0
+    others = study.engine.workers * largest if layout.manifest.buckets > 1 else 0
     return Work(found.rows, len(found.contract.features), others)
 
 
