@@ -209,8 +209,8 @@ class LayoutManifest(_Record):
     measures: tuple[MeasureFound, ...]
     journeys: tuple[JourneyFound, ...]
     levels: dict[str, tuple[str, ...]]
-    has_sessions: bool
-    corrected: int
+    has_sessions: bool = False
+    corrected: int = 0
     pairs: tuple[tuple[str, str], ...]
     covariates: dict[str, str]
     zoneless: tuple[str, ...]

@@ -23,7 +23,7 @@ from features.errors import DataError, StoreError
 from features.layout import lay_out
 from features.panel import build_panel
 from features.sources import connected, open_sources
-from features.study import Source, Study, Table, parse_study
+from features.study import Engine, Source, Study, Table, parse_study
 from flows import cli
 
 FLAT = "study: a\njourneys: [{name: x, stage: y}]\nflat: {from: t, table: q, churned: c}\nsources: {t: %s}\n"
@@ -41,7 +41,7 @@ def _table(**values: str) -> Table:
 
 def _rows(source: str, base: Path, table: Table, memory_limit: str = "1GB", room: str = "1GB") -> pd.DataFrame:
     study = parse_study(FLAT % source, "study.yaml")
-    with connected(base / "store", memory_limit) as con:
+    with connected(base / "store", Engine(memory_limit=memory_limit)) as con:
         con.execute(f"SET max_temp_directory_size = '{room}'")
         relation = open_sources(con, study, base).relation(table, "touchpoints")
         frame: pd.DataFrame = con.sql(f"SELECT * FROM {relation}").to_arrow_table().to_pandas()
