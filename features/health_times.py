@@ -54,9 +54,9 @@ def order_findings(found: LayoutManifest) -> Iterator[Finding]:
 def _order_findings(order: Order, rows: int) -> Iterator[Finding]:
     table = order.table
     if order.before_joining:
-        name = "touchpoints" if table == "touchpoints" else f"rows of {table}"
-        what = f"{order.before_joining:,} {name} lie before their customer joined; they stay in, as adverts do."
-        remedy = "If joined_at is the first purchase, take the first contact instead."
+        name, why = ("touchpoints", ", as adverts do") if table == "touchpoints" else (f"rows of {table}", "")
+        what = f"{order.before_joining:,} {name} lie before their customer joined; they stay in{why}."
+        remedy = "If customers were there before joined_at, take an earlier event for it."
         yield _ordered(table, what, order.before_joining, rows, _TOO_EARLY, remedy)
     if order.after_churn:
         what = f"{order.after_churn:,} rows of {table} lie more than a day after churn, of {order.churners:,} customers"
