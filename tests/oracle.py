@@ -7,14 +7,25 @@ from typing import Any
 from features.folds import Fold, Plan
 
 DAY = 86_400_000_000
+_SAME: dict[str, tuple[str, ...]] = {
+    "before": ("journey", "journey_key"),
+    "thread": ("journey",),
+    "earlier": (),
+    "alike": ("cause",),
+}
+"""What a touchpoint shares with the one that lies before it."""
 Row = dict[str, Any]
 
 
 def features_of(
     plan: Plan, rows: Iterable[Row], customer: int, cutoff: int, levels: Mapping[Any, Iterable[Any]]
 ) -> Row:
-    """Compute the features of one customer at one cutoff; rows stand in the order of their table."""
-    known = [dict(row) for row in rows if row["customer_key"] == customer and row["known_at"] <= cutoff]
+    """Compute the features of one customer at one cutoff.
+
+    Rows stand in the order of their table; what is missing is nan, which equals nothing.
+    """
+    known = [dict(row) for row in rows if row["customer_key"] == customer and _is_known(row, cutoff)]
+    _cut_sessions(plan, known)
     _add_facts(plan, known)
     start = cutoff - plan.window_days * DAY
     window = [row | {"cutoff": cutoff} for row in known if start < row["occurred_at"] <= cutoff]
@@ -32,6 +43,23 @@ def features_of(
     return found
 
 
+def _is_known(row: Row, cutoff: int) -> bool:
+    replaced = row.get("replaced_at")
+    return row["known_at"] <= cutoff and (replaced is None or cutoff < replaced)
+
+
+def _cut_sessions(plan: Plan, known: list[Row]) -> None:
+    """Number the parts of each journey: a long pause between known rows begins a new one where there is no id."""
+    parts: dict[tuple[str, int], tuple[int, int]] = {}
+    for row in known:
+        key = row["journey"], row["journey_key"]
+        part, latest = parts.get(key, (0, row["occurred_at"]))
+        gap = plan.session_gap_days.get(row["journey"], math.inf) if row.get("is_session") else math.inf
+        part += row["occurred_at"] - latest > gap * DAY
+        parts[key] = part, row["occurred_at"]
+        row["journey_key"] = row["journey_key"], part
+
+
 class _Touch:
     """A touchpoint as a fact sees it; notes whether it asked for a predecessor that does not exist."""
 
@@ -39,11 +67,10 @@ class _Touch:
         self.__dict__.update(rows=rows, at=at, asked=asked)
 
     def __getattr__(self, name: str) -> Any:
-        if name in {"before", "thread"}:
-            same = ("journey",) if name == "thread" else ("journey", "journey_key")
-            return _Touch(self.rows, _predecessor(self.rows, self.at, same, self.asked), self.asked)
+        if name in _SAME:
+            return _Touch(self.rows, _predecessor(self.rows, self.at, _SAME[name], self.asked), self.asked)
         if name == "is_first":
-            return _predecessor(self.rows, self.at, ("journey", "journey_key"), set()) is None
+            return _predecessor(self.rows, self.at, _SAME["before"], set()) is None
         return math.nan if self.at is None else self.rows[self.at][name]
 
 
@@ -94,6 +121,9 @@ def _fold(fold: Fold, members: list[Row], clock: str, cutoff: int) -> float:
         newest = max(times, default=math.nan)
         span, since = (newest - min(times, default=math.nan)) / DAY, (cutoff - newest) / DAY
         return {"count": float(len(members)), "span": span, "since": since}[fold.op]
+    if fold.op == "contrast":
+        one, other = (_fold(Fold("mean", of), members, clock, cutoff) for of in (fold.of, fold.per))
+        return one - other
     known = [(time, _value(fold.of, m)) for time, m in zip(times, members, strict=True)]
     known = [(time, value) for time, value in known if not math.isnan(value)]
     return _of_known(fold, known, lambda: _fold(Fold("total", fold.per), members, clock, cutoff), cutoff)
@@ -103,6 +133,8 @@ def _of_known(fold: Fold, known: list[tuple[int, float]], per: Callable[[], floa
     values = [value for _, value in known]
     if fold.op == "total":
         return math.fsum(values)
+    if fold.op == "distinct":
+        return float(len(set(values)))
     if fold.op in {"decayed", "recent"}:
         weights = [2 ** -((cutoff - time) / DAY / fold.half_life_days) for time, _ in known]
         felt = math.fsum(weight * value for weight, value in zip(weights, values, strict=True))

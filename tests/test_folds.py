@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from features.folds import (
     Fold,
     Runs,
+    contrast,
     count,
     decayed,
+    distinct,
     high,
     last,
     low,
@@ -51,6 +53,8 @@ def runs_of(values: list[float], starts: list[int], clock: list[float] | None = 
         (ratio("x", lambda t: t.x * 0 + 1), [2.5, NAN, 3.5]),
         (decayed("x", 1.0), [2.0**-20 + 4 * 2.0**-18, 0, 3 * 2.0**-16 + 4 * 2.0**-15]),
         (recent("x", 1.0), [(1 + 4 * 4) / 5, NAN, (3 + 2 * 4) / 3]),
+        (contrast("y", "x"), [6 - 2.5, NAN, 8 - 3.5]),
+        (distinct("x"), [2, 0, 2]),
         (span(), [2, 0, 1]),
         (since(), [18, 17, 15]),
     ],
@@ -91,8 +95,23 @@ def test_a_constant_folds_like_a_column() -> None:
 
 
 def test_empty_counts_and_sums_are_zero_and_the_rest_is_missing() -> None:
-    assert [fold.empty for fold in (count(), total("x"), decayed("x", 1))] == [0, 0, 0]
-    assert all(math.isnan(fold.empty) for fold in (mean("x"), low("x"), high("x"), last("x"), span(), since()))
+    assert [fold.empty for fold in (count(), total("x"), decayed("x", 1), distinct("x"))] == [0, 0, 0, 0]
+    others = (mean("x"), low("x"), high("x"), last("x"), span(), since(), contrast("x", "y"), ratio("x", "y"))
+    assert all(math.isnan(fold.empty) for fold in others)
+
+
+def test_a_contrast_is_missing_unless_both_sides_are_known() -> None:
+    late = contrast(lambda t: np.where(t.x > 5, t.x, NAN), lambda t: np.where(t.x > 5, NAN, t.x))
+    np.testing.assert_array_equal(runs_of([9, 1, 2, 7, 9], [0, 2, 3]).fold(late), [8, NAN, NAN])
+
+
+def test_equal_values_count_once_in_each_run() -> None:
+    assert runs_of([3, 3, 5, NAN, 3, -0.0, 0.0], [0, 4]).fold(distinct("x")).tolist() == [2, 2]
+
+
+def test_different_values_of_all_are_at_most_those_of_the_parts() -> None:
+    assert runs_of([1, 2, 2, 3], [0]).fold(distinct("x")).tolist() == [3]
+    assert runs_of([1, 2, 2, 3], [0, 2]).fold(distinct("x")).tolist() == [2, 2]
 
 
 def test_runs_begin_where_the_value_changes() -> None:
@@ -109,6 +128,6 @@ def test_where_nothing_is_known_sums_are_zero_and_the_rest_is_missing() -> None:
     for in_order in (None, [2.0, 0.0, 1.0]):
         found = [
             runs_of(nothing, [0, 2], in_order).fold(fold)
-            for fold in (total("x"), decayed("x", 1), last("x"), recent("x", 1))
+            for fold in (total("x"), distinct("x"), last("x"), recent("x", 1), contrast("x", "x"))
         ]
-        np.testing.assert_array_equal(found, [[0, 0], [0, 0], [NAN, NAN], [NAN, NAN]])
+        np.testing.assert_array_equal(found, [[0, 0], [0, 0], [NAN, NAN], [NAN, NAN], [NAN, NAN]])

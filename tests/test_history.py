@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from features.folds import CUSTOMER, Plan
-from features.history import History, Ordering, rounds
+from features.history import NEVER, History, Ordering, rounds
 from features.snapshot import DAY
 
 PLAN = Plan(facts={"step": lambda t: t.wait - t.before.wait}, window_days=10)
@@ -80,3 +80,43 @@ def test_numbers_are_not_slices_and_text_is_no_number() -> None:
         history().labels("wait")
     with pytest.raises(TypeError, match="'journey' holds text"):
         history().numbers("journey")
+
+
+def with_sessions(**columns: object) -> History:
+    """Three contacts of one customer on days 1, 5 and 8 without an id, which pauses over 5 days would cut."""
+    plan = Plan(facts={"starts": lambda t: t.is_first}, window_days=10, session_gap_days={"a": 5})
+    days = [1 * DAY, 5 * DAY, 8 * DAY]
+    table = {"customer_key": [2, 2, 2], "journey": ["a", "a", "a"], "journey_key": [0, 0, 0]}
+    table |= {"occurred_at": days, "known_at": days, "is_session": [True, True, True]}
+    return History(plan, pa.table(table | columns))
+
+
+def test_a_replaced_row_is_used_until_it_is_replaced() -> None:
+    replaced = with_sessions(replaced_at=[NEVER, 9 * DAY, NEVER])
+    found = [moment.rows.tolist() for moment in rounds(replaced, spine((2, 8), (2, 9)))]
+    assert found == [[0, 1, 2], [0, 2]]
+
+
+def test_what_is_hidden_parts_the_session_that_it_joined_and_everything_is_restored() -> None:
+    late = with_sessions(known_at=[1 * DAY, 20 * DAY, 8 * DAY])
+    assert late.numbers("starts").tolist() == [True, False, False]
+    for moment in rounds(late, spine((2, 8))):
+        assert late.numbers("starts")[moment.rows].tolist() == [True, True]
+        assert late.journey_starts(moment.rows).tolist() == [0, 1]
+    assert late.numbers("starts").tolist() == [True, False, False]
+    assert late.numbers("journey_key").tolist() == [0, 0, 0]
+
+
+def test_pauses_cut_only_rows_without_an_id() -> None:
+    late = with_sessions(known_at=[1 * DAY, 20 * DAY, 8 * DAY], is_session=[False, False, False])
+    for moment in rounds(late, spine((2, 8))):
+        assert late.numbers("starts")[moment.rows].tolist() == [True, False]
+        assert late.journey_starts(moment.rows).tolist() == [0]
+
+
+def test_of_rows_that_are_not_known_only_their_customer_is_computed_anew() -> None:
+    beside = history(known=(1, 20, 8, 9))
+    before = beside.numbers("step").copy()
+    for moment in rounds(beside, spine((7, 9), (2, 4))):
+        np.testing.assert_array_equal(beside.numbers("step"), before)
+        assert moment.rows.tolist() == [0, 3]

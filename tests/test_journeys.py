@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from features.journeys import Labels, Touches, add_facts, decode, in_order, link
+from features.journeys import Labels, Touches, add_facts, decode, in_order, link, split_sessions
 
 CUSTOMER = np.array([0, 0, 0, 0, 1])
 THREAD = np.array([0, 0, 1, 0, 2])
@@ -16,6 +16,40 @@ def test_before_stays_in_the_journey_and_thread_in_the_journey_type() -> None:
     assert LINKS.before.tolist() == [-1, -1, -1, 0, -1]
     assert LINKS.thread.tolist() == [-1, 0, -1, 1, -1]
     assert LINKS.by_journey.tolist() == [0, 3, 1, 2, 4]
+
+
+def test_earlier_is_the_touchpoint_before_in_any_journey_of_the_customer() -> None:
+    assert LINKS.earlier.tolist() == [-1, 0, 1, 2, -1]
+
+
+def test_alike_is_the_touchpoint_before_with_the_same_cause_and_skips_those_without() -> None:
+    cause = Labels(np.array([0, -1, 1, -1, 0, 0, 1]), ("bill", "move"))
+    linked = link(np.array([0, 0, 0, 0, 0, 1, 1]), np.zeros(7, int), np.zeros(7, int), cause)
+    assert linked.alike.tolist() == [-1, -1, -1, -1, 0, -1, -1]
+
+
+def test_alike_needs_causes() -> None:
+    with pytest.raises(AttributeError, match="no column 'cause', which 'alike' needs"):
+        _ = LINKS.alike
+
+
+def test_links_may_follow_each_other() -> None:
+    columns = {"x": np.array([1.0, 2.0, 3.0, 5.0, 8.0])}
+    add_facts(columns, {"f": lambda t: t.x - t.earlier.before.x}, LINKS)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(columns["f"], [np.nan] * 5)
+    add_facts(columns, {"g": lambda t: t.x - t.before.earlier.x, "h": lambda t: t.x - t.earlier.earlier.x}, LINKS)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(columns["g"], [np.nan] * 5)
+    np.testing.assert_array_equal(columns["h"], [np.nan, np.nan, 2, 3, np.nan])
+
+
+def test_a_session_ends_with_a_pause_longer_than_its_gap_or_another_key() -> None:
+    order = np.array([0, 1, 2, 4, 3])
+    moment, gap = np.array([0, 4, 9, 30, 12]), np.array([4, 4, 4, 4, 4])
+    assert split_sessions(order, (), moment, gap).tolist() == [True, False, True, False, True]
+    keys = (np.array([1, 1, 1, 1, 2]),)
+    assert split_sessions(order, keys, moment, gap).tolist() == [True, False, True, True, True]
+    none = np.zeros(0, np.int64)
+    assert split_sessions(none.astype(np.intp), (none,), none, none).tolist() == []
 
 
 def test_no_touchpoints_have_no_predecessors() -> None:
