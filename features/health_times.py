@@ -54,9 +54,9 @@ def order_findings(found: LayoutManifest) -> Iterator[Finding]:
 def _order_findings(order: Order, rows: int) -> Iterator[Finding]:
     table = order.table
     if order.before_joining:
-        name = "touchpoints" if table == "touchpoints" else f"rows of {table}"
-        what = f"{order.before_joining:,} {name} lie before their customer joined; they stay in, as adverts do."
-        remedy = "If joined_at is the first purchase, take the first contact instead."
+        name, why = ("touchpoints", ", as adverts do") if table == "touchpoints" else (f"rows of {table}", "")
+        what = f"{order.before_joining:,} {name} lie before their customer joined; they stay in{why}."
+        remedy = "If customers were there before joined_at, take an earlier event for it."
         yield _ordered(table, what, order.before_joining, rows, _TOO_EARLY, remedy)
     if order.after_churn:
         what = f"{order.after_churn:,} rows of {table} lie more than a day after churn, of {order.churners:,} customers"
@@ -110,8 +110,9 @@ def _by_day(topic: str, what: str, rows: int, found: LayoutManifest) -> Finding:
     """Warn of what is known by day only, unless known_at says when it really was known."""
     if found.stock.has_known_at:
         return Finding("fine", topic, f"{what} When they became known is told by known_at.", rows, "rows")
-    remedy = "A cutoff at that midnight sees the day to come: count what is known by day from its end, as"
-    return Finding("look", topic, what, rows, "rows", f"{remedy} occurred_at + interval 1 day in touchpoints.sql.")
+    remedy = "A cutoff at that midnight sees the day to come. Count what is known by day from its end, occurred_at + "
+    remedy += "interval 1 day in touchpoints.sql, or say in known_at when it was known."
+    return Finding("look", topic, what, rows, "rows", remedy)
 
 
 def _rows(clock: Clock) -> int:

@@ -94,8 +94,9 @@ def init(directory: Path) -> None:
 def check(*, common: Common = _DEFAULTS) -> None:
     """Read the sources and say what was found, and what is wrong with it.
 
-    Rows, customers, dates, journeys, the share missing of every measure, rows set
-    aside with the reason, and the first cutoff with enough history.
+    Findings first, worst on top, each with what to do. Then rows, customers, dates,
+    journeys, measures, rows set aside with the reason. All of it, month by month,
+    is on one page, check.html in the study's store.
 
     For example:
 

@@ -93,7 +93,7 @@ def _row(
     y = alt.Y("n:Q", title=None, scale=scale, axis=alt.Axis(tickCount=2, labelExpr=written))
     base = alt.Chart(values).encode(x=x, y=y)
     bar_width = 0.8 * _WIDE / max(len(order), 1)
-    marks: list[alt.Chart] = [base.mark_bar(color=NEUTRAL, opacity=0.75, width=min(bar_width, 60), clip=True)]
+    marks: list[alt.Chart] = [base.mark_bar(color=NEUTRAL, opacity=0.75, width=min(bar_width, 60))]
     if mark == "line":
         marks = [base.mark_line(color=INK, strokeWidth=1.5), base.mark_point(color=INK, fill=INK, size=10, opacity=1)]
     text = alt.Chart(pd.DataFrame({"name": [wrapped(row.name)], "note": [row.note]})).encode(x=alt.value(-LEFT))

@@ -1,6 +1,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -89,14 +90,18 @@ a,support,2024-03-04,2,4
 """
     zoned = {name: re.sub(r"(2024-\d\d-\d\d)(?!T)", r"\1T00:00:00Z", text) for name, text in TABLES.items()}
     touches = re.sub(r"(2024-\d\d-\d\d)", r"\1T00:00:00Z", touches)
-    assert _health(tmp_path, **(zoned | {"t": touches})).notes == ()
+    zoned["i"] += "".join(f"{who},2024-03-02T00:00:00Z,5\n" for who in "bc")
+    health = _health(tmp_path, **(zoned | {"t": touches}))
+    assert health.notes == ()
+    assert health.findings == ()
 
 
 def test_too_little_history_is_noted_with_the_days_that_are_needed(tmp_path: Path) -> None:
     health = _health(tmp_path, STUDY.replace("window_days: 60", "window_days: 180"))
     assert health.matured == 0
-    assert "No cutoff has known outcomes: the data run from 2024-01-05 to 2024-06-05" in health.notes[-1]
-    assert "together need 210 days" in health.notes[-1]
+    assert health.findings[0].severity == "stop"
+    assert "No cutoff has known outcomes: the data run from 2024-01-05 to 2024-06-05" in health.notes[0]
+    assert "together need 210 days" in health.notes[0]
 
 
 def test_a_first_cutoff_before_the_data_is_noted(tmp_path: Path) -> None:
@@ -118,7 +123,58 @@ def test_a_flat_table_is_described_by_its_rows_and_weights(tmp_path: Path) -> No
     assert (health.customers, health.touchpoints, health.first_cutoff) == (4, 0, "")
     assert health.measures[0].missing_share == pytest.approx(0.25)
     assert health.notes[0] == "The churn rate in the table is 25.0%; rows are weighted so that it is 10.0%."
-    assert "The measure 'wait' is constant (3): nothing can be learned from it." in health.notes
+    assert health.findings[0].what == "The measure 'wait' is constant (3): nothing can be learned from it."
+
+
+def test_a_flat_table_is_described_wave_by_wave_with_codes_and_row_numbers(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    n = 2_000
+    frame = pd.DataFrame({"customer_id": range(n), "left": rng.integers(0, 2, n), "wave": np.arange(n) // 400})
+    frame["wait"] = rng.exponential(8, n) * np.where(frame["wave"] > 2, 60, 1)
+    frame["score"] = np.where(np.arange(n) % 10 == 3, 9, rng.integers(1, 6, n))
+    frame["stars"] = np.where(np.arange(n) % 50 == 7, 0, rng.integers(1, 6, n))
+    frame.to_parquet(tmp_path / "f.parquet")
+    text = "study: a\nsources: {f: f.parquet}\nflat: {from: f, churned: left, wave: wave}\n"
+    text += "journeys: [{name: x, stage: y}]\nmeasures:\n"
+    text += "  - {name: wait, unit: min, kind: duration, direction: lower, journey: x}\n"
+    text += "  - {name: score, unit: points, kind: rating, direction: higher, journey: x}\n"
+    text += "  - {name: stars, unit: points, kind: rating, direction: higher, journey: x, range: [1, 5]}\n"
+    study = parse_study(text, "study.yaml")
+    health = describe_flat(read_flat(study, tmp_path), study)
+    assert [(finding.topic, finding.severity) for finding in health.findings] == [
+        ("wait", "stop"),
+        ("score", "stop"),
+        ("stars", "look"),
+        ("ratings", "fine"),
+    ]
+    assert health.quarantined[0].examples == (8, 58, 108, 158, 208)
+    periods = health.periods_frame()
+    assert periods["period"].unique().tolist() == ["0", "1", "2", "3", "4"]
+    assert periods.loc[periods["measure"].eq("wait"), "rows"].sum() == n - 40
+
+
+def test_findings_come_worst_first_and_are_the_notes(tmp_path: Path) -> None:
+    health = _health(tmp_path)
+    order = [finding.severity for finding in health.findings]
+    assert order == sorted(order, key=["stop", "look", "fine"].index)
+    assert health.notes == tuple(finding.sentence for finding in health.findings)
+    frame = health.findings_frame()
+    assert frame.columns.tolist() == ["severity", "topic", "what", "count", "unit", "remedy"]
+    assert len(frame) == len(health.findings)
+
+
+def test_tables_of_joins_order_and_periods_have_a_row_for_each_thing(tmp_path: Path) -> None:
+    health = _health(tmp_path)
+    assert health.joins_frame().to_numpy().tolist() == [
+        ["touchpoints", 5, 1, 2, 2 / 3],
+        ["revenue", 1, 0, 1, 1 / 3],
+        ["churn", 1, 0, 1, 1 / 3],
+    ]
+    assert health.order_frame().to_numpy().tolist() == [["touchpoints", 1, 0, 0], ["revenue", 0, 0, 0]]
+    assert health.late_frame().empty
+    assert health.periods_frame()[["measure", "journey", "period", "n", "median"]].to_numpy().tolist() == [
+        ["wait", "support", "2024-01", 1, 4.0]
+    ]
 
 
 def test_a_stray_old_date_is_noted_with_what_to_do(tmp_path: Path) -> None:
