@@ -199,9 +199,9 @@ def find_codes(counted: Counted, measure: Measure) -> tuple[Code, ...]:
     Negative ones only where all other values are not; amounts only beyond twice the largest other value, for 99 and 999
     are prices.
 
-    False alarms: none in 60,000 simulated ratings on usual scales, waits (exponential, lognormal; exact, whole or
-    rounded to five) and counts, from 30 to 100,000 values (``tests/test_health_codes.py``). A rating on an unusual
-    scale, such as 0 to 5 stars, is an alarm until it says so by its ``range``.
+    False alarms: 2 in 60,000 simulated series from 30 to 100,000 values: ratings on usual scales (bell, J and U shapes,
+    and arbitrary ones: both alarms), waits (exponential, lognormal; exact, whole or rounded to five), counts, gaps and
+    prices. A rating on an unusual scale, such as 0 to 5 stars, is an alarm until it says so by its ``range``.
     """
     outside = _outside(counted, measure)
     whole = sum(counted.inside.values()) >= _WHOLE_SHARE * counted.n

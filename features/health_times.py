@@ -110,8 +110,9 @@ def _by_day(topic: str, what: str, rows: int, found: LayoutManifest) -> Finding:
     """Warn of what is known by day only, unless known_at says when it really was known."""
     if found.stock.has_known_at:
         return Finding("fine", topic, f"{what} When they became known is told by known_at.", rows, "rows")
-    remedy = "A cutoff at that midnight sees the day to come: count what is known by day from its end, as"
-    return Finding("look", topic, what, rows, "rows", f"{remedy} occurred_at + interval 1 day in touchpoints.sql.")
+    remedy = "A cutoff at that midnight sees the day to come. Count what is known by day from its end, occurred_at + "
+    remedy += "interval 1 day in touchpoints.sql, or say in known_at when it was known."
+    return Finding("look", topic, what, rows, "rows", remedy)
 
 
 def _rows(clock: Clock) -> int:

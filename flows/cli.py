@@ -101,9 +101,10 @@ def check(
 ) -> None:
     """Read the sources and say what was found, and what is wrong with it.
 
-    Rows, customers, dates, journeys, the share missing of every measure, rows set
-    aside with the reason, and the first cutoff with enough history. With --leaks,
-    instead: whether any feature knows the future.
+    Findings first, worst on top, each with what to do. Then rows, customers, dates,
+    journeys, measures, rows set aside with the reason. All of it, month by month,
+    is on one page, check.html in the study's store. With
+    --leaks, instead: whether any feature knows the future.
 
     For example:
 
