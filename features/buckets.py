@@ -93,13 +93,14 @@ def lay_touchpoints(rows: pa.Table, tally: Tally, gaps: Mapping[str, float]) -> 
     gap = np.array([round(gaps[name] * DAY) for name in tally.levels["journey"]], np.int64)
     keys, new_journeys = _journey_keys(ints, id_codes, gap[ints["journey"]])
     columns = {"customer_key": ints.pop("customer_key"), "journey_key": keys + tally.next_journey} | ints
-    if (id_codes < 0).any() or tally.has_sessions:
-        columns["is_session"] = id_codes < 0
+    columns["is_session"] = id_codes < 0
     table = pa.table(
         {name: pa.array(column) for name, column in columns.items()}
         | {name: pa.array(column, from_pandas=True) for name, column in values.items()}
     )
-    tally.add(columns, new_journeys, values)
+    final = columns.get("replaced_at", np.full(len(keys), NEVER)) == NEVER
+    counted = {name: column[final] for name, column in columns.items()}
+    tally.add(counted, new_journeys, {name: column[final] for name, column in values.items()})
     return Laid(table, hashes)
 
 

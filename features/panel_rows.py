@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from features.buckets import OPTIONAL_LABELS
 from features.engine import features_at
 from features.facts import Recorded
 from features.history import History
@@ -40,7 +41,7 @@ class BucketRows:
 
     def __init__(self, study: Study, found: Catalogue, bucket: Bucket) -> None:
         self._catalogue, self._customers, self._churn = found, bucket.customers, bucket.churn
-        self._touchpoints = History(found.plan, bucket.touchpoints)
+        self._touchpoints = History(found.plan, _with_optional_labels(bucket.touchpoints))
         self._revenue = History(found.revenue_plan, dated(bucket.revenue, "occurred_at", "amount"))
         further: dict[str, tuple[OutcomeKind, pa.Table]] = {
             outcome.name: (outcome.kind, bucket.outcomes[outcome.name]) for outcome in study.outcomes
@@ -136,6 +137,15 @@ def counted(touchpoints: pa.Table, measures: Sequence[str]) -> dict[tuple[str, s
         found |= {(*place, name): int(row[f"{name}_count"]) for name in measures}
         found[*place, ""] = int(row["count_all"])
     return found
+
+
+def _with_optional_labels(touchpoints: pa.Table) -> pa.Table:
+    """Add the optional text columns that are not there: features pinned to other data may ask for them."""
+    nothing = pa.nulls(touchpoints.num_rows, pa.string()).dictionary_encode()
+    for name in OPTIONAL_LABELS:
+        if name not in touchpoints.column_names:
+            touchpoints = touchpoints.append_column(name, nothing)
+    return touchpoints
 
 
 def _baseline(people: pa.Table, cutoff: int) -> dict[str, pa.ChunkedArray | Floats]:

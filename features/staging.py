@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from features.errors import DataError, EmptyResultError
 from features.inactivity import propose_inactivity, spells_of
 from features.manifest import Quarantined
-from features.snapshot import DAY
+from features.snapshot import DAY, day_end
 from features.sources import Reader, literal, quote
 from features.staged_touchpoints import KEYS, buckets_for, joined_query, stage_touchpoints
 from features.study import Study
@@ -132,7 +132,8 @@ def stage(
     if reader.lens is not None:
         end = max(end, reader.lens.data_end)
     if study.churn is not None and study.churn.inactive_days is not None:
-        _stage_inactivity(reader, study.churn.inactive_days * DAY, end)
+        # Data are complete up to the midnight after the last event: who is silent until then is away at that midnight.
+        _stage_inactivity(reader, study.churn.inactive_days * DAY, day_end(end))
     if reader.lens is None:
         _demand_both_classes(reader, study, end)
     counts = [_count(reader, f"SELECT count(*) FROM {_good(label)}") for label in ("customers", "touchpoints")]

@@ -529,6 +529,19 @@ def test_a_pause_in_revenue_is_churn_once_it_is_complete(tmp_path: Path) -> None
     assert rows["returned_at"] == [parse_date("2024-03-21")] * 2
 
 
+def test_a_pause_that_ends_before_the_midnight_after_the_data_is_churn_at_that_midnight(tmp_path: Path) -> None:
+    paid = pd.to_datetime(["2024-03-01T18:00:00Z", "2024-03-11T12:00:00Z"])
+    invoices = pd.DataFrame({"id": ["a", "b"], "at": paid, "amount": 1.0})
+    tables = _tables() | {"invoices": invoices}
+    tables["touches"] = tables["touches"].iloc[[0, 3]]
+    study = STUDY.replace(
+        "churn: {from: churn, columns: {customer_id: id, churned_at: at}}", "churn: {inactive_days: 10}"
+    )
+    churn = _lay(tables, tmp_path, study).bucket(0).churn.to_pydict()
+    assert churn["customer_key"] == [_key("a")]
+    assert churn["churned_at"] == [parse_date("2024-03-11") + 18 * DAY // 24]
+
+
 def test_a_refund_is_no_sign_of_life(tmp_path: Path) -> None:
     paid = _times("2024-01-05", "2024-02-05", "2024-06-01", "2024-06-01")
     invoices = pd.DataFrame({"id": ["a", "a", "b", "c"], "at": paid, "amount": [5.0, -5.0, 1.0, 1.0]})
