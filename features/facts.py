@@ -1,7 +1,8 @@
 """What is said of a touchpoint by looking back, and what a journey remembers of its touchpoints.
 
 In facts ``t`` is a touchpoint, ``t.before`` the one before it in its journey, ``t.thread`` the one before it in any
-journey of that type, ``t.earlier`` the one before it in any journey, ``t.alike`` the one before it with the same cause.
+journey of that type, ``t.earlier`` the one before it in any journey, ``t.alike`` the one before it with the same cause,
+``t.latest(...)`` the latest that is such and such.
 In journey folds ``t`` is a touchpoint of one journey. A fold cannot look back, so what looks back is a fact.
 """
 
@@ -145,8 +146,8 @@ def _follows(source: str, targets: Sequence[str], near: int) -> Fact:
 
     def follows(t: Any) -> Any:
         is_target = np.isin(_looked_up(t.journey, dict.fromkeys(targets, 1.0)), 1.0)
-        is_near = t.occurred_at - t.earlier.occurred_at <= near
-        return t.is_first & is_target & (t.earlier.journey == source) & is_near
+        is_near = t.occurred_at - t.latest(t.journey == source).occurred_at <= near
+        return t.is_first & is_target & is_near
 
     return follows
 

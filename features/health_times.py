@@ -81,7 +81,7 @@ def _known_findings(found: LayoutManifest) -> Iterator[Finding]:
         yield _ordered("touchpoints", what, stock.lifted, rows, _MANY, remedy)
     if stock.same_moment:
         what = f"{stock.same_moment:,} touchpoints repeat customer, kind and moment of another one with other values"
-        remedy = "If they are corrections, keep only the last version of each in touchpoints.sql."
+        remedy = "If they are corrections, map touchpoint_id and known_at; the later version then replaces the earlier."
         yield _ordered("touchpoints", f"{what}; both count.", stock.same_moment, rows, _MANY, remedy)
 
 

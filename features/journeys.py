@@ -130,6 +130,13 @@ class Links:
         """See `Links`."""
         return _previous(np.arange(len(self._customer)), self._customer)
 
+    def latest(self, is_such: NDArray[np.bool_]) -> Positions:
+        """Find the latest touchpoint of the same customer before each that is such and such."""
+        own = np.arange(len(self._customer))
+        upto = np.maximum.accumulate(np.where(is_such, own, ABSENT))
+        found = np.append(ABSENT, upto[:-1])[: len(own)]
+        return np.where(self._customer[found] == self._customer, found, ABSENT) if len(own) else found
+
     @cached_property
     def alike(self) -> Positions:
         """See `Links`."""
@@ -238,6 +245,10 @@ class Touches:
             raise AttributeError(f"touchpoints have no column '{name}'; there are {', '.join(sorted(self._columns))}")
         column = self._columns[name]
         return column if self._at is None else column[self._at]
+
+    def latest(self, is_such: NDArray[np.bool_]) -> Touches:
+        """Look back at the latest touchpoint of the customer, in any journey, that is such and such."""
+        return self._look_back(self._links.latest(is_such))
 
     def absent(self) -> NDArray[np.bool_]:
         """Say for each touchpoint whether a predecessor that was asked for does not exist."""

@@ -74,7 +74,9 @@ def to_json(health: Health) -> dict[str, Any]:
         for name in ("rows", "quarantined", "journeys", "measures", "volumes")
     }
     found = {"findings": records(health.findings_frame()), "stock": health.stock.model_dump()}
-    return plain | tables | found | {"notes": list(health.notes)}
+    parts = {name: getattr(health, name) for name in ("replication", "inactivity")}
+    further = {name: None if one is None else asdict(one) for name, one in parts.items()}
+    return plain | tables | found | further | {"notes": list(health.notes)}
 
 
 def _show(health: Health) -> None:

@@ -34,7 +34,7 @@ _BINS = 30
 _MIN_CHURNERS = 10
 _OUTCOME_NAME = re.compile(r"churn|attrit|defect(?:ed|ion)")
 _SUSPECT_NAME = re.compile(
-    r"cancel|status|terminat|closed|clos(?:ing|ure)|leav(?:e|ing)|left|exit|reason|lapsed|inactive"
+    r"cancel|status|terminat|closed|clos(?:ing|ure)|(?<![a-z])leav(?:e|ing)|(?<![a-z])left|exit|reason|lapsed|inactive"
 )
 
 
