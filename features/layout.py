@@ -4,7 +4,6 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from features.errors import DataError, StoreError, UnsupportedError
 from features.journeys import NEVER
 from features.layout_queries import Combinations, combinations, levels, other_tables, texts, touchpoint_query
 from features.manifest import FORMAT, JourneyFound, LayoutManifest, MeasureFound, Quarantined, RowCount, Volume
+from features.pipeline import in_turn
 from features.publish import recover, staged
 from features.sources import Lens, Reader, connected, first_line, open_sources, quote, stamps
 from features.staging import Staged, stage, write_quarantine
@@ -287,21 +287,17 @@ def _lay_touchpoints(
     gaps = {name: study.session_gap_days(name) for name in tally.levels["journey"]}
     query = touchpoint_query(study, tally, has_corrections=found.corrected > 0)
 
-    def finish(number: int, rows: pa.Table) -> DayDigests:
+    def sorted_rows(number: int) -> tuple[int, pa.Table]:
+        tick(f"sorting touchpoints, part {number + 1} of {found.buckets}")
+        return number, reader.con.sql(query.format(bucket=number)).to_arrow_table()
+
+    def finish(part: tuple[int, pa.Table]) -> DayDigests:
+        number, rows = part
         laid = lay_touchpoints(rows, tally, gaps)
         write_table(laid.table, root / _folder(number) / "touchpoints.parquet")
         return digest_days("touchpoints", number, laid.table["known_at"].to_numpy(), laid.hashes)
 
-    digests: list[DayDigests] = []
-    with ThreadPoolExecutor(1) as writer:
-        running: Future[DayDigests] | None = None
-        for number in range(found.buckets):
-            tick(f"sorting touchpoints, part {number + 1} of {found.buckets}")
-            rows = reader.con.sql(query.format(bucket=number)).to_arrow_table()
-            if running is not None:
-                digests.append(running.result())
-            running = writer.submit(finish, number, rows)
-        return [*digests, *([running.result()] if running is not None else [])]
+    return list(in_turn(finish, map(sorted_rows, range(found.buckets))))
 
 
 def _other_digests(label: str, number: int, rows: pa.Table) -> DayDigests:

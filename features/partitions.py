@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.contract import PANEL, PanelContract, Partition, existing_contract
+from features.pipeline import in_turn
 from features.publish import staged, store_error
 
 __all__ = ["PanelInfo", "Plan", "Request", "settle", "write_in_turn", "write_part"]
@@ -166,21 +166,17 @@ def write_in_turn(tables: Iterable[pa.Table], paths: Iterable[Path]) -> Iterator
     paths : iterable of Path
         Where each goes.
 
-    Yields
-    ------
-    Path
-        A file, when the table after it has been made.
+    Returns
+    -------
+    iterator of Path
+        Each file, when the table after it has been made.
     """
-    with ThreadPoolExecutor(1) as writer:
-        before: tuple[Path, Future[None]] | None = None
-        for table, path in zip(tables, paths, strict=True):
-            if before is not None:
-                before[1].result()
-                yield before[0]
-            before = path, writer.submit(write_part, table, path)
-        if before is not None:
-            before[1].result()
-            yield before[0]
+
+    def write(part: tuple[pa.Table, Path]) -> Path:
+        write_part(*part)
+        return part[1]
+
+    return in_turn(write, zip(tables, paths, strict=True))
 
 
 def write_part(table: pa.Table, path: Path) -> None:
