@@ -4,6 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 SPARK_READY := .venv/ready-spark
+ROUNDS ?= 1
 
 # Nothing phones home, also not from the tools; small fits do not fight over cores.
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
@@ -11,7 +12,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-spark lint types layers lock bench clean
+.PHONY: help setup demo test test-slow test-explore test-spark lint types layers lock bench clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +40,9 @@ test: $(READY) ## lint, types, layers and the quick tests
 
 test-slow: $(READY) ## the statistical runs of several minutes
 	@$(BIN)/python -m pytest -m slow
+
+test-explore: $(READY) ## the tests that draw their examples, with new ones (ROUNDS=5: five times)
+	@for round in $$(seq $(ROUNDS)); do HYPOTHESIS_PROFILE="new examples" $(BIN)/python -m pytest $$(grep -l hypothesis tests/test_*.py) -m "not slow and not spark" -n 2 --dist loadfile || exit 1; done
 
 test-spark: $(SPARK_READY) ## the same features on Spark; installs pyspark (460 MB), needs Java 17
 	@$(BIN)/python -m pytest -m spark tests/test_spark.py

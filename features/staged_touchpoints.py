@@ -1,5 +1,6 @@
 """The user's touchpoints, typed, with their reasons and corrections, in Parquet files by bucket of customers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from features.sources import Reader, literal, quote
@@ -35,7 +36,7 @@ def stage_touchpoints(reader: Reader, fitted: Fitted, width: int) -> None:
     hashed = f"hash({known}, {', '.join(said)}) AS {quote(HASH)}"
     query = f"SELECT *, {hashed} FROM ({joined_query(reader, fitted, without=frozenset())})"
     if "touchpoint_id" in fitted.found:
-        query = _corrections_query(query, known)
+        query = _corrections_query(query, known, [name for name in said if name != quote("customer_id")])
     else:
         query = f"SELECT *, CAST(NULL AS BIGINT) AS replaced_at FROM ({query})"
     bucket = f"CASE WHEN {quote(REASON)} IS NULL THEN customer_key // {width} ELSE -1 END AS {quote(BUCKET)}"
@@ -51,15 +52,16 @@ def stage_touchpoints(reader: Reader, fitted: Fitted, width: int) -> None:
     reader.run(f"CREATE TEMP {'VIEW' if files else 'TABLE'} {name} AS {query}", fitted.contract.label)
 
 
-def _corrections_query(query: str, known: str) -> str:
+def _corrections_query(query: str, known: str, said: Sequence[str]) -> str:
     """Add from when on each row is replaced by a later version of the same ``touchpoint_id``.
 
-    Of versions known at the same moment one counts, whichever way the rows stand; the others are set aside. A version
-    for a customer who is not in the customers table replaces as any other: later on they may have joined.
+    Of versions known at the same moment one counts, by what they say: neither the order of the rows nor the name of
+    the customer decides, unless two customers are told the very same; the others are set aside. A version for a
+    customer who is not in the customers table replaces as any other: later on they may have joined.
     """
     is_version = f"coalesce({quote(REASON)}, {literal(UNKNOWN_CUSTOMER)}) = {literal(UNKNOWN_CUSTOMER)}"
     named = f"coalesce(touchpoint_id, CAST({quote(ROW)} AS VARCHAR)), touchpoint_id IS NULL, {is_version}"
-    window = f"OVER (PARTITION BY {named} ORDER BY {known}, {quote(HASH)}, {quote(ROW)})"
+    window = f"OVER (PARTITION BY {named} ORDER BY {known}, hash({', '.join(said)}), customer_id, {quote(ROW)})"
     following = f"SELECT *, lead({known}) {window} AS following, lead({quote(HASH)}) {window} AS again FROM ({query})"
     why = f"CASE WHEN again = {quote(HASH)} THEN 'duplicate touchpoint' ELSE 'corrected at the same moment' END"
     reason = f"CASE WHEN {quote(REASON)} IS NULL AND following = {known} THEN {why} ELSE {quote(REASON)} END"

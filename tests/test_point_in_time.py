@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from features.layout import Layout, lay_out
@@ -188,12 +188,20 @@ def test_features_do_not_change_when_rows_are_shuffled_and_written_twice(
         assert _features(study, shuffled, whole, cutoff) == _features(study, whole, whole, cutoff)
 
 
+def _are_told_the_same(touches: list[Row]) -> bool:
+    """Say whether two customers have the same version of the same contact: then only their names can decide."""
+    named = [row for row in touches if row["touchpoint_id"] is not None]
+    versions = {repr([value for name, value in row.items() if name != "customer_id"]) for row in named}
+    return len({repr(list(row.values())) for row in named}) > len(versions)
+
+
 @pytest.mark.parametrize("rename", [lambda name: f"customer {name}", lambda name: name[::-1] + name.swapcase()])
 @settings(max_examples=4, deadline=None)
 @given(extract=_extract(), cutoff=CUTOFFS)
 def test_features_do_not_change_when_customers_are_renamed(
     rename: Callable[[str], str], extract: Extract, cutoff: int
 ) -> None:
+    assume(not _are_told_the_same(extract.touches))
     study, tables = _study(), extract.tables()
     renamed = {name: frame.assign(customer_id=frame["customer_id"].map(rename)) for name, frame in tables.items()}
     with TemporaryDirectory() as folder:
@@ -201,6 +209,19 @@ def test_features_do_not_change_when_customers_are_renamed(
         other = _laid_out(study, renamed, Path(folder) / "renamed")
         before = _features(study, whole, whole, cutoff)
         assert _features(study, other, other, cutoff) == {rename(name): row for name, row in before.items()}
+
+
+def test_the_name_of_a_customer_does_not_decide_which_of_two_versions_counts(tmp_path: Path) -> None:
+    contact = {"customer_id": "a", "journey": "billing", "journey_id": "1", "touchpoint_id": "p", "known_at": 1}
+    versions = [contact | {"occurred_at": 1, "wait": wait, "resolved": None, "rating": 3.0} for wait in (1.0, 2.0)]
+    names, found = [f"{number}" for number in range(8)], set[str]()
+    for name in names:
+        touches = [row | {"customer_id": name} for row in versions]
+        extract = Extract([{"customer_id": name, "joined_at": -5, "ended_at": None}], touches, [], [])
+        study = _study()
+        whole = _laid_out(study, extract.tables(), tmp_path / name)
+        found.add(_features(study, whole, whole, START + 5 * DAY)[name])
+    assert len(found) == 1
 
 
 @settings(max_examples=6, deadline=None)
