@@ -15,12 +15,11 @@ from features.health_codes import Counts, codes_in
 from features.manifest import Code, Quarantined
 from features.publish import staged
 from features.replicas import GROUP, Replicas, Replication, find_replicas
-from features.sources import connected, literal, open_sources, quote
+from features.sources import ROW, connected, literal, open_sources, quote
 from features.staging import checked, quarantined, write_bad_rows
 from features.study import Flat, Study
 from features.tables import (
     REASON,
-    ROW,
     Column,
     Contract,
     Fitted,
@@ -110,7 +109,7 @@ def read_flat(study: Study, base: Path, store: Path | None = None) -> FlatTable:
         fitted, faults = checked(reader, contract)
         if faults:
             raise DataError.collect(faults)
-        relation = reader.relation(contract.table, "flat")
+        relation = reader.numbered(contract.table, "flat")
         reader.run(f"CREATE TEMP TABLE staged AS {_staged_query(fitted, relation)}", "flat")
         _mark_doubles(con)
         bad = quarantined(con, _BAD, "flat")

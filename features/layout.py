@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from features.buckets import OPTIONAL_LABELS, cut, lay_touchpoints, read_table, write_table
+from features.buckets import OPTIONAL_LABELS, Laid, cut, lay_touchpoints, read_table, write_table
 from features.digests import DIGESTS, BucketDigests, DayDigests, digest_days, read_digests, write_digests
 from features.errors import DataError, StoreError, UnsupportedError
 from features.journeys import NEVER
@@ -25,7 +25,7 @@ from features.sources import Lens, Reader, connected, first_line, open_sources, 
 from features.staging import Staged, stage, write_quarantine
 from features.stocktaking import take_stock
 from features.study import Measure, Study
-from features.tables import HASH, REASON
+from features.tables import HASH, JOURNEY, REASON
 from features.tally import Tally
 
 __all__ = [
@@ -275,15 +275,15 @@ def _new_tally(reader: Reader, study: Study, found: Staged, occurring: Combinati
         reader.con.register("@levels", pa.table({"level": pa.array(known, pa.string())}))
         reader.con.execute(f'CREATE TEMP TYPE {quote("level of " + name)} AS ENUM (SELECT level FROM "@levels")')
         reader.con.unregister("@levels")
-    rows = f"{quote('staged touchpoints')} WHERE {quote(REASON)} IS NULL"
-    without = reader.con.execute(f"SELECT count(*) - count(journey_id) FROM {rows}").fetchall()
-    return Tally(found_levels, study.measure_names, has_sessions=bool(without[0][0]))
+    rows = f"{quote('staged touchpoints')} WHERE {quote(REASON)} IS NULL AND {quote(JOURNEY)} < 0"
+    without = reader.con.execute(f"SELECT 1 FROM {rows} LIMIT 1").fetchall()
+    return Tally(found_levels, study.measure_names, has_sessions=bool(without))
 
 
 def _lay_touchpoints(
     reader: Reader, study: Study, found: Staged, tally: Tally, root: Path, tick: Callable[[str], None]
 ) -> list[DayDigests]:
-    """Sort, number and write bucket after bucket; the next one is sorted while one is written."""
+    """Sort, number and write bucket after bucket, side by side: one is written, one numbered and one sorted."""
     gaps = {name: study.session_gap_days(name) for name in tally.levels["journey"]}
     query = touchpoint_query(study, tally, has_corrections=found.corrected > 0)
 
@@ -291,13 +291,16 @@ def _lay_touchpoints(
         tick(f"sorting touchpoints, part {number + 1} of {found.buckets}")
         return number, reader.con.sql(query.format(bucket=number)).to_arrow_table()
 
-    def finish(part: tuple[int, pa.Table]) -> DayDigests:
+    def laid_rows(part: tuple[int, pa.Table]) -> tuple[int, Laid]:
         number, rows = part
-        laid = lay_touchpoints(rows, tally, gaps)
+        return number, lay_touchpoints(rows, tally, gaps)
+
+    def written(part: tuple[int, Laid]) -> DayDigests:
+        number, laid = part
         write_table(laid.table, root / _folder(number) / "touchpoints.parquet")
         return digest_days("touchpoints", number, laid.table["known_at"].to_numpy(), laid.hashes)
 
-    return list(in_turn(finish, map(sorted_rows, range(found.buckets))))
+    return list(in_turn(written, in_turn(laid_rows, map(sorted_rows, range(found.buckets)))))
 
 
 def _other_digests(label: str, number: int, rows: pa.Table) -> DayDigests:

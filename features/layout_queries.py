@@ -5,9 +5,9 @@ from typing import TypeAlias
 
 from features.buckets import LABELS
 from features.journeys import NEVER
-from features.sources import Reader, literal, quote
+from features.sources import ROW, Reader, literal, quote
 from features.study import Study
-from features.tables import BUCKET, HASH, NAMED, REASON, ROW
+from features.tables import BUCKET, HASH, JOURNEY, NAMED, REASON
 from features.tally import Tally
 
 __all__ = ["Combinations", "combinations", "levels", "other_tables", "texts", "touchpoint_query"]
@@ -40,10 +40,10 @@ def touchpoint_query(study: Study, tally: Tally, *, has_corrections: bool) -> st
     codes = [
         f"coalesce(enum_code(CAST({quote(n)} AS {quote('level of ' + n)})), -1) AS {quote(n)}" for n in tally.levels
     ]
-    columns = ["customer_key", *codes, "journey_id", "occurred_at"]
+    columns = ["customer_key", *codes, quote(JOURNEY), "occurred_at"]
     columns += ["greatest(occurred_at, coalesce(known_at, occurred_at)) AS known_at"]
     columns += [f"coalesce(replaced_at, {NEVER}) AS replaced_at"] if has_corrections else []
-    columns += [*map(quote, study.measure_names), f"touchpoint_id IS NOT NULL AS {quote(NAMED)}"]
+    columns += [*map(quote, study.measure_names), quote(NAMED)]
     columns += [quote(HASH), quote(ROW)]
     rows = f"{quote('staged touchpoints')} WHERE {quote(BUCKET)} = {{bucket}}"
     return f"SELECT {', '.join(columns)} FROM {rows} ORDER BY customer_key, occurred_at"

@@ -22,7 +22,7 @@ __all__ = [
     "Volume",
 ]
 
-FORMAT = 4
+FORMAT = 5
 """Version of the files; another one is laid out anew."""
 
 

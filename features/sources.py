@@ -3,9 +3,10 @@
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +17,10 @@ from features.errors import DataError, StoreError, closest
 from features.publish import store_error, sweep
 from features.study import Engine, Source, Study, Table
 
-__all__ = ["Lens", "Reader", "Stamp", "connected", "first_line", "literal", "open_sources", "quote", "stamps"]
+__all__ = ["ROW", "Lens", "Reader", "Stamp", "connected", "first_line", "literal", "open_sources", "quote", "stamps"]
+
+ROW = "@row"
+"""Name of the column that numbers the user's rows, from 1."""
 
 _CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 _PARQUET = (".parquet", ".pq")
@@ -84,6 +88,39 @@ class Reader:
             self._make(table, label, name)
             self._made.add(label)
         return name
+
+    def numbered(self, table: Table, label: str) -> str:
+        """Make the user's rows readable with their numbers, from 1 in the order of the files, in the column `ROW`.
+
+        Parameters and errors are those of `relation`.
+
+        Returns
+        -------
+        str
+            A query in brackets for a ``from`` clause.
+
+        Notes
+        -----
+        Counting rows as they come by takes one thread, whatever the machine has. So the number comes from the place in
+        the Parquet file, or in the kept result of a query, wherever the rows have such a place.
+        """
+        relation = self.relation(table, label)
+        names = {str(row[0]).casefold() for row in self.run(f"DESCRIBE {relation}", label)}
+        source = self.sources[table.source] if table.source is not None else None
+        place, rows = "row_number() OVER ()", relation
+        if self.lens is None and table.sql is None and source is not None and source.kind == "files":
+            paths = _files(str(table.source), source, self.base)
+            if _are_parquet(paths) and not names & {"file_index", "file_row_number"}:
+                place, rows = self._place_in_files(paths, label), _parquet(paths)
+        elif self.lens is None and table.sql is not None and "rowid" not in names:
+            place = "rowid + 1"
+        return f"(SELECT {place} AS {quote(ROW)}, * FROM {rows})"
+
+    def _place_in_files(self, paths: Sequence[Path], label: str) -> str:
+        sizes = self.run(f"SELECT file_name, num_rows FROM parquet_file_metadata({_listed(paths)})", label)
+        size = {str(name): int(rows) for name, rows in sizes}
+        before = list(accumulate((size[str(path)] for path in paths), initial=0))[:-1]
+        return f"{before}[CAST(file_index AS BIGINT) + 1] + file_row_number + 1"
 
     def run(self, query: str, label: str) -> list[tuple[Any, ...]]:
         """Ask a query over the user's rows, and give its rows; what fails is a fault of the data.
@@ -325,14 +362,24 @@ def _matching(pattern: Path) -> Iterator[Path]:
 
 
 def _files_query(con: duckdb.DuckDBPyConnection, paths: list[Path]) -> str:
-    names = [path.name.lower() for path in paths]
-    listed = "[" + ", ".join(literal(str(path)) for path in paths) + "]"
-    if all(name.endswith(_PARQUET) for name in names):
-        return f"SELECT * FROM read_parquet({listed}, union_by_name = true)"
-    if all(name.endswith(_CSV) for name in names):
-        return _csv_query(con, f"{listed}, union_by_name = true, header = true, sample_size = -1")
+    if _are_parquet(paths):
+        return f"SELECT * FROM {_parquet(paths)}"
+    if all(path.name.lower().endswith(_CSV) for path in paths):
+        return _csv_query(con, f"{_listed(paths)}, union_by_name = true, header = true, sample_size = -1")
     wrong = next(path.name for path in paths if not path.name.lower().endswith(_PARQUET + _CSV))
     raise DataError(f"'{wrong}' is neither Parquet nor CSV. Expected names ending in {', '.join(_PARQUET + _CSV)}.")
+
+
+def _are_parquet(paths: Sequence[Path]) -> bool:
+    return all(path.name.lower().endswith(_PARQUET) for path in paths)
+
+
+def _parquet(paths: Sequence[Path]) -> str:
+    return f"read_parquet({_listed(paths)}, union_by_name = true)"
+
+
+def _listed(paths: Sequence[Path]) -> str:
+    return "[" + ", ".join(literal(str(path)) for path in paths) + "]"
 
 
 def _csv_query(con: duckdb.DuckDBPyConnection, arguments: str) -> str:

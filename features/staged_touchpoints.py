@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from features.sources import Reader, literal, quote
-from features.tables import BUCKET, HASH, REASON, ROW, UNKNOWN_CUSTOMER, Fitted, reason_case, typed_query
+from features.sources import ROW, Reader, literal, quote
+from features.tables import BUCKET, HASH, JOURNEY, NAMED, REASON, UNKNOWN_CUSTOMER, Fitted, reason_case, typed_query
 
 __all__ = ["KEYS", "buckets_for", "joined_query", "stage_touchpoints"]
 
@@ -43,7 +43,9 @@ def stage_touchpoints(reader: Reader, fitted: Fitted, width: int) -> None:
     spill = reader.con.execute("SELECT current_setting('temp_directory')").fetchall()
     folder = f"{spill[0][0]}/touchpoints"
     options = f"FORMAT parquet, COMPRESSION lz4_raw, PARTITION_BY ({quote(BUCKET)})"
-    query = f"SELECT * EXCLUDE (customer_id), {bucket} FROM ({query})"
+    journey = f"CASE WHEN journey_id IS NULL THEN -1 ELSE CAST(hash(journey_id) >> 1 AS BIGINT) END AS {quote(JOURNEY)}"
+    named = f"touchpoint_id IS NOT NULL AS {quote(NAMED)}"
+    query = f"SELECT * EXCLUDE (customer_id, touchpoint_id, journey_id), {named}, {journey}, {bucket} FROM ({query})"
     reader.run(f"COPY ({query}) TO {literal(folder)} ({options})", fitted.contract.label)
     name, files = quote("staged touchpoints"), sorted(Path(folder).glob("*/*.parquet"))
     if files:
@@ -74,7 +76,7 @@ def _corrections_query(query: str, known: str, said: Sequence[str]) -> str:
 def joined_query(reader: Reader, fitted: Fitted, *, without: frozenset[str] = frozenset({"customer_id"})) -> str:
     """Write the query that gives typed rows with the key of their customer and their reason."""
     contract = fitted.contract
-    typed = typed_query(fitted, reader.relation(contract.table, contract.label))
+    typed = typed_query(fitted, reader.numbered(contract.table, contract.label))
     names = [quote(ROW), *(quote(column.name) for column in contract.columns if column.name not in without)]
     columns = ", ".join(f"t.{name}" for name in names)
     reason = f"{reason_case(contract.rules)} AS {quote(REASON)}"

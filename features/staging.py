@@ -13,12 +13,11 @@ from features.errors import DataError, EmptyResultError
 from features.inactivity import propose_inactivity, spells_of
 from features.manifest import Quarantined
 from features.snapshot import DAY, day_end
-from features.sources import Reader, literal, quote
+from features.sources import ROW, Reader, literal, quote
 from features.staged_touchpoints import KEYS, buckets_for, joined_query, stage_touchpoints
 from features.study import Study
 from features.tables import (
     REASON,
-    ROW,
     Contract,
     Fitted,
     contracts,
@@ -264,7 +263,7 @@ def _zoneless(reader: Reader, fitted: Fitted) -> list[str]:
 def _stage(reader: Reader, fitted: Fitted) -> None:
     contract = fitted.contract
     if contract.label == "customers":
-        typed = typed_query(fitted, reader.relation(contract.table, contract.label))
+        typed = typed_query(fitted, reader.numbered(contract.table, contract.label))
         query = f"SELECT *, {reason_case(contract.rules)} AS {quote(REASON)} FROM ({typed})"
     else:
         query = joined_query(reader, fitted)
@@ -383,7 +382,7 @@ def write_bad_rows(reader: Reader, fitted: Fitted, bad: str, path: Path) -> None
         Parquet file to write.
     """
     label = fitted.contract.label
-    rows = f"SELECT row_number() OVER () AS {quote(ROW)}, * FROM {reader.relation(fitted.contract.table, label)}"
+    rows = reader.numbered(fitted.contract.table, label)
     columns = f"b.{quote(ROW)} AS quarantine_row, b.{quote(REASON)} AS quarantine_reason, r.* EXCLUDE ({quote(ROW)})"
-    query = f"SELECT {columns} FROM ({rows}) r JOIN ({bad}) b ON r.{quote(ROW)} = b.{quote(ROW)} ORDER BY ALL"
+    query = f"SELECT {columns} FROM {rows} r JOIN ({bad}) b ON r.{quote(ROW)} = b.{quote(ROW)} ORDER BY ALL"
     reader.run(f"COPY ({query}) TO {literal(str(path))} (FORMAT parquet)", label)

@@ -28,8 +28,8 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# How long an example takes depends on what else the machine does; a test that hangs is stopped by its timeout. `make test`
-# draws the same examples every time, so that a change is judged by what it changed; `make test-explore` draws new ones.
+# How long an example takes depends on what else the machine does; a test that hangs is stopped by its timeout.
+# `make test` draws the same examples every time: a change is judged by what it changed. `make test-explore`: new ones.
 _unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("same examples", _unhurried, derandomize=True)
 settings.register_profile("new examples", _unhurried)

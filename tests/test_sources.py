@@ -45,6 +45,41 @@ def test_parquet_csv_and_globs_give_the_same_rows(tmp_path: Path) -> None:
         pd.testing.assert_frame_equal(_rows(_study(where), tmp_path, _table(**{"from": "t"})), FRAME, check_dtype=False)
 
 
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"from": "t"},
+        {"sql": "select * from t where id % 3 = 0 order by n, id desc"},
+        {"sql": "select id as rowid, n from t"},
+        {"sql": "select id as file_row_number, 0 as file_index from t"},
+    ],
+)
+@pytest.mark.parametrize("where", ["parts/*.parquet", "parts/*.csv"])
+def test_rows_are_numbered_from_one_in_the_order_of_the_files(
+    tmp_path: Path, where: str, table: dict[str, str]
+) -> None:
+    (tmp_path / "parts").mkdir()
+    for part, rows in (("1", 5_000), ("2", 1), ("3", 300_000)):
+        frame = pd.DataFrame({"id": range(rows), "n": part})
+        frame.to_parquet(tmp_path / "parts" / f"{part}.parquet", row_group_size=1_000)
+        frame.head(500).to_csv(tmp_path / "parts" / f"{part}.csv", index=False)
+    study = _study(where)
+    expected = _rows(study, tmp_path, _table(**table))
+    with connected(tmp_path / "store") as con:
+        numbered = open_sources(con, study, tmp_path).numbered(_table(**table), "touchpoints")
+        found = con.sql(f'SELECT * FROM {numbered} ORDER BY "@row"').to_arrow_table().to_pandas()
+    assert found["@row"].tolist() == list(range(1, len(expected) + 1))
+    pd.testing.assert_frame_equal(found.drop(columns="@row"), expected)
+
+
+def test_columns_named_like_places_in_a_file_do_not_number_the_rows(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"file_row_number": [7, 7], "file_index": [9, 9]})
+    frame.to_parquet(tmp_path / "t.parquet")
+    with connected(tmp_path / "store") as con:
+        numbered = open_sources(con, _study("t.parquet"), tmp_path).numbered(_table(**{"from": "t"}), "touchpoints")
+        assert con.sql(f"SELECT * FROM {numbered}").fetchall() == [(1, 7, 9), (2, 7, 9)]
+
+
 def test_environment_variables_are_filled_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     FRAME.to_parquet(tmp_path / "t.parquet")
     monkeypatch.setenv("PLACE", "t")

@@ -38,7 +38,7 @@ def _typed(values: str, types: dict[str, str]) -> list[tuple[object, ...]]:
     names = ", ".join(quote(name) for name in types)
     with duckdb.connect() as con:
         con.execute("SET TimeZone = 'UTC'")
-        con.execute(f"CREATE TABLE t AS SELECT {columns} FROM (VALUES {values}) AS v({names})")
+        con.execute(f'CREATE TABLE t AS SELECT 1 AS "@row", {columns} FROM (VALUES {values}) AS v({names})')
         return con.execute(
             f'SELECT wait, "bad wait", occurred_at, customer_id FROM ({typed_query(fitted, "t")})'
         ).fetchall()
