@@ -90,7 +90,9 @@ def test_an_unexpected_error_is_one_line_and_a_file_with_the_rest(capsys: pytest
 def test_an_interrupt_is_exit_130_with_one_line_and_no_half_written_folder(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "flows.cli", "company", "--customers", "200000", "--out", str(tmp_path / "out")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        time.sleep(3)
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "out").is_dir() and time.monotonic() < deadline:
+            time.sleep(0.05)
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)
     assert process.returncode == cli.INTERRUPTED

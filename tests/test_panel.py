@@ -334,6 +334,39 @@ def test_reading_says_what_is_missing(layout: Layout, tmp_path: Path) -> None:
         read_panel(tmp_path)
 
 
+def test_the_environment_of_a_contact_joins_by_time_and_is_context(tmp_path: Path) -> None:
+    """The how-to's query: the latest weather of the customer's region that was known when they came."""
+    found = tables()
+    days = pd.date_range("2024-01-01", periods=349, freq="D", tz="UTC")
+    wind = np.random.default_rng(1).gamma(2, 5, (2, len(days)))
+    found["weather"] = pd.concat(
+        [pd.DataFrame({"region": name, "at": days, "wind": wind[i]}) for i, name in enumerate(("north", "süd"))]
+    )
+    (tmp_path / "t").mkdir()
+    found["weather"].to_csv(tmp_path / "t" / "weather.csv", index=False)
+    query = (
+        "select t.*, w.wind from t join c using (customer_id) "
+        "asof left join w on w.region = c.region and w.at <= t.occurred_at"
+    )
+    study = parse_study(
+        STUDY.replace("touchpoints: {from: t}", f"touchpoints: {{sql: '{query}'}}")
+        .replace("v: reviews.csv", "v: reviews.csv, w: weather.csv")
+        .replace("snapshot:", "  - {name: wind, unit: m/s, kind: amount, direction: lower, control: none}\nsnapshot:"),
+        "study.yaml",
+    )
+    info = build_panel(study, laid_out(tmp_path / "t", found, study), tmp_path)
+    feature = next(one for one in info.contract.features if one.name == "support__wind_m_s__mean")
+    assert feature.role == "context"
+    rows, cutoff = read_panel(tmp_path, (max(info.contract.cutoffs),)), iso(max(info.contract.cutoffs))
+    felt = found["touches"].merge(found["customers"], on="customer_id").sort_values("occurred_at")
+    felt["at"] = felt["occurred_at"].dt.floor("D")
+    felt = felt.merge(found["weather"], on=["region", "at"]).loc[lambda frame: frame["journey"] == "support"]
+    until = pd.Timestamp(cutoff, tz="UTC")
+    felt = felt.loc[(felt["known_at"] <= until) & (felt["occurred_at"] > until - timedelta(days=60))]
+    expected = felt.groupby("customer_id")["wind"].mean().reindex(rows["customer_id"]).to_numpy()
+    np.testing.assert_allclose(rows["support__wind_m_s__mean"], expected, rtol=1e-5)
+
+
 def test_who_leaves_during_the_gap_is_not_mature(layout: Layout, tmp_path: Path) -> None:
     study = study_with("horizon_days: 30", "horizon_days: 30, gap_days: 20")
     build_panel(study, layout, tmp_path)
