@@ -8,6 +8,8 @@ import io
 import json
 import math
 import os
+import re
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +17,7 @@ from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
@@ -78,6 +81,31 @@ class Tracker:
     def client(self) -> Any:
         """An MLflow client."""
         return MlflowClient(self.uri, registry_uri=self.uri)
+
+    def require(self) -> None:
+        """Make sure that runs and models can be recorded, before anything is computed for them.
+
+        Raises
+        ------
+        ModelError
+            The server or database does not answer.
+        """
+        try:
+            self.client.search_registered_models(max_results=1)
+        except Exception as error:  # (each kind of store fails in its own way)
+            what = str(error).strip().splitlines()[0][:200].replace(self.uri, _without_secrets(self.uri))
+            raise ModelError(
+                f"MLflow at {_without_secrets(self.uri)} does not answer: {what} A tracking server or database with a "
+                "model registry was expected. Start it, or correct JOURNEYLIFT_TRACKING_URI or MLFLOW_TRACKING_URI."
+            ) from error
+
+    def frame(self, run_id: str, path: str) -> pd.DataFrame | None:
+        """Read a table that :meth:`Run.log_frame` has stored; None if the run has none."""
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                return pd.read_parquet(self.client.download_artifacts(run_id, path, folder))
+            except (MlflowException, OSError):
+                return None
 
     def model_name(self, outcome: str) -> str:
         """Name the registered model of an outcome."""
@@ -166,6 +194,13 @@ class Run:
         """Store a table as a CSV artefact."""
         self.log_text(frame.to_csv(index=False), path)
 
+    def log_frame(self, frame: pd.DataFrame, path: str) -> None:
+        """Store a table as a Parquet artefact."""
+        folder, _, name = path.rpartition("/")
+        with tempfile.TemporaryDirectory() as scratch:
+            frame.to_parquet(Path(scratch) / name, index=False)
+            self.tracker.client.log_artifact(self.run_id, str(Path(scratch) / name), folder or None)
+
     def register(self, outcome: str, model: Any, tags: Mapping[str, str]) -> str:
         """Store a fitted scikit-learn model and register it as a new version.
 
@@ -217,12 +252,15 @@ class Champion:
         Registered model and version.
     tags : mapping
         Tags of the version.
+    run_id : str
+        The run that recorded it; empty if it is not known.
     """
 
     tracker: Tracker
     name: str
     version: str
     tags: Mapping[str, str]
+    run_id: str = ""
 
     @property
     def contract(self) -> str:
@@ -304,7 +342,7 @@ def find_champion(tracker: Tracker, outcome: str, alias: str = CHAMPION) -> Cham
         if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
             return None
         raise
-    return Champion(tracker, name, str(found.version), dict(found.tags))
+    return Champion(tracker, name, str(found.version), dict(found.tags), str(found.run_id or ""))
 
 
 def set_alias(tracker: Tracker, outcome: str, number: str, alias: str) -> None:
@@ -365,6 +403,11 @@ def refuse_foreign(model: object, outcome: str) -> None:
             f"The {outcome} model holds {', '.join(foreign)}. Only classes that load anywhere were expected. "
             "Build it from scikit-learn's classes, or list them in flows/tracking.py: TRUSTED_TYPES."
         )
+
+
+def _without_secrets(uri: str) -> str:
+    """Leave user and password out of an address."""
+    return re.sub(r"//[^@/]*@", "//", uri)
 
 
 def _batches(rows: Sequence[Any]) -> Iterator[list[Any]]:

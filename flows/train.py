@@ -1,65 +1,45 @@
 """Fit and check the models of churn and revenue, and register the better candidates."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from features.contract import PanelContract
+from features.errors import StudyError, closest
 from features.measures import Feature
 from features.panel import read_panel
 from flows import console
 from flows.build_features import ensure_panel
 from flows.charts import reliability_chart
 from flows.identity import identity
+from flows.registry import OUTCOMES, crown
 from flows.settings import Settings
 from flows.steps import flow, io_step, step
 from flows.storage import Workspace, open_workspace, records, write_json
+from flows.succession import TRAINED_UNTIL, Promotion, log_predictions, promotion, trained_until, written
 from flows.theme import to_svg
-from flows.tracking import (
-    CHALLENGER,
-    CHAMPION,
-    Champion,
-    Run,
-    find_champion,
-    open_tracker,
-    refuse_foreign,
-    set_alias,
-)
+from flows.tracking import CHALLENGER, CHAMPION, Champion, Run, find_champion, open_tracker, refuse_foreign, set_alias
 from models.churn import evaluate_churn, fit_churn
 from models.evaluation import Evaluation, Tick
 from models.leaks import leak_warnings
 from models.revenue import evaluate_revenue, fit_revenue
 from models.splits import AnyFold, grouping_note, picture, plan_folds
 
-__all__ = ["Promotion", "choose_alias", "ensure_models", "train"]
+__all__ = ["ensure_models", "train"]
 
-LOSS: Final[Mapping[str, str]] = {"churn": "log_loss", "revenue": "rmse"}
+Promote: TypeAlias = Literal["auto", "never"]
+
+LOSS: Final[Mapping[str, str]] = dict(zip(OUTCOMES, ("log_loss", "rmse"), strict=True))
 _EVALUATE: Final[Mapping[str, Callable[..., Evaluation]]] = {"churn": evaluate_churn, "revenue": evaluate_revenue}
 _FIT: Final[Mapping[str, Callable[..., Any]]] = {"churn": fit_churn, "revenue": fit_revenue}
 _SHOWN: Final = {
     "churn": ("log_loss", "brier", "auc", "average_precision", "calibration_slope", "lift_10"),
     "revenue": ("rmse", "mae", "r2", "mean_calibration"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Promotion:
-    """What a new model version becomes.
-
-    Parameters
-    ----------
-    alias : str
-        ``champion`` or ``challenger``.
-    reason : str
-        Why, for people.
-    """
-
-    alias: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +52,21 @@ class Fitted:
     @property
     def loss(self) -> float:
         """Out-of-time loss of the winner."""
-        evaluation = self.evaluation
-        rows = evaluation.metrics
-        wanted = rows["candidate"].eq(evaluation.winner) & rows["metric"].eq(LOSS[evaluation.outcome])
-        return float(rows.loc[wanted & rows["fold"].eq("all"), "value"].iloc[0])
+        return self._measured(LOSS[self.evaluation.outcome])
+
+    def shown(self) -> dict[str, float]:
+        """Out-of-time AUC or R2 of the winner, for the list of versions."""
+        name = "auc" if self.evaluation.outcome == "churn" else "r2"
+        return {name: self._measured(name)}
+
+    def _measured(self, metric: str) -> float:
+        rows = self.evaluation.metrics
+        wanted = rows["candidate"].eq(self.evaluation.winner) & rows["metric"].eq(metric) & rows["fold"].eq("all")
+        return float(rows.loc[wanted, "value"].iloc[0])
 
 
 @flow(name="train")
-def train(study_file: str, *, seed: int = 0) -> None:
+def train(study_file: str, *, seed: int = 0, promote: Promote = "auto", allow: Sequence[str] = ()) -> None:
     """Judge, fit and register the models of a study.
 
     Parameters
@@ -88,19 +75,30 @@ def train(study_file: str, *, seed: int = 0) -> None:
         The study.
     seed : int
         Seed of everything random.
+    promote : str
+        ``auto``: the new version becomes champion if it is better, or as good and better calibrated; ``never``: it is
+        registered as challenger.
+    allow : sequence of str
+        Features that know too much by the look of it, and that the user vouches for.
 
     Raises
     ------
     EmptyResultError
         Nothing can be learned: one class only, or too short a history.
+    ModelError
+        MLflow does not answer.
+    StudyError
+        A feature to be allowed is none of the panel's.
     """
     started = time.perf_counter()
     workspace = open_workspace(study_file)
+    open_tracker(workspace.study, workspace.store).require()
     contract = ensure_panel(workspace)
+    _require_features(allow, contract)
     frame = read_mature(workspace)
-    fitted = judge_and_fit(workspace, contract, frame, seed)
+    fitted = judge_and_fit(workspace, contract, frame, seed, frozenset(allow))
     rate = float(np.average(frame["is_churned"], weights=frame["weight"]))
-    result = {**record(workspace, contract, fitted, seed), "rows": len(frame), "churn_rate": rate}
+    result = {**record(workspace, contract, frame, fitted, seed, promote), "rows": len(frame), "churn_rate": rate}
     write_json(workspace.store.result("train"), result)
     rows_in = console.count(len(frame), "mature row")
     seconds = time.perf_counter() - started
@@ -116,7 +114,9 @@ def read_mature(workspace: Workspace) -> pd.DataFrame:
 
 
 @step("judge and fit the candidates")
-def judge_and_fit(workspace: Workspace, contract: PanelContract, frame: pd.DataFrame, seed: int) -> dict[str, Fitted]:
+def judge_and_fit(
+    workspace: Workspace, contract: PanelContract, frame: pd.DataFrame, seed: int, allow: frozenset[str]
+) -> dict[str, Fitted]:
     """Judge the candidates of every outcome on later cutoffs, and fit the better ones on all mature rows."""
     grid = workspace.study.snapshot
     rng = np.random.default_rng([seed, 0])
@@ -129,9 +129,12 @@ def judge_and_fit(workspace: Workspace, contract: PanelContract, frame: pd.DataF
         tick("looking for features that know too much")
         leaks = leak_warnings(frame, contract.features)
         for leak in leaks:
-            console.say(f"left out: {leak.feature}. {leak.reason}")
+            what = "allowed" if leak.feature in allow else "left out"
+            console.say(f"{what}: {leak.feature}. {leak.reason}")
         return {
-            name: _fit_one(name, frame, contract.features, folds, np.random.default_rng([seed, 1 + at]), tick, leaks)
+            name: _fit_one(
+                name, frame, contract.features, folds, np.random.default_rng([seed, 1 + at]), tick, leaks, allow
+            )
             for at, name in enumerate(outcomes)
         }
 
@@ -144,9 +147,10 @@ def _fit_one(
     rng: np.random.Generator,
     tick: Tick,
     leaks: Any,
+    allow: frozenset[str],
 ) -> Fitted:
     most = Settings().training_rows
-    evaluation = _EVALUATE[name](frame, features, folds, rng, tick, max_rows=most, leaks=leaks)
+    evaluation = _EVALUATE[name](frame, features, folds, rng, tick, max_rows=most, leaks=leaks, allow=allow)
     tick(f"fitting {evaluation.winner} for {name} on all rows")
     model = _FIT[name](frame, features, evaluation.winner, rng, evaluation=evaluation, max_rows=most)
     console.say(f"{name}: {evaluation.sentence}")
@@ -165,23 +169,37 @@ def _wide(evaluation: Evaluation) -> pd.DataFrame:
 
 
 @io_step("record the models in MLflow")
-def record(workspace: Workspace, contract: PanelContract, fitted: dict[str, Fitted], seed: int) -> dict[str, Any]:
-    """Record runs, register the winners and give them their aliases; the content of ``train.json``."""
+def record(
+    workspace: Workspace,
+    contract: PanelContract,
+    frame: pd.DataFrame,
+    fitted: dict[str, Fitted],
+    seed: int,
+    promote: Promote,
+) -> dict[str, Any]:
+    """Record runs, register the winners, and give aliases once all are registered; the content of ``train.json``."""
     tracker = open_tracker(workspace.study, workspace.store)
     tags = identity(workspace.study, contract, seed)
-    outcomes: dict[str, Any] = {}
     for outcome, one in fitted.items():
         refuse_foreign(one.model, outcome)
+    registered: dict[str, tuple[str, Promotion]] = {}
     with tracker.run("train", "train", tags) as parent:
         parent.log_params({"seed": seed, **workspace.study.model_dump(mode="json", by_alias=True)})
         parent.log_text(workspace.study_file.read_text(encoding="utf-8"), "study.yaml")
         for outcome, one in fitted.items():
             _record_candidates(parent, one.evaluation)
-            promotion = choose_alias(find_champion(tracker, outcome), contract.feature_contract_hash, one.loss)
-            number = parent.register(outcome, one.model, {**tags, **_version_tags(one)})
-            set_alias(tracker, outcome, number, promotion.alias)
-            console.say(f"{outcome}: version {number} is the {promotion.alias}: {promotion.reason}")
-            outcomes[outcome] = _result(one, promotion, number)
+            log_predictions(parent, one.evaluation)
+            present = find_champion(tracker, outcome)
+            found = promotion(workspace.study, contract, frame, one.evaluation, present, may_promote=promote == "auto")
+            more = {**_version_tags(one), TRAINED_UNTIL: trained_until(frame)}
+            registered[outcome] = (parent.register(outcome, one.model, {**tags, **more}), found)
+        for outcome, (number, found) in registered.items():
+            if found.alias == CHAMPION:
+                crown(tracker, outcome, number)
+            else:
+                set_alias(tracker, outcome, number, CHALLENGER)
+            console.say(f"{outcome}: version {number} is the {found.alias}: {found.reason}")
+    outcomes = {outcome: _result(fitted[outcome], found, number) for outcome, (number, found) in registered.items()}
     return {"study": workspace.study.name, "seed": seed, "run_id": parent.run_id, **tags, "outcomes": outcomes}
 
 
@@ -201,41 +219,14 @@ def _record_candidates(parent: Run, evaluation: Evaluation) -> None:
         parent.log_text(to_svg(reliability_chart(evaluation.reliability)), "churn/calibration.svg")
 
 
-def choose_alias(present: Champion | None, contract_hash: str, loss: float) -> Promotion:
-    """Decide what a new version becomes.
-
-    Parameters
-    ----------
-    present : Champion or None
-        The present champion.
-    contract_hash : str
-        Feature contract of the new version.
-    loss : float
-        Its out-of-time loss; smaller is better.
-
-    Returns
-    -------
-    Promotion
-        Champion unless the present one did better on its own out-of-time rows.
-
-    Notes
-    -----
-    Each loss was measured when its model was trained, by the same protocol but not always on the same rows.
-
-    Examples
-    --------
-    >>> choose_alias(None, "abc", 0.2).alias
-    'champion'
-    """
-    if present is None:
-        return Promotion(CHAMPION, "it is the first.")
-    if present.contract != contract_hash:
-        return Promotion(CHAMPION, f"version {present.version} was fitted on other features.")
-    before = float(present.tags.get("out_of_time_loss", "inf"))
-    told = f"out-of-time loss {loss:.5g}, version {present.version} had {before:.5g}."
-    if loss <= before:
-        return Promotion(CHAMPION, f"{told} Not worse.")
-    return Promotion(CHALLENGER, f"{told} Version {present.version} stays champion.")
+def _require_features(allow: Sequence[str], contract: PanelContract) -> None:
+    known = [feature.name for feature in contract.features]
+    absent = [name for name in allow if name not in known]
+    if absent:
+        raise StudyError(
+            f"--allow: '{absent[0]}' is none of the panel's {len(known)} features.{closest(absent[0], known)} "
+            "store/dictionary.csv lists them."
+        )
 
 
 def _version_tags(one: Fitted) -> dict[str, str]:
@@ -243,17 +234,19 @@ def _version_tags(one: Fitted) -> dict[str, str]:
         "outcome": one.evaluation.outcome,
         "candidate": one.evaluation.winner,
         "out_of_time_loss": repr(one.loss),
+        **{f"out_of_time_{name}": repr(value) for name, value in one.shown().items()},
         "beats_baseline": str(one.evaluation.beats_baseline).lower(),
     }
 
 
-def _result(one: Fitted, promotion: Promotion, number: str) -> dict[str, Any]:
+def _result(one: Fitted, found: Promotion, number: str) -> dict[str, Any]:
     evaluation = one.evaluation
     return {
         "winner": evaluation.winner,
         "version": number,
-        "alias": promotion.alias,
-        "reason": promotion.reason,
+        "alias": found.alias,
+        "reason": found.reason,
+        "comparison": written(found.comparison),
         "beats_baseline": evaluation.beats_baseline,
         "sentence": evaluation.sentence,
         "leaks": [{"feature": leak.feature, "reason": leak.reason} for leak in evaluation.leaks],
