@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
+from sklearn.base import is_classifier
 
 from features.errors import ModelError
 from features.study import Study
@@ -37,6 +38,7 @@ with warnings.catch_warnings():
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param, RunTag
     from mlflow.exceptions import MlflowException
+    from mlflow.models import infer_signature
 
 __all__ = ["CHALLENGER", "CHAMPION", "TRUSTED_TYPES", "Champion", "Run", "Tracker", "find_champion", "open_tracker"]
 
@@ -171,10 +173,11 @@ class Run:
         for batch in _batches(rows):
             self.tracker.client.log_batch(self.run_id, params=batch)
 
-    def log_metrics(self, metrics: Mapping[str, float]) -> None:
-        """Record the metrics that are numbers."""
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Record the metrics that are numbers; a step for each fold."""
         now = int(time.time() * 1000)
-        rows = [Metric(plain_name(key), float(value), now, 0) for key, value in metrics.items() if math.isfinite(value)]
+        finite = {plain_name(key): float(value) for key, value in metrics.items() if math.isfinite(value)}
+        rows = [Metric(key, value, now, step) for key, value in finite.items()]
         for batch in _batches(rows):
             self.tracker.client.log_batch(self.run_id, metrics=batch)
 
@@ -201,7 +204,9 @@ class Run:
             frame.to_parquet(Path(scratch) / name, index=False)
             self.tracker.client.log_artifact(self.run_id, str(Path(scratch) / name), folder or None)
 
-    def register(self, outcome: str, model: Any, tags: Mapping[str, str]) -> str:
+    def register(
+        self, outcome: str, model: Any, tags: Mapping[str, str], *, example: pd.DataFrame | None = None
+    ) -> str:
         """Store a fitted scikit-learn model and register it as a new version.
 
         Parameters
@@ -212,6 +217,8 @@ class Run:
             Fitted; it holds no class of ours.
         tags : mapping
             Tags of the version, among them ``feature_contract_hash``.
+        example : DataFrame, optional
+            Rows that the model takes, nobody's in particular; stored with it, and its signature is read off them.
 
         Returns
         -------
@@ -225,9 +232,16 @@ class Run:
         """
         refuse_foreign(model, outcome)
         name = self.tracker.model_name(outcome)
+        more: dict[str, Any] = {}
+        if example is not None:
+            predict = model.predict_proba if is_classifier(model) else model.predict
+            more = {"signature": infer_signature(example, predict(example)), "input_example": example}
+        if is_classifier(model):
+            more["pyfunc_predict_fn"] = "predict_proba"
         with _active(self):
             logged = mlflow.sklearn.log_model(
                 model,
+                **more,
                 name=f"{outcome}_model",  # unlike any folder of artefacts: MLflow looks a folder up as a model first
                 serialization_format="skops",
                 skops_trusted_types=list(TRUSTED_TYPES),
