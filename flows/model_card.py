@@ -52,15 +52,12 @@ class CardFacts:
         Fingerprints, seed, version of the code.
     meaning : str
         What the winning candidate is, one sentence.
-    segments : DataFrame
-        candidate, metric, value, lo, hi, n, segment; may be empty.
     """
 
     study: Study
     contract: PanelContract
     tags: Mapping[str, str]
     meaning: str
-    segments: pd.DataFrame
 
 
 def model_card(facts: CardFacts, frame: pd.DataFrame, evaluation: Evaluation, found: Promotion, number: str) -> str:
@@ -100,7 +97,7 @@ def model_card(facts: CardFacts, frame: pd.DataFrame, evaluation: Evaluation, fo
         "Every number with its 90 % interval, rows of one customer counted as one, on cutoffs after everything that "
         "the tested model had learned from; the stored version was then fitted on all of these rows.",
         "## Where it is weak",
-        _weak(facts.segments, evaluation),
+        _weak(evaluation),
         "## What it was not given",
         _left_out(evaluation),
         "## What it is not for",
@@ -156,7 +153,7 @@ def _markdown(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def _weak(segments: pd.DataFrame, evaluation: Evaluation) -> str:
+def _weak(evaluation: Evaluation) -> str:
     """Name the test cutoffs and segments with the highest loss and those whose totals are furthest off."""
     metric = "log_loss" if evaluation.outcome == "churn" else "rmse"
     folds = evaluation.metrics.loc[lambda one: one["fold"].ne("all") & one["candidate"].eq(evaluation.winner)]
@@ -165,7 +162,7 @@ def _weak(segments: pd.DataFrame, evaluation: Evaluation) -> str:
         f"- Of the test cutoffs {fold} is the worst: {_WORDS[metric]} {plain(value)}."
         for fold, value in zip(worst["fold"], worst["value"].astype(float), strict=True)
     ]
-    lines += [_off(row) for _, row in _furthest_off(segments, evaluation.winner).iterrows()]
+    lines += [_off(row) for _, row in _furthest_off(evaluation.segments, evaluation.winner).iterrows()]
     if not evaluation.beats_baseline:
         lines.insert(0, "- **It does not beat the best baseline.** Use the baseline, or look for better measures.")
     return "\n".join(lines) or "No segment or test cutoff stands out."

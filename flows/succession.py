@@ -13,10 +13,11 @@ from features.snapshot import DAY, iso
 from features.study import Study
 from flows.tracking import CHALLENGER, CHAMPION, Champion, Run
 from models.churn import predict_churn
-from models.evaluation import Evaluation, sample_of
+from models.evaluation import Evaluation
 from models.metrics import Estimate, Sample
 from models.promotion import Basis, Comparison, compare, decide
 from models.revenue import predict_revenue
+from models.segments import sample_of
 from models.splits import cutoff_microseconds
 
 __all__ = ["TRAINED_UNTIL", "Promotion", "dated", "log_predictions", "promotion", "trained_until", "written"]

@@ -58,6 +58,7 @@ TRUSTED_TYPES: Final[Sequence[str]] = (
 
 _VALUE_CHARACTERS: Final = 6_000
 _BATCH: Final = 100
+_DESCRIPTION: Final = 5_000
 _REQUIREMENTS: Final = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
 
 
@@ -252,6 +253,10 @@ class Run:
         for key, value in tags.items():
             self.tracker.client.set_model_version_tag(name, number, key, value)
         return number
+
+    def describe(self, outcome: str, number: str, text: str) -> None:
+        """Show a text, such as a model card, on the page of a version."""
+        self.tracker.client.update_model_version(self.tracker.model_name(outcome), number, text[:_DESCRIPTION])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Fit and check the models of churn and revenue, and register the better candidates."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from features.contract import PanelContract
 from features.errors import StudyError, closest
@@ -14,18 +16,33 @@ from features.measures import Feature
 from features.panel import read_panel
 from flows import console
 from flows.build_features import ensure_panel
-from flows.charts import reliability_chart
 from flows.identity import identity
+from flows.model_card import CardFacts, model_card
+from flows.model_record import example_rows, log_candidates, log_figures
 from flows.registry import OUTCOMES, crown
 from flows.settings import Settings
 from flows.steps import flow, io_step, step
 from flows.storage import Workspace, open_workspace, records, write_json
 from flows.succession import TRAINED_UNTIL, Promotion, log_predictions, promotion, trained_until, written
-from flows.theme import to_svg
-from flows.tracking import CHALLENGER, CHAMPION, Champion, Run, find_champion, open_tracker, refuse_foreign, set_alias
+from flows.tracking import (
+    CHALLENGER,
+    CHAMPION,
+    Champion,
+    Run,
+    Tracker,
+    find_champion,
+    open_tracker,
+    refuse_foreign,
+    set_alias,
+)
+from models import churn, revenue
+from models.brier import recalibrate
 from models.churn import evaluate_churn, fit_churn
+from models.estimates import Sample
 from models.evaluation import Evaluation, Tick
 from models.leaks import leak_warnings
+from models.profit import Offer, expected_profit
+from models.ranking import Ranking
 from models.revenue import evaluate_revenue, fit_revenue
 from models.splits import AnyFold, grouping_note, picture, plan_folds
 
@@ -65,6 +82,15 @@ class Fitted:
         return float(rows.loc[wanted, "value"].iloc[0])
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The rows that models were fitted on, the folds that judged them, and what came of it by outcome."""
+
+    frame: pd.DataFrame
+    folds: tuple[AnyFold, ...]
+    fitted: dict[str, Fitted]
+
+
 @flow(name="train")
 def train(study_file: str, *, seed: int = 0, promote: Promote = "auto", allow: Sequence[str] = ()) -> None:
     """Judge, fit and register the models of a study.
@@ -96,14 +122,14 @@ def train(study_file: str, *, seed: int = 0, promote: Promote = "auto", allow: S
     contract = ensure_panel(workspace)
     _require_features(allow, contract)
     frame = read_mature(workspace)
-    fitted = judge_and_fit(workspace, contract, frame, seed, frozenset(allow))
+    judged = judge_and_fit(workspace, contract, frame, seed, frozenset(allow))
     rate = float(np.average(frame["is_churned"], weights=frame["weight"]))
-    result = {**record(workspace, contract, frame, fitted, seed, promote), "rows": len(frame), "churn_rate": rate}
+    result = {**record(workspace, contract, judged, seed, promote), "rows": len(frame), "churn_rate": rate}
     write_json(workspace.store.result("train"), result)
     rows_in = console.count(len(frame), "mature row")
     seconds = time.perf_counter() - started
     where = str(workspace.store.result("train"))
-    console.say(console.Closing("train", rows_in, console.count(len(fitted), "model"), seconds, where).line())
+    console.say(console.Closing("train", rows_in, console.count(len(judged.fitted), "model"), seconds, where).line())
 
 
 @io_step("read the mature rows of the panel")
@@ -116,7 +142,7 @@ def read_mature(workspace: Workspace) -> pd.DataFrame:
 @step("judge and fit the candidates")
 def judge_and_fit(
     workspace: Workspace, contract: PanelContract, frame: pd.DataFrame, seed: int, allow: frozenset[str]
-) -> dict[str, Fitted]:
+) -> Judged:
     """Judge the candidates of every outcome on later cutoffs, and fit the better ones on all mature rows."""
     grid = workspace.study.snapshot
     rng = np.random.default_rng([seed, 0])
@@ -131,12 +157,13 @@ def judge_and_fit(
         for leak in leaks:
             what = "allowed" if leak.feature in allow else "left out"
             console.say(f"{what}: {leak.feature}. {leak.reason}")
-        return {
+        fitted = {
             name: _fit_one(
                 name, frame, contract.features, folds, np.random.default_rng([seed, 1 + at]), tick, leaks, allow
             )
             for at, name in enumerate(outcomes)
         }
+    return Judged(frame, folds, fitted)
 
 
 def _fit_one(
@@ -170,53 +197,94 @@ def _wide(evaluation: Evaluation) -> pd.DataFrame:
 
 @io_step("record the models in MLflow")
 def record(
-    workspace: Workspace,
-    contract: PanelContract,
-    frame: pd.DataFrame,
-    fitted: dict[str, Fitted],
-    seed: int,
-    promote: Promote,
+    workspace: Workspace, contract: PanelContract, judged: Judged, seed: int, promote: Promote
 ) -> dict[str, Any]:
     """Record runs, register the winners, and give aliases once all are registered; the content of ``train.json``."""
     tracker = open_tracker(workspace.study, workspace.store)
     tags = identity(workspace.study, contract, seed)
-    for outcome, one in fitted.items():
+    for outcome, one in judged.fitted.items():
         refuse_foreign(one.model, outcome)
-    registered: dict[str, tuple[str, Promotion]] = {}
-    with tracker.run("train", "train", tags) as parent:
+    with console.progress("train") as tick, tracker.run("train", "train", tags) as parent:
         parent.log_params({"seed": seed, **workspace.study.model_dump(mode="json", by_alias=True)})
         parent.log_text(workspace.study_file.read_text(encoding="utf-8"), "study.yaml")
-        for outcome, one in fitted.items():
-            _record_candidates(parent, one.evaluation)
+        registered: dict[str, tuple[str, Promotion]] = {}
+        for outcome, one in judged.fitted.items():
+            tick(f"recording {outcome}")
+            log_candidates(parent, one.evaluation)
             log_predictions(parent, one.evaluation)
-            present = find_champion(tracker, outcome)
-            found = promotion(workspace.study, contract, frame, one.evaluation, present, may_promote=promote == "auto")
-            more = {**_version_tags(one), TRAINED_UNTIL: trained_until(frame)}
-            registered[outcome] = (parent.register(outcome, one.model, {**tags, **more}), found)
+            rng = np.random.default_rng([seed, 9])
+            currency = workspace.study.currency
+            log_figures(parent, one.evaluation, one.model, judged.frame, judged.folds, contract.matured, currency, rng)
+            found = _promotion(workspace, contract, judged.frame, one.evaluation, tracker, promote)
+            registered[outcome] = (_register(parent, workspace, contract, judged.frame, one, found, tags), found)
         for outcome, (number, found) in registered.items():
             if found.alias == CHAMPION:
                 crown(tracker, outcome, number)
             else:
                 set_alias(tracker, outcome, number, CHALLENGER)
             console.say(f"{outcome}: version {number} is the {found.alias}: {found.reason}")
+    fitted = judged.fitted
     outcomes = {outcome: _result(fitted[outcome], found, number) for outcome, (number, found) in registered.items()}
     return {"study": workspace.study.name, "seed": seed, "run_id": parent.run_id, **tags, "outcomes": outcomes}
 
 
-def _record_candidates(parent: Run, evaluation: Evaluation) -> None:
-    whole = evaluation.metrics.loc[lambda frame: frame["fold"].eq("all")]
-    for candidate, rows in whole.groupby("candidate", sort=False):
-        name = f"{evaluation.outcome}: {candidate}"
-        with parent.tracker.run("train", name, {"outcome": evaluation.outcome}, parent) as child:
-            child.log_metrics(dict(zip(rows["metric"], rows["value"], strict=True)))
-    winner = whole.loc[whole["candidate"].eq(evaluation.winner)]
-    parent.log_metrics(
-        {f"{evaluation.outcome}.{name}": value for name, value in zip(winner["metric"], winner["value"], strict=True)}
-    )
-    parent.log_table(evaluation.metrics, f"{evaluation.outcome}/metrics.csv")
-    parent.log_table(evaluation.reliability, f"{evaluation.outcome}/reliability.csv")
-    if evaluation.outcome == "churn":
-        parent.log_text(to_svg(reliability_chart(evaluation.reliability)), "churn/calibration.svg")
+def _promotion(
+    workspace: Workspace,
+    contract: PanelContract,
+    frame: pd.DataFrame,
+    evaluation: Evaluation,
+    tracker: Tracker,
+    promote: Promote,
+) -> Promotion:
+    earned = _earned(_offer(workspace, frame)) if evaluation.outcome == "churn" else None
+    present = find_champion(tracker, evaluation.outcome)
+    may_promote = promote == "auto"
+    return promotion(workspace.study, contract, frame, evaluation, present, may_promote=may_promote, earned=earned)
+
+
+def _register(
+    parent: Run,
+    workspace: Workspace,
+    contract: PanelContract,
+    frame: pd.DataFrame,
+    one: Fitted,
+    found: Promotion,
+    tags: Mapping[str, str],
+) -> str:
+    """Register a version with its card; it has no alias yet."""
+    more = {**tags, **_version_tags(one), TRAINED_UNTIL: trained_until(frame)}
+    example = example_rows(one.model, frame, contract.features)
+    number = parent.register(one.evaluation.outcome, one.model, more, example=example)
+    facts = CardFacts(workspace.study, contract, more, _meaning(one.evaluation))
+    card = model_card(facts, frame, one.evaluation, found, number)
+    parent.log_text(card, f"{one.evaluation.outcome}/model_card.md")
+    parent.describe(one.evaluation.outcome, number, card)
+    return number
+
+
+def _meaning(evaluation: Evaluation) -> str:
+    tried = (churn if evaluation.outcome == "churn" else revenue).candidates(evaluation.features)
+    return next((one.meaning for one in tried if one.name == evaluation.winner), "")
+
+
+def _offer(workspace: Workspace, frame: pd.DataFrame) -> Offer:
+    """Price an offer to stay: a customer is worth a year's margin; incentive and contact cost the paper's shares."""
+    paper, study = Offer(), workspace.study
+    yearly = float(frame["revenue"].mean()) * 365 / study.snapshot.horizon_days if "revenue" in frame else math.nan
+    value = yearly * study.money.margin
+    if not value > 0:
+        return paper
+    scale = value / paper.customer_value
+    return Offer(value, scale * paper.incentive_cost, scale * paper.contact_cost)
+
+
+def _earned(offer: Offer) -> Callable[[Sample], NDArray[np.float64]]:
+    def earned(sample: Sample) -> NDArray[np.float64]:
+        ranking = Ranking.of(sample)
+        profit, _ = expected_profit(ranking, recalibrate(ranking), offer)
+        return np.asarray(profit.value + profit.influence, np.float64)
+
+    return earned
 
 
 def _require_features(allow: Sequence[str], contract: PanelContract) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from models.estimates import Sample, Term, wilson
+from models.estimates import Sample, Term, estimate, wilson
 
-__all__ = ["TOP", "Ranking", "auc", "average_precision", "top_share"]
+__all__ = ["TOP", "Ranking", "auc", "average_precision", "gains", "top_share"]
 
 FloatArray = NDArray[np.float64]
 
@@ -142,6 +143,32 @@ def top_share(ranking: Ranking, share: float) -> tuple[Term, Term]:
         Term(f"lift_{name}", value / share, influence / share, "log", lift_bounds),
         Term(f"captured_{name}", value, influence, "logit", bounds),
     )
+
+
+def gains(sample: Sample, *, candidate: str, points: int = 20) -> pd.DataFrame:
+    """Say which share of the churners is found by approaching the riskiest customers first.
+
+    Parameters
+    ----------
+    sample : Sample
+        With churners and stayers.
+    candidate : str
+        Name for the first column.
+    points : int
+        Shares looked at, evenly from 1 / points to 1.
+
+    Returns
+    -------
+    DataFrame
+        candidate, share (of customers), captured (share of churners), lo, hi: 90 % interval of `top_share`.
+    """
+    ranking = Ranking.of(sample)
+    rows = [(candidate, 0.0, 0.0, 0.0, 0.0)]
+    for share in np.arange(1, points) / points:
+        found = estimate(sample, top_share(ranking, float(share))[1])
+        rows.append((candidate, float(share), found.value, found.lo, found.hi))
+    rows.append((candidate, 1.0, 1.0, 1.0, 1.0))
+    return pd.DataFrame(rows, columns=["candidate", "share", "captured", "lo", "hi"])
 
 
 def _bounds(ranking: Ranking, taken: FloatArray, value: float, share: float) -> tuple[float, float] | None:

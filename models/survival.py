@@ -19,7 +19,7 @@ from scipy.stats import norm
 from features.errors import EmptyResultError
 from features.snapshot import DAY
 from models.calibration import to_logit
-from models.metrics import LEVEL
+from models.estimates import LEVEL
 
 __all__ = ["MONTH_DAYS", "PersonMonths", "fitted_survival", "observed_survival", "person_months"]
 
