@@ -154,10 +154,12 @@ def decide(found: Comparison | None, champion: str, *, can_score: bool) -> Decis
         `CALIBRATED` allows. A champion that can no longer score is replaced in any case.
     """
     promotes, why = _judged(found, champion)
-    if promotes or can_score:
+    if can_score:
         return Decision(promotes, why)
-    why = f"{champion} was fitted on other features and cannot score these. Otherwise: {why}"
-    return Decision(promotes=True, reason=why)
+    link = "Besides" if promotes else "Otherwise"
+    return Decision(
+        promotes=True, reason=f"{champion} was fitted on other features and cannot score these. {link}: {why}"
+    )
 
 
 def _judged(found: Comparison | None, champion: str) -> tuple[bool, str]:

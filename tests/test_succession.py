@@ -124,7 +124,7 @@ def test_a_champion_of_other_features_is_replaced_and_compared_by_its_recorded_t
     other = replace(champion, tags={**champion.tags, "feature_contract_hash": "other"})
     found = promotion(study, contract, frame, evaluation, other)
     assert found.alias == "champion"
-    assert "cannot score these. Otherwise: its log loss" in found.reason
+    assert "cannot score these. Besides: its log loss" in found.reason
 
 
 def test_records_hold_no_customer_id(
