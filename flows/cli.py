@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -185,19 +185,65 @@ def features(*, common: Common = _DEFAULTS, backfill: tuple[str, str] | None = N
 
 
 @app.command(sort_key=5)
-def train(*, common: Common = _DEFAULTS, seed: Seed = 0) -> None:
+def train(
+    *,
+    common: Common = _DEFAULTS,
+    seed: Seed = 0,
+    promote: Literal["auto", "never"] = "auto",
+    allow: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = (),
+) -> None:
     """Fit and check the churn and revenue models, and register the better ones.
 
     Tested only on cutoffs after everything that a model has learned from, against
-    simple baselines. The better candidate becomes champion in MLflow, or challenger
-    when the present champion predicts better.
+    simple baselines. The better candidate becomes champion in MLflow if, on the same
+    rows, it predicts better than the present one, or as well and better calibrated;
+    else challenger. Features that know too much are left out and named.
 
     For example:
 
         journeylift train
-        journeylift train --seed 1 --json train.json
+        journeylift train --promote never --json train.json
+        journeylift train --allow support__last_status__last
+
+    Parameters
+    ----------
+    promote : str
+        auto, or never: the new versions are challengers whatever they can do.
+    allow : tuple of str
+        Features to use although they seem to know too much.
     """
-    _on_study("train", common, seed=seed)
+    _on_study("train", common, seed=seed, promote=promote, allow=allow)
+
+
+@app.command(sort_key=5)
+def models(*, common: Common = _DEFAULTS) -> None:
+    """List the model versions: aliases, dates, kind, out-of-time metrics, features and data.
+
+    For example:
+
+        journeylift models
+        journeylift models --json -
+    """
+    _on_study("models", common)
+
+
+@app.command(sort_key=5)
+def rollback(outcome: str | None = None, *, common: Common = _DEFAULTS, to: str | None = None) -> None:
+    """Let the champion before the present one be champion again.
+
+    For example:
+
+        journeylift rollback
+        journeylift rollback churn --to 3
+
+    Parameters
+    ----------
+    outcome : str, optional
+        churn or revenue; both when left out.
+    to : str, optional
+        The version; the champion before the present one when left out.
+    """
+    _on_study("rollback", common, outcome=outcome, to=to)
 
 
 @app.command(sort_key=6)
@@ -301,6 +347,8 @@ _STEPS: Final = {
     "leaks": ("leak_check", "leak_check"),
     "features": ("build_features", "build_features"),
     "train": ("train", "train"),
+    "models": ("registry", "list_models"),
+    "rollback": ("registry", "roll_back"),
     "explain": ("explain", "explain"),
     "simulate": ("simulate", "simulate"),
     "score": ("score", "score"),
@@ -308,7 +356,7 @@ _STEPS: Final = {
     "demo": ("demo", "demo"),
 }
 
-_WITHOUT_FLOW: Final = ("check", "leaks", "report")
+_WITHOUT_FLOW: Final = ("check", "leaks", "models", "rollback", "report")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,6 +8,8 @@ import io
 import json
 import math
 import os
+import re
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,9 +17,11 @@ from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
+from sklearn.base import is_classifier
 
 from features.errors import ModelError
 from features.study import Study
@@ -34,6 +38,7 @@ with warnings.catch_warnings():
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param, RunTag
     from mlflow.exceptions import MlflowException
+    from mlflow.models import infer_signature
 
 __all__ = ["CHALLENGER", "CHAMPION", "TRUSTED_TYPES", "Champion", "Run", "Tracker", "find_champion", "open_tracker"]
 
@@ -53,6 +58,7 @@ TRUSTED_TYPES: Final[Sequence[str]] = (
 
 _VALUE_CHARACTERS: Final = 6_000
 _BATCH: Final = 100
+_DESCRIPTION: Final = 5_000
 _REQUIREMENTS: Final = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
 
 
@@ -78,6 +84,31 @@ class Tracker:
     def client(self) -> Any:
         """An MLflow client."""
         return MlflowClient(self.uri, registry_uri=self.uri)
+
+    def require(self) -> None:
+        """Make sure that runs and models can be recorded, before anything is computed for them.
+
+        Raises
+        ------
+        ModelError
+            The server or database does not answer.
+        """
+        try:
+            self.client.search_registered_models(max_results=1)
+        except Exception as error:  # (each kind of store fails in its own way)
+            what = str(error).strip().splitlines()[0][:200].replace(self.uri, _without_secrets(self.uri))
+            raise ModelError(
+                f"MLflow at {_without_secrets(self.uri)} does not answer: {what} A tracking server or database with a "
+                "model registry was expected. Start it, or correct JOURNEYLIFT_TRACKING_URI or MLFLOW_TRACKING_URI."
+            ) from error
+
+    def frame(self, run_id: str, path: str) -> pd.DataFrame | None:
+        """Read a table that :meth:`Run.log_frame` has stored; None if the run has none."""
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                return pd.read_parquet(self.client.download_artifacts(run_id, path, folder))
+            except (MlflowException, OSError):
+                return None
 
     def model_name(self, outcome: str) -> str:
         """Name the registered model of an outcome."""
@@ -143,10 +174,11 @@ class Run:
         for batch in _batches(rows):
             self.tracker.client.log_batch(self.run_id, params=batch)
 
-    def log_metrics(self, metrics: Mapping[str, float]) -> None:
-        """Record the metrics that are numbers."""
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Record the metrics that are numbers; a step for each fold."""
         now = int(time.time() * 1000)
-        rows = [Metric(plain_name(key), float(value), now, 0) for key, value in metrics.items() if math.isfinite(value)]
+        finite = {plain_name(key): float(value) for key, value in metrics.items() if math.isfinite(value)}
+        rows = [Metric(key, value, now, step) for key, value in finite.items()]
         for batch in _batches(rows):
             self.tracker.client.log_batch(self.run_id, metrics=batch)
 
@@ -166,7 +198,16 @@ class Run:
         """Store a table as a CSV artefact."""
         self.log_text(frame.to_csv(index=False), path)
 
-    def register(self, outcome: str, model: Any, tags: Mapping[str, str]) -> str:
+    def log_frame(self, frame: pd.DataFrame, path: str) -> None:
+        """Store a table as a Parquet artefact."""
+        folder, _, name = path.rpartition("/")
+        with tempfile.TemporaryDirectory() as scratch:
+            frame.to_parquet(Path(scratch) / name, index=False)
+            self.tracker.client.log_artifact(self.run_id, str(Path(scratch) / name), folder or None)
+
+    def register(
+        self, outcome: str, model: Any, tags: Mapping[str, str], *, example: pd.DataFrame | None = None
+    ) -> str:
         """Store a fitted scikit-learn model and register it as a new version.
 
         Parameters
@@ -177,6 +218,8 @@ class Run:
             Fitted; it holds no class of ours.
         tags : mapping
             Tags of the version, among them ``feature_contract_hash``.
+        example : DataFrame, optional
+            Rows that the model takes, nobody's in particular; stored with it, and its signature is read off them.
 
         Returns
         -------
@@ -190,9 +233,16 @@ class Run:
         """
         refuse_foreign(model, outcome)
         name = self.tracker.model_name(outcome)
+        more: dict[str, Any] = {}
+        if example is not None:
+            predict = model.predict_proba if is_classifier(model) else model.predict
+            more = {"signature": infer_signature(example, predict(example)), "input_example": example}
+        if is_classifier(model):
+            more["pyfunc_predict_fn"] = "predict_proba"
         with _active(self):
             logged = mlflow.sklearn.log_model(
                 model,
+                **more,
                 name=f"{outcome}_model",  # unlike any folder of artefacts: MLflow looks a folder up as a model first
                 serialization_format="skops",
                 skops_trusted_types=list(TRUSTED_TYPES),
@@ -203,6 +253,10 @@ class Run:
         for key, value in tags.items():
             self.tracker.client.set_model_version_tag(name, number, key, value)
         return number
+
+    def describe(self, outcome: str, number: str, text: str) -> None:
+        """Show a text, such as a model card, on the page of a version."""
+        self.tracker.client.update_model_version(self.tracker.model_name(outcome), number, text[:_DESCRIPTION])
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,12 +271,15 @@ class Champion:
         Registered model and version.
     tags : mapping
         Tags of the version.
+    run_id : str
+        The run that recorded it; empty if it is not known.
     """
 
     tracker: Tracker
     name: str
     version: str
     tags: Mapping[str, str]
+    run_id: str = ""
 
     @property
     def contract(self) -> str:
@@ -304,7 +361,7 @@ def find_champion(tracker: Tracker, outcome: str, alias: str = CHAMPION) -> Cham
         if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
             return None
         raise
-    return Champion(tracker, name, str(found.version), dict(found.tags))
+    return Champion(tracker, name, str(found.version), dict(found.tags), str(found.run_id or ""))
 
 
 def set_alias(tracker: Tracker, outcome: str, number: str, alias: str) -> None:
@@ -365,6 +422,11 @@ def refuse_foreign(model: object, outcome: str) -> None:
             f"The {outcome} model holds {', '.join(foreign)}. Only classes that load anywhere were expected. "
             "Build it from scikit-learn's classes, or list them in flows/tracking.py: TRUSTED_TYPES."
         )
+
+
+def _without_secrets(uri: str) -> str:
+    """Leave user and password out of an address."""
+    return re.sub(r"//[^@/]*@", "//", uri)
 
 
 def _batches(rows: Sequence[Any]) -> Iterator[list[Any]]:

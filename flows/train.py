@@ -1,65 +1,62 @@
 """Fit and check the models of churn and revenue, and register the better candidates."""
 
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from features.contract import PanelContract
+from features.errors import StudyError, closest
 from features.measures import Feature
 from features.panel import read_panel
 from flows import console
 from flows.build_features import ensure_panel
-from flows.charts import reliability_chart
 from flows.identity import identity
+from flows.model_card import CardFacts, model_card
+from flows.model_record import example_rows, log_candidates, log_figures
+from flows.registry import OUTCOMES, crown
 from flows.settings import Settings
 from flows.steps import flow, io_step, step
 from flows.storage import Workspace, open_workspace, records, write_json
-from flows.theme import to_svg
+from flows.succession import TRAINED_UNTIL, Promotion, log_predictions, promotion, trained_until, written
 from flows.tracking import (
     CHALLENGER,
     CHAMPION,
     Champion,
     Run,
+    Tracker,
     find_champion,
     open_tracker,
     refuse_foreign,
     set_alias,
 )
+from models import churn, revenue
+from models.brier import recalibrate
 from models.churn import evaluate_churn, fit_churn
+from models.estimates import Sample
 from models.evaluation import Evaluation, Tick
 from models.leaks import leak_warnings
+from models.profit import Offer, expected_profit
+from models.ranking import Ranking
 from models.revenue import evaluate_revenue, fit_revenue
 from models.splits import AnyFold, grouping_note, picture, plan_folds
 
-__all__ = ["Promotion", "choose_alias", "ensure_models", "train"]
+__all__ = ["ensure_models", "train"]
 
-LOSS: Final[Mapping[str, str]] = {"churn": "log_loss", "revenue": "rmse"}
+Promote: TypeAlias = Literal["auto", "never"]
+
+LOSS: Final[Mapping[str, str]] = dict(zip(OUTCOMES, ("log_loss", "rmse"), strict=True))
 _EVALUATE: Final[Mapping[str, Callable[..., Evaluation]]] = {"churn": evaluate_churn, "revenue": evaluate_revenue}
 _FIT: Final[Mapping[str, Callable[..., Any]]] = {"churn": fit_churn, "revenue": fit_revenue}
 _SHOWN: Final = {
     "churn": ("log_loss", "brier", "auc", "average_precision", "calibration_slope", "lift_10"),
     "revenue": ("rmse", "mae", "r2", "mean_calibration"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Promotion:
-    """What a new model version becomes.
-
-    Parameters
-    ----------
-    alias : str
-        ``champion`` or ``challenger``.
-    reason : str
-        Why, for people.
-    """
-
-    alias: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +69,30 @@ class Fitted:
     @property
     def loss(self) -> float:
         """Out-of-time loss of the winner."""
-        evaluation = self.evaluation
-        rows = evaluation.metrics
-        wanted = rows["candidate"].eq(evaluation.winner) & rows["metric"].eq(LOSS[evaluation.outcome])
-        return float(rows.loc[wanted & rows["fold"].eq("all"), "value"].iloc[0])
+        return self._measured(LOSS[self.evaluation.outcome])
+
+    def shown(self) -> dict[str, float]:
+        """Out-of-time AUC or R2 of the winner, for the list of versions."""
+        name = "auc" if self.evaluation.outcome == "churn" else "r2"
+        return {name: self._measured(name)}
+
+    def _measured(self, metric: str) -> float:
+        rows = self.evaluation.metrics
+        wanted = rows["candidate"].eq(self.evaluation.winner) & rows["metric"].eq(metric) & rows["fold"].eq("all")
+        return float(rows.loc[wanted, "value"].iloc[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The rows that models were fitted on, the folds that judged them, and what came of it by outcome."""
+
+    frame: pd.DataFrame
+    folds: tuple[AnyFold, ...]
+    fitted: dict[str, Fitted]
 
 
 @flow(name="train")
-def train(study_file: str, *, seed: int = 0) -> None:
+def train(study_file: str, *, seed: int = 0, promote: Promote = "auto", allow: Sequence[str] = ()) -> None:
     """Judge, fit and register the models of a study.
 
     Parameters
@@ -88,24 +101,35 @@ def train(study_file: str, *, seed: int = 0) -> None:
         The study.
     seed : int
         Seed of everything random.
+    promote : str
+        ``auto``: the new version becomes champion if it is better, or as good and better calibrated; ``never``: it is
+        registered as challenger.
+    allow : sequence of str
+        Features that know too much by the look of it, and that the user vouches for.
 
     Raises
     ------
     EmptyResultError
         Nothing can be learned: one class only, or too short a history.
+    ModelError
+        MLflow does not answer.
+    StudyError
+        A feature to be allowed is none of the panel's.
     """
     started = time.perf_counter()
     workspace = open_workspace(study_file)
+    open_tracker(workspace.study, workspace.store).require()
     contract = ensure_panel(workspace)
+    _require_features(allow, contract)
     frame = read_mature(workspace)
-    fitted = judge_and_fit(workspace, contract, frame, seed)
+    judged = judge_and_fit(workspace, contract, frame, seed, frozenset(allow))
     rate = float(np.average(frame["is_churned"], weights=frame["weight"]))
-    result = {**record(workspace, contract, fitted, seed), "rows": len(frame), "churn_rate": rate}
+    result = {**record(workspace, contract, judged, seed, promote), "rows": len(frame), "churn_rate": rate}
     write_json(workspace.store.result("train"), result)
     rows_in = console.count(len(frame), "mature row")
     seconds = time.perf_counter() - started
     where = str(workspace.store.result("train"))
-    console.say(console.Closing("train", rows_in, console.count(len(fitted), "model"), seconds, where).line())
+    console.say(console.Closing("train", rows_in, console.count(len(judged.fitted), "model"), seconds, where).line())
 
 
 @io_step("read the mature rows of the panel")
@@ -116,7 +140,9 @@ def read_mature(workspace: Workspace) -> pd.DataFrame:
 
 
 @step("judge and fit the candidates")
-def judge_and_fit(workspace: Workspace, contract: PanelContract, frame: pd.DataFrame, seed: int) -> dict[str, Fitted]:
+def judge_and_fit(
+    workspace: Workspace, contract: PanelContract, frame: pd.DataFrame, seed: int, allow: frozenset[str]
+) -> Judged:
     """Judge the candidates of every outcome on later cutoffs, and fit the better ones on all mature rows."""
     grid = workspace.study.snapshot
     rng = np.random.default_rng([seed, 0])
@@ -129,11 +155,15 @@ def judge_and_fit(workspace: Workspace, contract: PanelContract, frame: pd.DataF
         tick("looking for features that know too much")
         leaks = leak_warnings(frame, contract.features)
         for leak in leaks:
-            console.say(f"left out: {leak.feature}. {leak.reason}")
-        return {
-            name: _fit_one(name, frame, contract.features, folds, np.random.default_rng([seed, 1 + at]), tick, leaks)
+            what = "allowed" if leak.feature in allow else "left out"
+            console.say(f"{what}: {leak.feature}. {leak.reason}")
+        fitted = {
+            name: _fit_one(
+                name, frame, contract.features, folds, np.random.default_rng([seed, 1 + at]), tick, leaks, allow
+            )
             for at, name in enumerate(outcomes)
         }
+    return Judged(frame, folds, fitted)
 
 
 def _fit_one(
@@ -144,9 +174,10 @@ def _fit_one(
     rng: np.random.Generator,
     tick: Tick,
     leaks: Any,
+    allow: frozenset[str],
 ) -> Fitted:
     most = Settings().training_rows
-    evaluation = _EVALUATE[name](frame, features, folds, rng, tick, max_rows=most, leaks=leaks)
+    evaluation = _EVALUATE[name](frame, features, folds, rng, tick, max_rows=most, leaks=leaks, allow=allow)
     tick(f"fitting {evaluation.winner} for {name} on all rows")
     model = _FIT[name](frame, features, evaluation.winner, rng, evaluation=evaluation, max_rows=most)
     console.say(f"{name}: {evaluation.sentence}")
@@ -165,77 +196,105 @@ def _wide(evaluation: Evaluation) -> pd.DataFrame:
 
 
 @io_step("record the models in MLflow")
-def record(workspace: Workspace, contract: PanelContract, fitted: dict[str, Fitted], seed: int) -> dict[str, Any]:
-    """Record runs, register the winners and give them their aliases; the content of ``train.json``."""
+def record(
+    workspace: Workspace, contract: PanelContract, judged: Judged, seed: int, promote: Promote
+) -> dict[str, Any]:
+    """Record runs, register the winners, and give aliases once all are registered; the content of ``train.json``."""
     tracker = open_tracker(workspace.study, workspace.store)
     tags = identity(workspace.study, contract, seed)
-    outcomes: dict[str, Any] = {}
-    for outcome, one in fitted.items():
+    for outcome, one in judged.fitted.items():
         refuse_foreign(one.model, outcome)
-    with tracker.run("train", "train", tags) as parent:
+    with console.progress("train") as tick, tracker.run("train", "train", tags) as parent:
         parent.log_params({"seed": seed, **workspace.study.model_dump(mode="json", by_alias=True)})
         parent.log_text(workspace.study_file.read_text(encoding="utf-8"), "study.yaml")
-        for outcome, one in fitted.items():
-            _record_candidates(parent, one.evaluation)
-            promotion = choose_alias(find_champion(tracker, outcome), contract.feature_contract_hash, one.loss)
-            number = parent.register(outcome, one.model, {**tags, **_version_tags(one)})
-            set_alias(tracker, outcome, number, promotion.alias)
-            console.say(f"{outcome}: version {number} is the {promotion.alias}: {promotion.reason}")
-            outcomes[outcome] = _result(one, promotion, number)
+        registered: dict[str, tuple[str, Promotion]] = {}
+        for outcome, one in judged.fitted.items():
+            tick(f"recording {outcome}")
+            log_candidates(parent, one.evaluation)
+            log_predictions(parent, one.evaluation)
+            rng = np.random.default_rng([seed, 9])
+            currency = workspace.study.currency
+            log_figures(parent, one.evaluation, one.model, judged.frame, judged.folds, contract.matured, currency, rng)
+            found = _promotion(workspace, contract, judged.frame, one.evaluation, tracker, promote)
+            registered[outcome] = (_register(parent, workspace, contract, judged.frame, one, found, tags), found)
+        for outcome, (number, found) in registered.items():
+            if found.alias == CHAMPION:
+                crown(tracker, outcome, number)
+            else:
+                set_alias(tracker, outcome, number, CHALLENGER)
+            console.say(f"{outcome}: version {number} is the {found.alias}: {found.reason}")
+    fitted = judged.fitted
+    outcomes = {outcome: _result(fitted[outcome], found, number) for outcome, (number, found) in registered.items()}
     return {"study": workspace.study.name, "seed": seed, "run_id": parent.run_id, **tags, "outcomes": outcomes}
 
 
-def _record_candidates(parent: Run, evaluation: Evaluation) -> None:
-    whole = evaluation.metrics.loc[lambda frame: frame["fold"].eq("all")]
-    for candidate, rows in whole.groupby("candidate", sort=False):
-        name = f"{evaluation.outcome}: {candidate}"
-        with parent.tracker.run("train", name, {"outcome": evaluation.outcome}, parent) as child:
-            child.log_metrics(dict(zip(rows["metric"], rows["value"], strict=True)))
-    winner = whole.loc[whole["candidate"].eq(evaluation.winner)]
-    parent.log_metrics(
-        {f"{evaluation.outcome}.{name}": value for name, value in zip(winner["metric"], winner["value"], strict=True)}
-    )
-    parent.log_table(evaluation.metrics, f"{evaluation.outcome}/metrics.csv")
-    parent.log_table(evaluation.reliability, f"{evaluation.outcome}/reliability.csv")
-    if evaluation.outcome == "churn":
-        parent.log_text(to_svg(reliability_chart(evaluation.reliability)), "churn/calibration.svg")
+def _promotion(
+    workspace: Workspace,
+    contract: PanelContract,
+    frame: pd.DataFrame,
+    evaluation: Evaluation,
+    tracker: Tracker,
+    promote: Promote,
+) -> Promotion:
+    earned = _earned(_offer(workspace, frame)) if evaluation.outcome == "churn" else None
+    present = find_champion(tracker, evaluation.outcome)
+    may_promote = promote == "auto"
+    return promotion(workspace.study, contract, frame, evaluation, present, may_promote=may_promote, earned=earned)
 
 
-def choose_alias(present: Champion | None, contract_hash: str, loss: float) -> Promotion:
-    """Decide what a new version becomes.
+def _register(
+    parent: Run,
+    workspace: Workspace,
+    contract: PanelContract,
+    frame: pd.DataFrame,
+    one: Fitted,
+    found: Promotion,
+    tags: Mapping[str, str],
+) -> str:
+    """Register a version with its card; it has no alias yet."""
+    more = {**tags, **_version_tags(one), TRAINED_UNTIL: trained_until(frame)}
+    example = example_rows(one.model, frame, contract.features)
+    number = parent.register(one.evaluation.outcome, one.model, more, example=example)
+    facts = CardFacts(workspace.study, contract, more, _meaning(one.evaluation))
+    card = model_card(facts, frame, one.evaluation, found, number)
+    parent.log_text(card, f"{one.evaluation.outcome}/model_card.md")
+    parent.describe(one.evaluation.outcome, number, card)
+    return number
 
-    Parameters
-    ----------
-    present : Champion or None
-        The present champion.
-    contract_hash : str
-        Feature contract of the new version.
-    loss : float
-        Its out-of-time loss; smaller is better.
 
-    Returns
-    -------
-    Promotion
-        Champion unless the present one did better on its own out-of-time rows.
+def _meaning(evaluation: Evaluation) -> str:
+    tried = (churn if evaluation.outcome == "churn" else revenue).candidates(evaluation.features)
+    return next((one.meaning for one in tried if one.name == evaluation.winner), "")
 
-    Notes
-    -----
-    Each loss was measured when its model was trained, by the same protocol but not always on the same rows.
 
-    Examples
-    --------
-    >>> choose_alias(None, "abc", 0.2).alias
-    'champion'
-    """
-    if present is None:
-        return Promotion(CHAMPION, "it is the first.")
-    if present.contract != contract_hash:
-        return Promotion(CHAMPION, f"version {present.version} was fitted on other features.")
-    before = float(present.tags.get("out_of_time_loss", "inf"))
-    told = f"out-of-time loss {loss:.5g}, version {present.version} had {before:.5g}."
-    if loss <= before:
-        return Promotion(CHAMPION, f"{told} Not worse.")
-    return Promotion(CHALLENGER, f"{told} Version {present.version} stays champion.")
+def _offer(workspace: Workspace, frame: pd.DataFrame) -> Offer:
+    """Price an offer to stay: a customer is worth a year's margin; incentive and contact cost the paper's shares."""
+    paper, study = Offer(), workspace.study
+    yearly = float(frame["revenue"].mean()) * 365 / study.snapshot.horizon_days if "revenue" in frame else math.nan
+    value = yearly * study.money.margin
+    if not value > 0:
+        return paper
+    scale = value / paper.customer_value
+    return Offer(value, scale * paper.incentive_cost, scale * paper.contact_cost)
+
+
+def _earned(offer: Offer) -> Callable[[Sample], NDArray[np.float64]]:
+    def earned(sample: Sample) -> NDArray[np.float64]:
+        ranking = Ranking.of(sample)
+        profit, _ = expected_profit(ranking, recalibrate(ranking), offer)
+        return np.asarray(profit.value + profit.influence, np.float64)
+
+    return earned
+
+
+def _require_features(allow: Sequence[str], contract: PanelContract) -> None:
+    known = [feature.name for feature in contract.features]
+    absent = [name for name in allow if name not in known]
+    if absent:
+        raise StudyError(
+            f"--allow: '{absent[0]}' is none of the panel's {len(known)} features.{closest(absent[0], known)} "
+            "store/dictionary.csv lists them."
+        )
 
 
 def _version_tags(one: Fitted) -> dict[str, str]:
@@ -243,17 +302,19 @@ def _version_tags(one: Fitted) -> dict[str, str]:
         "outcome": one.evaluation.outcome,
         "candidate": one.evaluation.winner,
         "out_of_time_loss": repr(one.loss),
+        **{f"out_of_time_{name}": repr(value) for name, value in one.shown().items()},
         "beats_baseline": str(one.evaluation.beats_baseline).lower(),
     }
 
 
-def _result(one: Fitted, promotion: Promotion, number: str) -> dict[str, Any]:
+def _result(one: Fitted, found: Promotion, number: str) -> dict[str, Any]:
     evaluation = one.evaluation
     return {
         "winner": evaluation.winner,
         "version": number,
-        "alias": promotion.alias,
-        "reason": promotion.reason,
+        "alias": found.alias,
+        "reason": found.reason,
+        "comparison": written(found.comparison),
         "beats_baseline": evaluation.beats_baseline,
         "sentence": evaluation.sentence,
         "leaks": [{"feature": leak.feature, "reason": leak.reason} for leak in evaluation.leaks],

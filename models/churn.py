@@ -126,7 +126,7 @@ def evaluate_churn(
     predictions = _repaired(out_of_fold(known, folds, tried, rng=rng, max_rows=max_rows, tick=tick), tried)
     _require_both_classes(predictions["observed"].to_numpy(np.float64), "the rows that the candidates are tested on")
     loss = ("log loss", row_log_loss)
-    return conclude("churn", predictions, tried, loss=loss, metrics=churn_metrics, features=kept, leaks=leaks)
+    return conclude("churn", predictions, tried, loss=loss, metrics=churn_metrics, known=known, leaks=leaks)
 
 
 def fit_churn(

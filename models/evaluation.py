@@ -14,8 +14,9 @@ from threadpoolctl import threadpool_limits
 
 from features.errors import EmptyResultError, ModelError, closest
 from models.leaks import Leak
-from models.metrics import Estimate, Sample, mean_difference, metrics_frame, reliability
+from models.metrics import Estimate, Sample, mean_difference, reliability
 from models.preparation import inputs
+from models.segments import by_segment, measure, sample_of, segment_labels, segmenting
 from models.splits import AnyFold, cluster_column, cutoff_microseconds
 
 if TYPE_CHECKING:
@@ -158,6 +159,8 @@ class Evaluation:
         is by all folds.
     reliability : DataFrame
         candidate, bin, predicted, observed, lo, hi, n.
+    segments : DataFrame
+        As metrics, over all test cutoffs, with a column segment: "all" and "covariate = level".
     winner : str
         The candidate with the lowest loss out of fold.
     beats_baseline : bool
@@ -174,6 +177,7 @@ class Evaluation:
     metrics: pd.DataFrame
     predictions: pd.DataFrame
     reliability: pd.DataFrame
+    segments: pd.DataFrame
     winner: str
     beats_baseline: bool
     sentence: str
@@ -292,23 +296,12 @@ def out_of_fold(
     return pd.concat(parts, ignore_index=True)[list(dict.fromkeys((*_PREDICTION_COLUMNS, cluster_column(keys))))]
 
 
-def measure(predictions: pd.DataFrame, outcome: str, metrics: Callable[[Sample], tuple[Estimate, ...]]) -> pd.DataFrame:
-    """Measure every candidate over all folds, and in each fold when there are several test cutoffs."""
-    by_candidate = predictions.groupby("candidate", sort=False)
-    tables = [
-        metrics_frame(metrics(sample_of(part)), outcome=outcome, candidate=str(name)) for name, part in by_candidate
-    ]
-    if len(predictions["cutoff"].unique()) > 1:
-        by_fold = predictions.groupby(["candidate", "fold"], sort=False)
-        for (name, fold), part in by_fold:
-            found = metrics(sample_of(part))
-            tables.append(metrics_frame(found, outcome=outcome, candidate=str(name), fold=str(fold)))
-    return pd.concat(tables, ignore_index=True)
-
-
-def sample_of(predictions: pd.DataFrame) -> Sample:
-    """Make a sample of the predictions of one candidate; near copies count as one customer."""
-    return Sample.of(*(predictions[name] for name in ("observed", "predicted", cluster_column(predictions), "weight")))
+def segments_of(known: Known) -> pd.DataFrame:
+    """Say to which segments the known rows belong: customer_id, cutoff, and a column for each covariate."""
+    covariates = segmenting(known.features)
+    names = ["customer_id", "cutoff", *(feature.name for feature in covariates)]
+    rows = known.frame[names].take(known.position).reset_index(drop=True)
+    return pd.concat([rows[names[:2]], segment_labels(rows, covariates, known.weight)], axis=1)
 
 
 def conclude(
@@ -318,7 +311,7 @@ def conclude(
     *,
     loss: tuple[str, Callable[[FloatArray, FloatArray], FloatArray]],
     metrics: Callable[[Sample], tuple[Estimate, ...]],
-    features: tuple[Feature, ...],
+    known: Known,
     leaks: tuple[Leak, ...],
 ) -> Evaluation:
     """Measure, draw reliability and choose: from out-of-fold predictions to an evaluation; `loss` decides."""
@@ -330,10 +323,11 @@ def conclude(
         metrics=measure(predictions, outcome, metrics),
         predictions=predictions,
         reliability=pd.concat(curves, ignore_index=True),
+        segments=by_segment(predictions, segments_of(known), outcome, metrics),
         winner=winner,
         beats_baseline=gain.hi < 0,
         sentence=sentence,
-        features=features,
+        features=known.features,
         leaks=leaks,
     )
 

@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.metrics import Sample, auc
+from models.estimates import Sample
 from models.preparation import inputs
+from models.ranking import Ranking, auc
 from models.splits import cluster_column
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def _alone(bins: IntArray, churned: FloatArray, codes: IntArray) -> tuple[float,
         return 0.5, 0.0
     sample = Sample.of(churned, score, codes, np.ones(len(churned)))
     variance = churned.var()
-    return auc(sample).value, float(1 - np.mean((churned - score) ** 2) / variance)
+    return auc(Ranking.of(sample)).value, float(1 - np.mean((churned - score) ** 2) / variance)
 
 
 def _bins(column: pd.Series) -> IntArray:

@@ -100,7 +100,7 @@ def evaluate_revenue(
     tried = candidates(kept)
     predictions = out_of_fold(known, folds, tried, rng=rng, max_rows=max_rows, tick=tick)
     loss = ("mean squared error", _squared_error)
-    return conclude(OUTCOME, predictions, tried, loss=loss, metrics=revenue_metrics, features=kept, leaks=leaks)
+    return conclude(OUTCOME, predictions, tried, loss=loss, metrics=revenue_metrics, known=known, leaks=leaks)
 
 
 def fit_revenue(

@@ -11,7 +11,6 @@ from models.evaluation import (
     Candidate,
     Rows,
     known_rows,
-    measure,
     model_inputs,
     out_of_fold,
     silent,
@@ -19,6 +18,7 @@ from models.evaluation import (
     verdict,
 )
 from models.metrics import revenue_metrics
+from models.segments import measure
 from models.splits import Fold, rolling_origin
 
 WAIT = Feature("wait", "Wait.", "min", "lower", "journey", "support", "wait", "experience")

@@ -5,7 +5,14 @@ import statsmodels.api as sm
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit, logit
-from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, r2_score, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    brier_score_loss,
+    log_loss,
+    mean_tweedie_deviance,
+    r2_score,
+    roc_auc_score,
+)
 
 from models.metrics import (
     Sample,
@@ -15,27 +22,25 @@ from models.metrics import (
     reliability,
     revenue_metrics,
 )
+from tests.forecasts import bent, churners, spread, widths
 
+LIFTS = ("lift_1", "captured_1", "lift_5", "captured_5", "lift_10", "captured_10", "lift_20", "captured_20")
 CHURN = (
     "log_loss",
     "brier",
+    "brier_miscalibration",
+    "brier_discrimination",
+    "brier_uncertainty",
     "auc",
     "average_precision",
     "calibration_intercept",
     "calibration_slope",
-    "lift_10",
+    *LIFTS,
+    "expected_max_profit",
+    "max_profit_share",
     "mean_calibration",
 )
-
-
-def churners(n: int, customers: int, seed: int = 0, digits: int = 6) -> Sample:
-    """Rows of customers who share a hidden tendency; the predictions are the true risks given what is seen."""
-    rng = np.random.default_rng(seed)
-    who = np.arange(n) % customers
-    seen = rng.normal(0, 1, customers)[who] + rng.normal(0, 0.5, n)
-    risk = expit(-2 + seen)
-    y = (rng.random(n) < risk).astype(float)
-    return Sample.of(y, np.round(risk, digits), who, rng.choice([0.5, 1.0, 2.0], n))
+REVENUE = ("mae", "rmse", "deviance", "r2", "calibration_slope", "mean_calibration")
 
 
 def value(estimates, metric: str) -> float:
@@ -87,21 +92,6 @@ def test_a_true_risk_has_slope_one_and_intercept_zero():
     assert value(found, "mean_calibration") == pytest.approx(1.0, abs=0.03)
 
 
-def test_lift_counts_by_hand():
-    y = np.array([1, 1, 0, 0, 1, 0, 0, 0, 0, 0] * 2, dtype=float)
-    p = np.repeat(np.linspace(1, 0, 10), 2)
-    order = np.argsort(np.tile(np.arange(10), 2), kind="stable")
-    found = churn_metrics(Sample.of(y[order], p, np.arange(20), np.ones(20)))
-    assert value(found, "lift_10") == pytest.approx(1.0 / 0.3)
-
-
-def test_customers_tied_at_the_edge_of_the_lift_are_taken_in_part():
-    y = np.array([1.0, 0.0] * 10)
-    found = churn_metrics(Sample.of(y, np.full(20, 0.5), np.arange(20), np.ones(20)))
-    assert value(found, "lift_10") == pytest.approx(1.0)
-    assert value(found, "auc") == pytest.approx(0.5)
-
-
 @given(st.integers(0, 1000))
 def test_metrics_do_not_depend_on_row_order(seed):
     s = churners(120, 40, seed=1, digits=1)
@@ -128,34 +118,79 @@ def test_whole_weights_equal_repeated_rows_of_the_same_customer():
         assert (second.value, second.lo, second.hi) == pytest.approx((first.value, first.lo, first.hi), rel=0.03)
 
 
+@pytest.fixture(scope="module")
+def bootstrapped() -> tuple[dict[str, float], dict[str, float]]:
+    """Standard errors of intervals, and of a bootstrap of customers; risks are too extreme."""
+    s = bent(churners(4000, 800, seed=4))
+    return widths(churn_metrics(s)), spread(s, churn_metrics)
+
+
 @pytest.mark.parametrize("metric", CHURN)
-def test_intervals_have_the_width_of_a_bootstrap_of_customers(metric):
-    s = churners(4000, 800, seed=4)
-    lo, hi = interval(churn_metrics(s), metric)
-    rng = np.random.default_rng(9)
-    rows = [np.flatnonzero(s.customer == c) for c in range(800)]
-    draws = []
-    for _ in range(200):
-        take = np.concatenate([rows[c] for c in rng.integers(0, 800, 800)])
-        again = Sample.of(s.observed[take], s.predicted[take], s.customer[take], s.weight[take])
-        draws.append(value(churn_metrics(again), metric))
-    assert (hi - lo) / (2 * 1.6448536) == pytest.approx(np.std(draws), rel=0.2)
+def test_intervals_have_the_width_of_a_bootstrap_of_customers(bootstrapped, metric):
+    found, truth = bootstrapped
+    assert found[metric] == pytest.approx(truth[metric], rel=0.2)
 
 
-@pytest.mark.parametrize("metric", ["mae", "rmse", "r2", "mean_calibration"])
-def test_revenue_intervals_have_the_width_of_a_bootstrap_of_customers(metric):
+@pytest.fixture(scope="module")
+def amounts() -> Sample:
+    """What customers pay, a gamma amount around a prediction that is too extreme."""
     rng = np.random.default_rng(4)
     who = np.arange(3000) % 600
-    p = np.exp(rng.normal(0, 0.5, 600))[who]
-    y = p * rng.gamma(2.0, 0.5, 3000)
-    s = Sample.of(y, p, who, np.ones(3000))
-    lo, hi = interval(revenue_metrics(s), metric)
-    rows = [np.flatnonzero(who == c) for c in range(600)]
-    draws = []
-    for _ in range(200):
-        take = np.concatenate([rows[c] for c in rng.integers(0, 600, 600)])
-        draws.append(value(revenue_metrics(Sample.of(y[take], p[take], who[take], np.ones(len(take)))), metric))
-    assert (hi - lo) / (2 * 1.6448536) == pytest.approx(np.std(draws), rel=0.2)
+    mean = np.exp(rng.normal(0, 0.5, 600))[who]
+    return Sample.of(mean * rng.gamma(2.0, 0.5, 3000), mean**1.2, who, np.ones(3000))
+
+
+def test_revenue_intervals_have_the_width_of_a_bootstrap_of_customers(amounts):
+    found, truth = widths(revenue_metrics(amounts)), spread(amounts, revenue_metrics)
+    assert set(found) == set(REVENUE)
+    for metric in REVENUE:
+        assert found[metric] == pytest.approx(truth[metric], rel=0.2), metric
+
+
+def test_deviance_equals_scikit_learn_and_is_zero_for_what_came_true(amounts):
+    y = np.where(np.arange(3000) % 3 == 0, 0.0, amounts.observed)
+    w = np.random.default_rng(0).choice([0.5, 2.0], 3000)
+    found = revenue_metrics(Sample.of(y, amounts.predicted, amounts.customer, w))
+    theirs = mean_tweedie_deviance(y, amounts.predicted, sample_weight=w, power=1.5)
+    assert value(found, "deviance") == pytest.approx(theirs)
+    perfect = Sample.of(amounts.observed, amounts.observed, amounts.customer, amounts.weight)
+    assert value(revenue_metrics(perfect), "deviance") == 0
+
+
+@pytest.mark.parametrize(("column", "amount"), [(0, -0.01), (1, 0.0), (1, -1.0)])
+def test_a_refund_or_a_prediction_of_nothing_leaves_the_deviance_undefined(amounts, column, amount):
+    columns = [amounts.observed.copy(), amounts.predicted.copy(), amounts.customer, amounts.weight]
+    columns[column][7] = amount
+    found = revenue_metrics(Sample.of(*columns))
+    assert np.isnan(value(found, "deviance"))
+    assert np.isfinite(value(found, "mae"))
+
+
+def test_the_slope_of_amounts_and_its_interval_equal_statsmodels_clustered_by_customer(amounts):
+    fit = sm.OLS(amounts.observed, sm.add_constant(amounts.predicted)).fit(
+        cov_type="cluster", cov_kwds={"groups": amounts.customer}
+    )
+    found = revenue_metrics(amounts)
+    assert value(found, "calibration_slope") == pytest.approx(fit.params[1])
+    assert widths(found)["calibration_slope"] == pytest.approx(fit.bse[1], rel=0.01)
+
+
+def test_one_amount_for_all_has_no_slope():
+    found = revenue_metrics(Sample.of([1.0, 2.0, 4.0], [0.1] * 3, np.arange(3), np.ones(3)))
+    assert np.isnan(value(found, "calibration_slope"))
+
+
+rows = st.tuples(st.sampled_from([0.0, 1.0]), st.sampled_from([0.0, 1e-9, 0.3, 0.5, 1.0]), st.integers(0, 5))
+
+
+@given(st.lists(rows, min_size=1, max_size=30))
+def test_every_small_sample_is_measured_and_intervals_hold_their_value(table):
+    y, p, who = (np.array(column, dtype=float) for column in zip(*table, strict=True))
+    for found in churn_metrics(Sample.of(y, p, who, np.ones(len(y)))):
+        assert found.n == len(y)
+        if np.isfinite(found.lo):
+            assert found.lo <= found.value + 1e-9
+            assert found.value <= found.hi + 1e-9
 
 
 def test_revenue_metrics_equal_scikit_learn_and_hand_values():
@@ -169,7 +204,8 @@ def test_revenue_metrics_equal_scikit_learn_and_hand_values():
 def test_one_class_leaves_ranking_undefined_and_the_loss_defined():
     found = churn_metrics(Sample.of(np.zeros(5), np.full(5, 0.1), np.arange(5), np.ones(5)))
     assert value(found, "log_loss") == pytest.approx(-np.log(0.9))
-    assert np.isnan(value(found, "auc"))
+    undefined = [one.metric for one in found if np.isnan(one.value)]
+    assert undefined == list(CHURN[2:])
 
 
 def test_nothing_paid_leaves_the_ratio_undefined():

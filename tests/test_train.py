@@ -12,8 +12,7 @@ import pytest
 
 from flows import cli
 from flows.storage import open_workspace
-from flows.tracking import Champion, Tracker, find_champion, open_tracker
-from flows.train import choose_alias
+from flows.tracking import Tracker, find_champion, open_tracker
 
 
 @pytest.fixture(scope="module")
@@ -25,27 +24,6 @@ def trained(demo_dir: Path) -> dict[str, Any]:
 def tracker(demo_dir: Path) -> Tracker:
     workspace = open_workspace(demo_dir / "study.yaml")
     return open_tracker(workspace.study, workspace.store)
-
-
-def _champion(loss: str, contract: str) -> Champion:
-    tags = {"out_of_time_loss": loss, "feature_contract_hash": contract}
-    return Champion(Tracker("sqlite://", "tiny", None), "tiny-churn", "3", tags)
-
-
-@pytest.mark.parametrize(
-    ("present", "loss", "alias"),
-    [
-        (None, 0.2, "champion"),
-        (_champion("0.2", "same"), 0.2, "champion"),
-        (_champion("0.2", "same"), 0.19, "champion"),
-        (_champion("0.2", "same"), 0.21, "challenger"),
-        (_champion("0.2", "other"), 0.21, "champion"),
-    ],
-)
-def test_a_version_becomes_champion_unless_the_present_one_did_better(
-    present: Champion | None, loss: float, alias: str
-) -> None:
-    assert choose_alias(present, "same", loss).alias == alias
 
 
 def test_each_outcome_has_two_candidates_beside_baselines_with_intervals(trained: dict[str, Any]) -> None:
@@ -95,6 +73,18 @@ def test_training_again_with_the_same_seed_gives_the_same_numbers(
         assert again["outcomes"][outcome]["metrics"] == one["metrics"]
         assert again["outcomes"][outcome]["version"] == "2"
         assert again["outcomes"][outcome]["alias"] == "champion"
+        compared = again["outcomes"][outcome]["comparison"]
+        assert compared["basis"] == "recorded tests"
+        assert compared["loss"] == {"value": 0.0, "lo": 0.0, "hi": 0.0}
+        assert compared["rows"] == max(row["n"] for row in one["metrics"])
+
+
+def test_a_feature_to_be_allowed_that_is_none_is_refused_before_anything_is_fitted(
+    demo_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["train", "--study", str(demo_dir / "study.yaml"), "--allow", "tenure_day"]) == 2
+    assert "--allow: 'tenure_day' is none of the panel's" in (told := capsys.readouterr().err)
+    assert "Did you mean 'tenure_days'?" in told
 
 
 def test_ctrl_c_ends_a_flow_at_once_with_130_and_one_line(copied: Callable[[bool], Path]) -> None:

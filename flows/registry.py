@@ -1,0 +1,193 @@
+"""The model versions of a study, which of them is champion, and the way back to the one before."""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import pandas as pd
+
+from features.errors import ModelError
+from flows import console
+from flows.storage import open_workspace, write_json
+from flows.succession import TRAINED_UNTIL, dated
+from flows.tracking import CHAMPION, Tracker, find_champion, open_tracker, set_alias
+
+__all__ = ["OUTCOMES", "Version", "crown", "list_models", "roll_back", "versions"]
+
+OUTCOMES: Final = ("churn", "revenue")
+
+_HISTORY: Final = "champions"
+"""Tag of a registered model: the versions that were champion, oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One registered version.
+
+    Attributes
+    ----------
+    outcome, version : str
+        Of which model.
+    aliases : str
+        ``champion``, ``challenger`` or nothing.
+    created : str
+        When, ISO 8601 in UTC.
+    candidate : str
+        What kind of model.
+    loss, auc, r2 : float
+        Out of time, when it was trained; NaN where there is none.
+    trained_until : str
+        Latest cutoff it has learned from (YYYY-MM-DD).
+    features, data : str
+        First digits of the feature contract's hash and of the data's fingerprint.
+    run_id : str
+        The MLflow run that recorded it.
+    """
+
+    outcome: str
+    version: str
+    aliases: str
+    created: str
+    candidate: str
+    loss: float
+    auc: float
+    r2: float
+    trained_until: str
+    features: str
+    data: str
+    run_id: str
+
+
+def versions(tracker: Tracker, outcome: str) -> tuple[Version, ...]:
+    """List the versions of an outcome's model, newest first."""
+    client, name = tracker.client, tracker.model_name(outcome)
+    known = {model.name: model for model in client.search_registered_models(f"name = '{name}'")}
+    if name not in known:
+        return ()
+    standing: dict[str, list[str]] = {}
+    for alias, number in known[name].aliases.items():
+        standing.setdefault(str(number), []).append(alias)
+    found = client.search_model_versions(f"name = '{name}'")
+    ordered = sorted(found, key=lambda one: -int(one.version))
+    return tuple(_version(outcome, one, sorted(standing.get(str(one.version), []))) for one in ordered)
+
+
+def crown(tracker: Tracker, outcome: str, number: str) -> None:
+    """Make a version the champion, and remember which ones were champion before it."""
+    history = [one for one in _history(tracker, outcome) if one != number]
+    _remember(tracker, outcome, [*history, number])
+    set_alias(tracker, outcome, number, CHAMPION)
+
+
+def list_models(study_file: str) -> None:
+    """Show all versions of a study's models."""
+    workspace = open_workspace(study_file)
+    tracker = open_tracker(workspace.study, workspace.store)
+    tracker.require()
+    found = [one for outcome in OUTCOMES for one in versions(tracker, outcome)]
+    listed = [asdict(one) for one in found]
+    write_json(workspace.store.result("models"), {"study": workspace.study.name, "versions": listed})
+    if not found:
+        console.say(f"No model of {workspace.study.name} is registered yet. Train one: journeylift train")
+        return
+    table = pd.DataFrame(listed).drop(columns="run_id")
+    shown = table.assign(created=table["created"].str.slice(0, 16)).dropna(axis=1, how="all")
+    console.show_table(f"models of {workspace.study.name}", shown)
+
+
+def roll_back(study_file: str, *, outcome: str | None = None, to: str | None = None) -> None:
+    """Let an earlier version be champion again.
+
+    Parameters
+    ----------
+    study_file : str
+        The study.
+    outcome : str, optional
+        ``churn`` or ``revenue``; every model that had an earlier champion when left out.
+    to : str, optional
+        The version; the champion before the present one when left out. Needs `outcome`.
+
+    Raises
+    ------
+    ModelError
+        There is no such version, or no earlier champion.
+    """
+    workspace = open_workspace(study_file)
+    tracker = open_tracker(workspace.study, workspace.store)
+    tracker.require()
+    if outcome is None and to is not None:
+        raise ModelError(f"--to {to} needs an outcome, churn or revenue. Try: journeylift rollback churn --to {to}")
+    if outcome is not None and outcome not in OUTCOMES:
+        raise ModelError(f"'{outcome}' is no outcome with a model. Expected {' or '.join(OUTCOMES)}.")
+    done = [_rolled_back(tracker, one, to) for one in ([outcome] if outcome else _with_history(tracker))]
+    if not done:
+        raise ModelError(
+            f"No model of {workspace.study.name} has had an earlier champion. At least two champions, one after the "
+            "other, were expected. See journeylift models."
+        )
+    write_json(workspace.store.result("rollback"), {"study": workspace.study.name, "champions": done})
+    for one in done:
+        console.say(f"{one['outcome']}: version {one['champion']} is the champion again, in place of {one['before']}.")
+
+
+def _rolled_back(tracker: Tracker, outcome: str, to: str | None) -> dict[str, str]:
+    name, history = tracker.model_name(outcome), _history(tracker, outcome)
+    present = find_champion(tracker, outcome)
+    if present is None:
+        raise ModelError(f"{name} has no champion to go back from. Train one: journeylift train")
+    known = {one.version for one in versions(tracker, outcome)}
+    earlier = [one for one in history if one != present.version and one in known]
+    if to is None and not earlier:
+        raise ModelError(
+            f"{name} version {present.version} is its first champion. Name a version with --to: {_listed(known)}."
+        )
+    target = to if to is not None else earlier[-1]
+    if target not in known:
+        raise ModelError(f"{name} has no version {target}. Expected one of {_listed(known)}.")
+    if target == present.version:
+        raise ModelError(f"{name} version {target} is the champion already. Expected another one of {_listed(known)}.")
+    _remember(tracker, outcome, [*(one for one in history if one not in {target, present.version}), target])
+    set_alias(tracker, outcome, target, CHAMPION)
+    return {"outcome": outcome, "champion": target, "before": f"version {present.version}"}
+
+
+def _with_history(tracker: Tracker) -> list[str]:
+    return [outcome for outcome in OUTCOMES if len(_history(tracker, outcome)) > 1]
+
+
+def _history(tracker: Tracker, outcome: str) -> list[str]:
+    name = tracker.model_name(outcome)
+    found = tracker.client.search_registered_models(f"name = '{name}'")
+    tags = dict(found[0].tags) if found else {}
+    return [one for one in tags.get(_HISTORY, "").split(",") if one]
+
+
+def _remember(tracker: Tracker, outcome: str, history: list[str]) -> None:
+    tracker.client.set_registered_model_tag(tracker.model_name(outcome), _HISTORY, ",".join(history))
+
+
+def _listed(known: set[str]) -> str:
+    return ", ".join(sorted(known, key=int))
+
+
+def _version(outcome: str, one: Any, aliases: list[str]) -> Version:
+    tags = dict(one.tags)
+
+    def number(name: str) -> float:
+        return float(tags.get(name, "nan"))
+
+    created = datetime.fromtimestamp(one.creation_timestamp / 1000, UTC)
+    return Version(
+        outcome=outcome,
+        version=str(one.version),
+        aliases=", ".join(aliases),
+        created=created.isoformat(timespec="seconds"),
+        candidate=tags.get("candidate", ""),
+        loss=number("out_of_time_loss"),
+        auc=number("out_of_time_auc"),
+        r2=number("out_of_time_r2"),
+        trained_until=dated(tags.get(TRAINED_UNTIL, "")),
+        features=tags.get("feature_contract_hash", "")[:8],
+        data=tags.get("data_fingerprint", "")[:8],
+        run_id=str(one.run_id or ""),
+    )

@@ -1,0 +1,182 @@
+"""A new model version beside the champion: what both predicted for the same rows, and what becomes of the new one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.contract import PanelContract
+from features.snapshot import DAY, iso
+from features.study import Study
+from flows.tracking import CHALLENGER, CHAMPION, Champion, Run
+from models.churn import predict_churn
+from models.evaluation import Evaluation
+from models.metrics import Estimate, Sample
+from models.promotion import Basis, Comparison, compare, decide
+from models.revenue import predict_revenue
+from models.segments import sample_of
+from models.splits import cutoff_microseconds
+
+__all__ = ["TRAINED_UNTIL", "Promotion", "dated", "log_predictions", "promotion", "trained_until", "written"]
+
+TRAINED_UNTIL: Final = "trained_until"
+"""Tag of a version: the latest cutoff (microseconds) whose outcomes it has learned from."""
+
+_FILE: Final = "{outcome}/out_of_time.parquet"
+_PREDICT: Final[dict[str, Callable[..., NDArray[np.float64]]]] = {"churn": predict_churn, "revenue": predict_revenue}
+_LEAST_SHARED: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """What a new model version becomes.
+
+    Parameters
+    ----------
+    alias : str
+        ``champion`` or ``challenger``.
+    reason : str
+        Why, for people.
+    comparison : Comparison or None
+        Both on the same rows, where that was possible.
+    """
+
+    alias: str
+    reason: str
+    comparison: Comparison | None = None
+
+
+def promotion(
+    study: Study,
+    contract: PanelContract,
+    frame: pd.DataFrame,
+    evaluation: Evaluation,
+    present: Champion | None,
+    *,
+    may_promote: bool = True,
+    earned: Callable[[Sample], NDArray[np.float64]] | None = None,
+) -> Promotion:
+    """Decide what a new version becomes.
+
+    Parameters
+    ----------
+    study : Study
+        Lengths of gap and horizon.
+    contract : PanelContract
+        Of the panel that the new version was fitted on.
+    frame : DataFrame
+        Its mature rows.
+    evaluation : Evaluation
+        Out-of-time predictions of the new version.
+    present : Champion or None
+        The present champion.
+    may_promote : bool
+        False: a challenger in any case.
+    earned : callable, optional
+        What acting on risks earns with each row, see :func:`models.promotion.compare`.
+
+    Returns
+    -------
+    Promotion
+        The first version is champion. Later ones are compared on rows whose outcomes came after everything that the
+        champion has learned from, as the stored champion predicts them; as long as there are none, on the rows both
+        were tested on when they were trained.
+    """
+    if present is None:
+        reason = "it is the first." if may_promote else "promotion is switched off; there is no champion."
+        return Promotion(CHAMPION if may_promote else CHALLENGER, reason)
+    can_score = present.contract == contract.feature_contract_hash
+    found = _against_stored_model(study, contract, frame, evaluation, present, earned) if can_score else None
+    found = found or _against_recorded_tests(evaluation, present, earned)
+    decision = decide(found, f"version {present.version}", can_score=can_score)
+    if not may_promote:
+        return Promotion(CHALLENGER, f"promotion is switched off. {_upper(decision.reason)}", found)
+    return Promotion(CHAMPION if decision.promotes else CHALLENGER, decision.reason, found)
+
+
+def log_predictions(run: Run, evaluation: Evaluation) -> None:
+    """Keep the winner's out-of-time predictions, so that later versions can be compared with them.
+
+    Customers stand as 64-bit hashes of their ids.
+    """
+    own = evaluation.predictions.query("candidate == @evaluation.winner")
+    run.log_frame(_keys(own).assign(predicted=own["predicted"].to_numpy()), _FILE.format(outcome=evaluation.outcome))
+
+
+def written(found: Comparison | None) -> dict[str, Any] | None:
+    """Write a comparison as plain values."""
+    if found is None:
+        return None
+
+    def plain(one: Estimate | None) -> dict[str, float] | None:
+        return None if one is None else {"value": one.value, "lo": one.lo, "hi": one.hi}
+
+    numbers = {name: plain(getattr(found, name)) for name in ("loss", "calibration", "money", "mean_calibration")}
+    return {"basis": found.basis, "rows": found.rows, "customers": found.customers, **numbers}
+
+
+def _against_stored_model(
+    study: Study,
+    contract: PanelContract,
+    frame: pd.DataFrame,
+    evaluation: Evaluation,
+    present: Champion,
+    earned: Callable[[Sample], NDArray[np.float64]] | None,
+) -> Comparison | None:
+    own = evaluation.predictions.query("candidate == @evaluation.winner").reset_index(drop=True)
+    known = int(present.tags.get(TRAINED_UNTIL, np.iinfo(np.int64).max))
+    embargo = (study.snapshot.gap_days + study.snapshot.horizon_days) * DAY
+    fresh = own.loc[cutoff_microseconds(own) >= known + embargo] if known < np.iinfo(np.int64).max else own.iloc[:0]
+    if fresh.empty:
+        return None
+    keys = ["customer_id", "cutoff"]
+    rows = fresh[keys].merge(frame, on=keys, how="left", validate="one_to_one")
+    model = present.load(contract.feature_contract_hash)
+    predicted = _PREDICT[evaluation.outcome](model, rows, contract.features)
+    return _compared(evaluation.outcome, fresh, predicted, "stored model", earned)
+
+
+def _against_recorded_tests(
+    evaluation: Evaluation, present: Champion, earned: Callable[[Sample], NDArray[np.float64]] | None
+) -> Comparison | None:
+    before = present.tracker.frame(present.run_id, _FILE.format(outcome=evaluation.outcome)) if present.run_id else None
+    if before is None:
+        return None
+    own = evaluation.predictions.query("candidate == @evaluation.winner").reset_index(drop=True)
+    both = _keys(own).reset_index(names="row").merge(before, on=["customer", "cutoff"], validate="one_to_one")
+    if len(both) < _LEAST_SHARED * min(len(own), len(before)):
+        return None
+    shared = own.iloc[both["row"].to_numpy()]
+    return _compared(evaluation.outcome, shared, both["predicted"].to_numpy(), "recorded tests", earned)
+
+
+def _compared(
+    outcome: str,
+    rows: pd.DataFrame,
+    champion: NDArray[np.float64],
+    basis: Basis,
+    earned: Callable[[Sample], NDArray[np.float64]] | None,
+) -> Comparison | None:
+    return compare(outcome, sample_of(rows), np.asarray(champion, np.float64), basis, earned=earned)
+
+
+def _keys(rows: pd.DataFrame) -> pd.DataFrame:
+    customer = pd.util.hash_array(rows["customer_id"].astype(str).to_numpy(object), categorize=False)
+    return pd.DataFrame({"customer": customer, "cutoff": cutoff_microseconds(rows)})
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def trained_until(frame: pd.DataFrame) -> str:
+    """Write the latest cutoff of the rows that a version is fitted on, for its tag."""
+    return str(int(cutoff_microseconds(frame).max()))
+
+
+def dated(microseconds: str) -> str:
+    """Read such a tag as a date; empty if there is none."""
+    return iso(int(microseconds)) if microseconds.isdigit() else ""

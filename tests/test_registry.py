@@ -1,0 +1,129 @@
+import json
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from flows import cli, registry
+from flows.storage import open_workspace
+from flows.tracking import CHALLENGER, Tracker, find_champion, open_tracker, set_alias
+
+STUDY = """
+study: {name}
+store: {store}
+sources: {{t: t.csv}}
+journeys: [{{name: use, stage: use}}]
+flat: {{from: t, churned: left}}
+"""
+
+
+@pytest.fixture
+def study(mlflow_store: Path) -> Path:
+    """A study of its own, in the folder of the store whose MLflow database exists."""
+    name = f"study-{uuid.uuid4().hex[:8]}"
+    path = mlflow_store.parent / f"{name}.yaml"
+    path.write_text(STUDY.format(name=name, store=mlflow_store.name), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def tracker(study: Path) -> Tracker:
+    workspace = open_workspace(study)
+    return open_tracker(workspace.study, workspace.store)
+
+
+def _register(tracker: Tracker, outcome: str = "churn", loss: float = 0.25) -> str:
+    model = LogisticRegression().fit(np.array([[0.0], [1.0]]), [0, 1])
+    tags = {
+        "candidate": "logistic",
+        "out_of_time_loss": repr(loss),
+        "out_of_time_auc": "0.7",
+        "data_fingerprint": "d" * 64,
+    }
+    with tracker.run("train", "train", {}) as run:
+        return run.register(outcome, model, tags | {"trained_until": "1704067200000000"})
+
+
+def test_versions_are_listed_newest_first_with_what_they_are(
+    study: Path, tracker: Tracker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["models", "--study", str(study)]) == 0
+    assert "No model of" in capsys.readouterr().out
+    for loss in (0.25, 0.2):
+        _register(tracker, loss=loss)
+    registry.crown(tracker, "churn", "1")
+    set_alias(tracker, "churn", "2", CHALLENGER)
+    assert cli.main(["models", "--study", str(study), "--json", "-"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    newest, oldest = told["versions"]
+    assert (newest["version"], newest["aliases"], newest["loss"]) == ("2", "challenger", 0.2)
+    assert (oldest["version"], oldest["aliases"], oldest["auc"]) == ("1", "champion", 0.7)
+    assert (oldest["trained_until"], oldest["data"], oldest["r2"]) == ("2024-01-01", "dddddddd", None)
+    assert cli.main(["models", "--study", str(study)]) == 0
+    shown = capsys.readouterr().out
+    assert "champion" in shown
+    assert "2024-01-01" in shown
+
+
+def test_rolling_back_goes_from_champion_to_champion(study: Path, tracker: Tracker) -> None:
+    for number in ("1", "2", "3"):
+        assert _register(tracker) == number
+        if number != "2":
+            registry.crown(tracker, "churn", number)
+    assert cli.main(["rollback", "churn", "--study", str(study)]) == 0
+    champion = find_champion(tracker, "churn")
+    assert champion is not None
+    assert champion.version == "1"
+    registry.crown(tracker, "churn", "2")
+    assert cli.main(["rollback", "--study", str(study)]) == 0
+    champion = find_champion(tracker, "churn")
+    assert champion is not None
+    assert champion.version == "1"
+
+
+def test_rolling_back_to_a_version_needs_no_history(study: Path, tracker: Tracker) -> None:
+    for _ in range(2):
+        _register(tracker)
+    registry.crown(tracker, "churn", "2")
+    assert cli.main(["rollback", "churn", "--study", str(study), "--to", "1"]) == 0
+    champion = find_champion(tracker, "churn")
+    assert champion is not None
+    assert champion.version == "1"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["churn"], "is its first champion. Name a version with --to: 1, 2."),
+        (["churn", "--to", "7"], "has no version 7. Expected one of 1, 2."),
+        (["churn", "--to", "2"], "version 2 is the champion already"),
+        (["revenue"], "has no champion to go back from"),
+        (["profit"], "'profit' is no outcome with a model. Expected churn or revenue."),
+        (["--to", "1"], "--to 1 needs an outcome"),
+        ([], "has had an earlier champion"),
+    ],
+)
+def test_a_way_back_that_is_none_is_refused_and_nothing_changes(
+    study: Path, tracker: Tracker, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str
+) -> None:
+    for _ in range(2):
+        _register(tracker)
+    registry.crown(tracker, "churn", "2")
+    assert cli.main(["rollback", *arguments, "--study", str(study)]) == 7
+    assert told in capsys.readouterr().err
+    champion = find_champion(tracker, "churn")
+    assert champion is not None
+    assert champion.version == "2"
+
+
+def test_a_registry_that_does_not_answer_is_one_message_without_secrets(
+    study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("JOURNEYLIFT_TRACKING_URI", "http://someone:secret@localhost:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert cli.main(["models", "--study", str(study)]) == 7
+    told = capsys.readouterr().err
+    assert "MLflow at http://localhost:9 does not answer" in told
+    assert "secret" not in told
