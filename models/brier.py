@@ -68,21 +68,41 @@ def brier_parts(ranking: Ranking, recalibrated: FloatArray) -> tuple[Term, Term,
     does not matter that they are estimated (envelope theorem): the influence function is that of the mean of the
     difference of squared distances.
 
-    Isotonic regression follows noise. With few churners, or with risks that are already right, miscalibration is above
-    0 by chance (of the order n^(-2/3)), and its interval, which knows spread and not bias, need not cover 0: compare it
-    with the score, and judge calibration by intercept and slope.
+    Isotonic regression follows noise: with few churners, or with risks that are already right, miscalibration and
+    discrimination are above their truth by chance. The lower ends of their intervals are therefore moved down by twice
+    what fitting the segments' means gains from noise (the sum over segments of weight times clustered variance; twice,
+    because what it gains on these rows it loses on others, Mallows 1973), not below 0. The values are those of the
+    paper.
 
     References
     ----------
-    Dimitriadis, Gneiting, Jordan 2021, doi:10.1073/pnas.2016191118, equations 3 and 4 (CORP).
+    Dimitriadis, Gneiting, Jordan 2021, doi:10.1073/pnas.2016191118, equations 3 and 4 (CORP). Mallows 1973,
+    doi:10.1080/00401706.1973.10489103.
     """
     sample = ranking.sample
     plain = (sample.predicted - sample.observed) ** 2
     best = ranking.rows((1 - recalibrated) ** 2, recalibrated**2)
     mean = (sample.mean(sample.observed) - sample.observed) ** 2
 
-    def part(name: str, loss: FloatArray) -> Term:
-        value = sample.mean(loss)
-        return Term(f"brier_{name}", max(value, 0.0), loss - value, "from zero")
+    noise = 2 * _noise(ranking, recalibrated)
 
-    return part("miscalibration", plain - best), part("discrimination", mean - best), part("uncertainty", mean)
+    def part(name: str, loss: FloatArray, flattery: float) -> Term:
+        value = sample.mean(loss)
+        return Term(f"brier_{name}", max(value, 0.0), loss - value, "from zero", flattery)
+
+    return (
+        part("miscalibration", plain - best, noise),
+        part("discrimination", mean - best, noise),
+        part("uncertainty", mean, 0.0),
+    )
+
+
+def _noise(ranking: Ranking, recalibrated: FloatArray) -> float:
+    """Squared error of the recalibrated risks: the variance of each segment's rate, by customer."""
+    sample = ranking.sample
+    rates, segment = np.unique(recalibrated, return_inverse=True)
+    row = segment[ranking.level]
+    weight = np.bincount(row, sample.weight, len(rates))
+    cells, cell = np.unique(sample.customer * len(rates) + row, return_inverse=True)
+    sums = np.bincount(cell, sample.weight * (sample.observed - rates[row]), len(cells))
+    return float((sums**2 / weight[cells % len(rates)]).sum() / weight.sum())

@@ -114,6 +114,9 @@ class Term:
         What each row adds to it, with mean zero.
     scale : {"identity", "from zero", "log", "logit"}
         Where its interval is symmetric; ``from zero`` is identity, cut off below 0.
+    flattery : float
+        By how much the value may be too high because it was optimised on the same rows; on the scale ``from zero`` the
+        lower end is moved down by it.
     bounds : tuple of two floats, optional
         The interval, where the value lies on the edge of what is possible and a normal one would have no width.
     """
@@ -122,6 +125,7 @@ class Term:
     value: float
     influence: FloatArray
     scale: Scale = "identity"
+    flattery: float = 0.0
     bounds: tuple[float, float] | None = None
 
 
@@ -138,7 +142,7 @@ def estimate(sample: Sample, term: Term) -> Estimate:
     elif term.scale == "log" and value > 0:
         lo, hi = value * np.exp(np.array([-half, half]) / value)
     elif term.scale == "from zero":
-        lo, hi = max(value - half, 0.0) if np.isfinite(half) else half, value + half
+        lo, hi = np.maximum(value - half - term.flattery, 0.0), value + half
     else:
         lo, hi = value - half, value + half
     return Estimate(term.metric, value, float(lo), float(hi), len(sample))

@@ -140,8 +140,8 @@ def top_share(ranking: Ranking, share: float) -> tuple[Term, Term]:
     name = f"{100 * share:.0f}"
     lift_bounds = (bounds[0] / share, bounds[1] / share) if bounds else None
     return (
-        Term(f"lift_{name}", value / share, influence / share, "log", lift_bounds),
-        Term(f"captured_{name}", value, influence, "logit", bounds),
+        Term(f"lift_{name}", value / share, influence / share, "log", bounds=lift_bounds),
+        Term(f"captured_{name}", value, influence, "logit", bounds=bounds),
     )
 
 

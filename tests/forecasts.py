@@ -39,5 +39,10 @@ def spread(sample: Sample, measured: Callable[[Sample], tuple[Estimate, ...]], d
 
 
 def widths(estimates: tuple[Estimate, ...]) -> dict[str, float]:
-    """Standard error behind each interval."""
-    return {one.metric: (one.hi - one.lo) / (2 * 1.6448536) for one in estimates}
+    """Standard error behind each interval; of the parts of the Brier score behind the upper end, the lower is moved."""
+    return {
+        one.metric: (one.hi - one.value) / 1.6448536
+        if one.metric.startswith("brier_")
+        else (one.hi - one.lo) / (2 * 1.6448536)
+        for one in estimates
+    }

@@ -56,6 +56,16 @@ def test_bending_the_risks_moves_miscalibration_alone():
     assert crooked[0] > 5 * straight[0]
 
 
+def test_the_interval_of_miscalibration_reaches_zero_where_risks_are_right_and_not_where_they_are_bent():
+    for seed in range(5):
+        found = []
+        for s in (churners(3000, 600, seed=seed), bent(churners(3000, 600, seed=seed))):
+            ranking = Ranking.of(s)
+            found.append(estimate(s, brier_parts(ranking, recalibrate(ranking))[0]))
+        assert found[0].lo < 1e-4 < found[0].value
+        assert found[1].lo > 0.005
+
+
 @pytest.mark.parametrize("metric", ["miscalibration", "discrimination", "uncertainty"])
 def test_intervals_cover_the_parts_of_a_known_truth_nine_times_in_ten(metric):
     """Three risks, so that isotonic regression has nothing to follow but the truth."""

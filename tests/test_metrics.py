@@ -270,13 +270,24 @@ def test_reliability_of_amounts_may_be_negative():
     assert table["lo"].iloc[0] < -10
 
 
+@pytest.fixture(scope="module")
+def coverage() -> dict[str, float]:
+    """Share of 300 companies whose interval holds the value of a company 800 times as large."""
+    truth = {one.metric: one.value for one in churn_metrics(churners(2_000_000, 400_000, seed=99))}
+    covered = dict.fromkeys(truth, 0)
+    for seed in range(300):
+        for one in churn_metrics(churners(2500, 500, seed=seed)):
+            covered[one.metric] += one.lo <= truth[one.metric] <= one.hi
+    return {metric: count / 300 for metric, count in covered.items()}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("metric", CHURN)
-def test_intervals_cover_the_truth_nine_times_in_ten(metric):
-    truth = value(churn_metrics(churners(2_000_000, 400_000, seed=99)), metric)
-    runs = [interval(churn_metrics(churners(2500, 500, seed=i)), metric) for i in range(300)]
-    covered = np.mean([lo <= truth <= hi for lo, hi in runs])
-    assert covered == pytest.approx(0.9, abs=0.06)  # 3.5 Monte Carlo standard errors of 300 runs
+def test_intervals_cover_the_truth_nine_times_in_ten(coverage, metric):
+    if metric in {"brier_miscalibration", "brier_discrimination"}:
+        assert coverage[metric] > 0.88  # on the safe side where risks are right: their lower ends are moved down
+    else:
+        assert coverage[metric] == pytest.approx(0.9, abs=0.06)  # 3.5 Monte Carlo standard errors of 300 runs
 
 
 def test_customers_are_numbered_whatever_their_type():
