@@ -19,7 +19,7 @@ from flows.steps import flow, io_step, step
 from flows.storage import Workspace, open_workspace, records, write_json
 from flows.theme import to_svg
 from flows.tracking import open_tracker
-from flows.train import read_mature
+from flows.train import mature, read_rows
 from flows.wording import percent, plain, points
 from models.drivers import drivers_from_features
 from models.importance import association
@@ -74,8 +74,9 @@ def explain(study_file: str, *, seed: int = 0) -> None:
     workspace = open_workspace(study_file)
     contract = ensure_panel(workspace)
     tables = ensure_layout(workspace)
-    frame = read_mature(workspace)
-    found, refusals = rank_association(contract, frame, seed)
+    panel = read_rows(workspace)
+    frame = mature(panel)
+    found, refusals = rank_association(contract, panel, seed)
     effects = estimate_effects(workspace, tables, contract, frame, seed)
     drivers = Drivers(found, refusals, effects)
     write_json(workspace.store.result("explain"), record(workspace, contract, drivers, seed))
@@ -86,8 +87,9 @@ def explain(study_file: str, *, seed: int = 0) -> None:
 
 
 @step("rank the association")
-def rank_association(contract: PanelContract, frame: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def rank_association(contract: PanelContract, panel: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Share out the explained variance of each outcome; the reasons where that would be noise."""
+    frame = mature(panel)
     drivers = drivers_from_features(contract.features, frame)
     if not drivers:
         nothing = pd.DataFrame(columns=list(_ASSOCIATION))
@@ -101,12 +103,12 @@ def rank_association(contract: PanelContract, frame: pd.DataFrame, seed: int) ->
                 found = association(frame, drivers, column, weight="weight", rng=rng, customer=cluster_column(frame))
                 shares.append(found.to_frame().assign(outcome=outcome))
                 refusals += [f"{outcome}: {found.refusal}"] if found.refusal else []
-    return _with_leaks(pd.concat(shares, ignore_index=True), contract, frame), tuple(refusals)
+    return _with_leaks(pd.concat(shares, ignore_index=True), contract, panel), tuple(refusals)
 
 
-def _with_leaks(shares: pd.DataFrame, contract: PanelContract, frame: pd.DataFrame) -> pd.DataFrame:
+def _with_leaks(shares: pd.DataFrame, contract: PanelContract, panel: pd.DataFrame) -> pd.DataFrame:
     """Warn of drivers that know too much, beside what the ranking itself warns of."""
-    suspects = {leak.feature: leak.reason for leak in leak_warnings(frame, contract.features)}
+    suspects = {leak.feature: leak.reason for leak in leak_warnings(panel, contract.features)}
     told = zip(shares["feature"], shares["warning"], strict=True)
     return shares.assign(warning=[" ".join(filter(None, (suspects.get(name), own))) for name, own in told])
 

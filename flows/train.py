@@ -46,7 +46,7 @@ from models.ranking import Ranking
 from models.revenue import evaluate_revenue, fit_revenue
 from models.splits import AnyFold, grouping_note, picture, plan_folds
 
-__all__ = ["ensure_models", "train"]
+__all__ = ["ensure_models", "mature", "read_rows", "train"]
 
 Promote: TypeAlias = Literal["auto", "never"]
 
@@ -121,8 +121,9 @@ def train(study_file: str, *, seed: int = 0, promote: Promote = "auto", allow: S
     open_tracker(workspace.study, workspace.store).require()
     contract = ensure_panel(workspace)
     _require_features(allow, contract)
-    frame = read_mature(workspace)
-    judged = judge_and_fit(workspace, contract, frame, seed, frozenset(allow))
+    panel = read_rows(workspace)
+    judged = judge_and_fit(workspace, contract, panel, seed, frozenset(allow))
+    frame = judged.frame
     rate = float(np.average(frame["is_churned"], weights=frame["weight"]))
     result = {**record(workspace, contract, judged, seed, promote), "rows": len(frame), "churn_rate": rate}
     write_json(workspace.store.result("train"), result)
@@ -132,19 +133,24 @@ def train(study_file: str, *, seed: int = 0, promote: Promote = "auto", allow: S
     console.say(console.Closing("train", rows_in, console.count(len(judged.fitted), "model"), seconds, where).line())
 
 
-@io_step("read the mature rows of the panel")
-def read_mature(workspace: Workspace) -> pd.DataFrame:
-    """Read the rows whose outcome is known."""
-    frame = read_panel(workspace.store.root)
-    return frame.loc[frame["is_mature"]].reset_index(drop=True)
+@io_step("read the panel")
+def read_rows(workspace: Workspace) -> pd.DataFrame:
+    """Read all rows: those whose outcome is known, and those that are young yet."""
+    return read_panel(workspace.store.root)
+
+
+def mature(panel: pd.DataFrame) -> pd.DataFrame:
+    """Keep the rows whose outcome is known."""
+    return panel.loc[panel["is_mature"]].reset_index(drop=True)
 
 
 @step("judge and fit the candidates")
 def judge_and_fit(
-    workspace: Workspace, contract: PanelContract, frame: pd.DataFrame, seed: int, allow: frozenset[str]
+    workspace: Workspace, contract: PanelContract, panel: pd.DataFrame, seed: int, allow: frozenset[str]
 ) -> Judged:
     """Judge the candidates of every outcome on later cutoffs, and fit the better ones on all mature rows."""
     grid = workspace.study.snapshot
+    frame = mature(panel)
     rng = np.random.default_rng([seed, 0])
     folds = plan_folds(frame, gap_days=grid.gap_days, horizon_days=grid.horizon_days, rng=rng)
     console.say(picture(folds, contract.matured))
@@ -153,7 +159,7 @@ def judge_and_fit(
     outcomes = [name for name in LOSS if name == "churn" or frame[name].notna().any()]
     with console.progress("train") as tick:
         tick("looking for features that know too much")
-        leaks = leak_warnings(frame, contract.features)
+        leaks = leak_warnings(panel, contract.features)
         for leak in leaks:
             what = "allowed" if leak.feature in allow else "left out"
             console.say(f"{what}: {leak.feature}. {leak.reason}")
