@@ -72,10 +72,11 @@ def versions(tracker: Tracker, outcome: str) -> tuple[Version, ...]:
     return tuple(_version(outcome, one, sorted(standing.get(str(one.version), []))) for one in ordered)
 
 
-def crown(tracker: Tracker, outcome: str, number: str) -> None:
-    """Make a version the champion, and remember which ones were champion before it."""
-    history = [one for one in _history(tracker, outcome) if one != number]
-    _remember(tracker, outcome, [*history, number])
+def crown(tracker: Tracker, outcome: str, number: str, *, deposed: str | None = None) -> None:
+    """Make a version the champion, and remember which ones were champion before it, but for a deposed one."""
+    history = [one for one in _history(tracker, outcome) if one not in {number, deposed}]
+    name = tracker.model_name(outcome)
+    tracker.client.set_registered_model_tag(name, _HISTORY, ",".join([*history, number]))
     set_alias(tracker, outcome, number, CHAMPION)
 
 
@@ -146,8 +147,7 @@ def _rolled_back(tracker: Tracker, outcome: str, to: str | None) -> dict[str, st
         raise ModelError(f"{name} has no version {target}. Expected one of {_listed(known)}.")
     if target == present.version:
         raise ModelError(f"{name} version {target} is the champion already. Expected another one of {_listed(known)}.")
-    _remember(tracker, outcome, [*(one for one in history if one not in {target, present.version}), target])
-    set_alias(tracker, outcome, target, CHAMPION)
+    crown(tracker, outcome, target, deposed=present.version)
     return {"outcome": outcome, "champion": target, "before": f"version {present.version}"}
 
 
@@ -160,10 +160,6 @@ def _history(tracker: Tracker, outcome: str) -> list[str]:
     found = tracker.client.search_registered_models(f"name = '{name}'")
     tags = dict(found[0].tags) if found else {}
     return [one for one in tags.get(_HISTORY, "").split(",") if one]
-
-
-def _remember(tracker: Tracker, outcome: str, history: list[str]) -> None:
-    tracker.client.set_registered_model_tag(tracker.model_name(outcome), _HISTORY, ",".join(history))
 
 
 def _listed(known: set[str]) -> str:

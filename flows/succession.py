@@ -15,7 +15,7 @@ from flows.tracking import CHALLENGER, CHAMPION, Champion, Run
 from models.churn import predict_churn
 from models.evaluation import Evaluation
 from models.metrics import Estimate, Sample
-from models.promotion import Basis, Comparison, compare, decide
+from models.promotion import Comparison, compare, decide
 from models.revenue import predict_revenue
 from models.segments import sample_of
 from models.splits import cutoff_microseconds
@@ -102,7 +102,7 @@ def log_predictions(run: Run, evaluation: Evaluation) -> None:
 
     Customers stand as 64-bit hashes of their ids.
     """
-    own = evaluation.predictions.query("candidate == @evaluation.winner")
+    own = _winners(evaluation)
     run.log_frame(_keys(own).assign(predicted=own["predicted"].to_numpy()), _FILE.format(outcome=evaluation.outcome))
 
 
@@ -126,17 +126,18 @@ def _against_stored_model(
     present: Champion,
     earned: Callable[[Sample], NDArray[np.float64]] | None,
 ) -> Comparison | None:
-    own = evaluation.predictions.query("candidate == @evaluation.winner").reset_index(drop=True)
-    known = int(present.tags.get(TRAINED_UNTIL, np.iinfo(np.int64).max))
+    if TRAINED_UNTIL not in present.tags:
+        return None
+    own = _winners(evaluation)
     embargo = (study.snapshot.gap_days + study.snapshot.horizon_days) * DAY
-    fresh = own.loc[cutoff_microseconds(own) >= known + embargo] if known < np.iinfo(np.int64).max else own.iloc[:0]
+    fresh = own.loc[cutoff_microseconds(own) >= int(present.tags[TRAINED_UNTIL]) + embargo]
     if fresh.empty:
         return None
     keys = ["customer_id", "cutoff"]
     rows = fresh[keys].merge(frame, on=keys, how="left", validate="one_to_one")
     model = present.load(contract.feature_contract_hash)
     predicted = _PREDICT[evaluation.outcome](model, rows, contract.features)
-    return _compared(evaluation.outcome, fresh, predicted, "stored model", earned)
+    return compare(evaluation.outcome, sample_of(fresh), predicted, "stored model", earned=earned)
 
 
 def _against_recorded_tests(
@@ -145,22 +146,18 @@ def _against_recorded_tests(
     before = present.tracker.frame(present.run_id, _FILE.format(outcome=evaluation.outcome)) if present.run_id else None
     if before is None:
         return None
-    own = evaluation.predictions.query("candidate == @evaluation.winner").reset_index(drop=True)
+    own = _winners(evaluation)
     both = _keys(own).reset_index(names="row").merge(before, on=["customer", "cutoff"], validate="one_to_one")
     if len(both) < _LEAST_SHARED * min(len(own), len(before)):
         return None
     shared = own.iloc[both["row"].to_numpy()]
-    return _compared(evaluation.outcome, shared, both["predicted"].to_numpy(), "recorded tests", earned)
+    predicted = both["predicted"].to_numpy(np.float64)
+    return compare(evaluation.outcome, sample_of(shared), predicted, "recorded tests", earned=earned)
 
 
-def _compared(
-    outcome: str,
-    rows: pd.DataFrame,
-    champion: NDArray[np.float64],
-    basis: Basis,
-    earned: Callable[[Sample], NDArray[np.float64]] | None,
-) -> Comparison | None:
-    return compare(outcome, sample_of(rows), np.asarray(champion, np.float64), basis, earned=earned)
+def _winners(evaluation: Evaluation) -> pd.DataFrame:
+    """Give the out-of-time predictions of the candidate that won."""
+    return evaluation.predictions.query("candidate == @evaluation.winner").reset_index(drop=True)
 
 
 def _keys(rows: pd.DataFrame) -> pd.DataFrame:
