@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.estimates import Sample, estimate
-from models.ranking import TOP, Ranking, auc, top_share
+from models.ranking import TOP, Ranking, auc, gains, top_share
 from tests.forecasts import churners
 
 
@@ -82,3 +82,15 @@ def test_more_customers_never_capture_fewer_churners():
     values = [top_share(Ranking.of(churners(3000, 600)), share)[1].value for share in np.linspace(0.01, 1, 40)]
     assert (np.diff(values) >= 0).all()
     assert values[-1] == pytest.approx(1.0)
+
+
+def test_gains_are_the_captured_shares_from_nobody_to_everybody():
+    sample = churners(600, 300, seed=3)
+    found = gains(sample, candidate="boosting", points=10)
+    assert found["candidate"].unique().tolist() == ["boosting"]
+    assert found["share"].tolist() == pytest.approx(np.linspace(0, 1, 11).tolist())
+    assert (found["captured"].iloc[0], found["captured"].iloc[-1]) == (0, 1)
+    assert found["captured"].is_monotonic_increasing
+    one = estimate(sample, top_share(Ranking.of(sample), 0.1)[1])
+    assert found.loc[1, ["captured", "lo", "hi"]].tolist() == pytest.approx([one.value, one.lo, one.hi])
+    assert ((found["lo"] <= found["captured"]) & (found["captured"] <= found["hi"])).all()
