@@ -16,6 +16,7 @@ from features.measures import Feature
 from features.panel import read_panel
 from flows import console
 from flows.build_features import ensure_panel
+from flows.departures import log_survival
 from flows.identity import identity
 from flows.model_card import CardFacts, model_card
 from flows.model_record import example_rows, log_candidates, log_figures
@@ -54,7 +55,7 @@ LOSS: Final[Mapping[str, str]] = dict(zip(OUTCOMES, ("log_loss", "rmse"), strict
 _EVALUATE: Final[Mapping[str, Callable[..., Evaluation]]] = {"churn": evaluate_churn, "revenue": evaluate_revenue}
 _FIT: Final[Mapping[str, Callable[..., Any]]] = {"churn": fit_churn, "revenue": fit_revenue}
 _SHOWN: Final = {
-    "churn": ("log_loss", "brier", "auc", "average_precision", "calibration_slope", "lift_10"),
+    "churn": ("log_loss", "brier", "auc", "average_precision", "calibration_slope", "captured_10"),
     "revenue": ("rmse", "mae", "r2", "mean_calibration"),
 }
 
@@ -84,8 +85,9 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """The rows that models were fitted on, the folds that judged them, and what came of it by outcome."""
+    """The panel, the rows that models were fitted on, the folds that judged them, and what came of it by outcome."""
 
+    panel: pd.DataFrame
     frame: pd.DataFrame
     folds: tuple[AnyFold, ...]
     fitted: dict[str, Fitted]
@@ -169,7 +171,7 @@ def judge_and_fit(
             )
             for at, name in enumerate(outcomes)
         }
-    return Judged(frame, folds, fitted)
+    return Judged(panel, frame, folds, fitted)
 
 
 def _fit_one(
@@ -221,6 +223,9 @@ def record(
             rng = np.random.default_rng([seed, 9])
             currency = workspace.study.currency
             log_figures(parent, one.evaluation, one.model, judged.frame, judged.folds, contract.matured, currency, rng)
+            if outcome == "churn" and not workspace.study.is_flat:
+                tick("following customers month by month")
+                log_survival(parent, workspace, contract, judged.panel, one.model)
             found = _promotion(workspace, contract, judged.frame, one.evaluation, tracker, promote)
             registered[outcome] = (_register(parent, workspace, contract, judged.frame, one, found, tags), found)
         for outcome, (number, found) in registered.items():
