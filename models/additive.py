@@ -22,7 +22,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 if TYPE_CHECKING:
     from features.measures import Feature
 
-__all__ = ["Parts", "contributions", "interaction_groups", "is_small", "shapley", "tree_groups"]
+__all__ = ["Parts", "contributions", "first_trees", "interaction_groups", "is_small", "shapley", "tree_groups"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -141,6 +141,14 @@ def contributions(model: Boosted, matrix: FloatArray) -> Parts:
         for number, part in enumerate(parts):
             amounts[start : start + _BLOCK, number] = _raw(part, matrix[start : start + _BLOCK])
     return Parts(amounts, float(model._baseline_prediction[0, 0]))
+
+
+def first_trees(model: Boosted, number: int) -> Boosted:
+    """Give the beginning of a fitted model: what fitting this many trees would have given (without early stopping)."""
+    part = copy(model)
+    part.max_iter = number
+    part._predictors = model._predictors[:number]
+    return part
 
 
 def is_small(model: Boosted) -> bool:

@@ -13,12 +13,12 @@ from models.evaluation import (
     known_rows,
     measure,
     model_inputs,
-    out_of_fold,
     silent,
     thin_rows,
     verdict,
 )
 from models.metrics import revenue_metrics
+from models.search import out_of_fold
 from models.splits import Fold, rolling_origin
 
 WAIT = Feature("wait", "Wait.", "min", "lower", "journey", "support", "wait", "experience")
