@@ -1,8 +1,10 @@
-"""Who will leave within the horizon: two candidates and two baselines, judged on later cutoffs, calibrated."""
+"""Who will leave within the horizon: three candidates and two baselines, judged on later cutoffs, calibrated."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,11 +14,22 @@ from sklearn.pipeline import Pipeline
 
 from features.errors import EmptyResultError
 from models.calibration import Sigmoid, fit_sigmoid, to_logit
-from models.estimators import BOOSTING_MEANING, LOGISTIC_MEANING, Fit, calibrated, fit_boosting, fit_logistic
+from models.comparison import compare
+from models.estimators import (
+    ADDITIVE_MEANING,
+    BOOSTING_MEANING,
+    LOGISTIC_MEANING,
+    Fit,
+    calibrated,
+    fit_additive,
+    fit_boosting,
+    fit_logistic,
+)
 from models.evaluation import (
     MAX_ROWS,
     Candidate,
     Evaluation,
+    Known,
     Predict,
     Rows,
     Tick,
@@ -24,12 +37,13 @@ from models.evaluation import (
     known_rows,
     model_inputs,
     one_thread,
-    out_of_fold,
     silent,
     thin_rows,
 )
+from models.grids import Grid, Setting, churn_grids
 from models.leaks import Leak, kept_features, leak_warnings
 from models.metrics import churn_metrics, row_log_loss
+from models.search import as_candidate, choose_settings, chosen_setting, out_of_fold, settled
 from models.splits import AnyFold
 
 if TYPE_CHECKING:
@@ -41,32 +55,37 @@ FloatArray = NDArray[np.float64]
 
 OUTCOME = "is_churned"
 
-_FITS: dict[str, Fit] = {"logistic": fit_logistic, "boosting": fit_boosting}
+ADDITIVE = "additive boosting"
+
+_FITS: dict[str, Fit] = {"logistic": fit_logistic, "boosting": fit_boosting, ADDITIVE: fit_additive}
+_MEANINGS = {"logistic": LOGISTIC_MEANING, "boosting": BOOSTING_MEANING, ADDITIVE: ADDITIVE_MEANING}
 
 
-def candidates(features: Sequence[Feature]) -> tuple[Candidate, ...]:
+def candidates(features: Sequence[Feature], grids: Mapping[str, Grid]) -> tuple[Candidate, ...]:
     """List what is tried for churn.
 
     Parameters
     ----------
     features : sequence of Feature
         What models may see.
+    grids : mapping of str to Grid
+        Settings of ``logistic``, ``boosting`` and ``additive boosting``.
 
     Returns
     -------
     tuple of Candidate
-        ``logistic``, ``boosting`` and the baselines ``prevalence`` and, where recency or volume is known,
-        ``recency-frequency``.
+        Those, and the baselines ``prevalence`` and, where recency or volume is known, ``recency-frequency``.
     """
-    simple = _recency_frequency(features)
     tried = [
-        Candidate("logistic", LOGISTIC_MEANING, _learner(features, fit_logistic)),
-        Candidate("boosting", BOOSTING_MEANING, _learner(features, fit_boosting)),
-        Candidate("prevalence", "The share of churners in training.", _prevalence, is_baseline=True),
+        as_candidate(name, _MEANINGS[name], features, _with_both_classes(fit), grids[name], _risk)
+        for name, fit in _FITS.items()
     ]
-    if simple:
+    tried.append(Candidate("prevalence", "The share of churners in training.", _prevalence, is_baseline=True))
+    if simple := _recency_frequency(features):
         meaning = f"Logistic regression on {len(simple)} features: how recently and how often."
-        tried.append(Candidate("recency-frequency", meaning, _learner(simple, fit_logistic), is_baseline=True))
+        default = grids["logistic"].default
+        one = as_candidate("recency-frequency", meaning, simple, _FITS["logistic"], Grid((default,), default), _risk)
+        tried.append(Candidate(one.name, meaning, one.learn, is_baseline=True))
     return tuple(tried)
 
 
@@ -80,6 +99,7 @@ def evaluate_churn(
     max_rows: int = MAX_ROWS,
     allow: frozenset[str] = frozenset(),
     leaks: tuple[Leak, ...] | None = None,
+    budget_seconds: float = math.inf,
 ) -> Evaluation:
     """Judge the candidates on cutoffs later than those they learned from.
 
@@ -101,11 +121,14 @@ def evaluate_churn(
         Suspect features that the user vouches for.
     leaks : tuple of Leak, optional
         Suspect features, if they have been looked for already.
+    budget_seconds : float
+        When it is spent, no further setting of a candidate is begun; ``settings`` says which were not tried. A budget
+        that is not spent has no influence.
 
     Returns
     -------
     Evaluation
-        With the winner by log loss.
+        With the winner by log loss; ``comparisons`` holds what additive boosting costs against free boosting.
 
     Raises
     ------
@@ -114,19 +137,23 @@ def evaluate_churn(
 
     Notes
     -----
-    Each candidate's risks in a fold are repaired by intercept and slope learned from the folds before it (the first
-    stays as it is), if that lowers its log loss; where churn drifts with the seasons it does not, and the risks stay
-    raw. The stored model is repaired by all folds under the same condition.
+    Each candidate goes on in one of its settings, see :func:`models.search.choose_settings`; where few churned fewer
+    are tried, see :mod:`models.grids`. Its risks in a fold are repaired by intercept and slope learned from the folds
+    before it (the first stays as it is), if that lowers its log loss; where churn drifts with the seasons it does not,
+    and the risks stay raw. The stored model is repaired by all folds under the same condition.
     """
     leaks = leak_warnings(frame, features) if leaks is None else leaks
     kept = kept_features(features, leaks, allow)
     known = known_rows(frame, kept, OUTCOME)
     _require_both_classes(known.observed, "all mature rows")
-    tried = candidates(kept)
-    predictions = _repaired(out_of_fold(known, folds, tried, rng=rng, max_rows=max_rows, tick=tick), tried)
-    _require_both_classes(predictions["observed"].to_numpy(np.float64), "the rows that the candidates are tested on")
+    tried = candidates(kept, _grids(known, max_rows))
+    raw = out_of_fold(known, folds, tried, rng=rng, max_rows=max_rows, tick=tick, budget_seconds=budget_seconds)
+    _require_both_classes(raw["observed"].to_numpy(np.float64), "the rows that the candidates are tested on")
+    settings = choose_settings(raw, tried, row_log_loss)
+    predictions = _repaired(settled(raw, settings), tried)
     loss = ("log loss", row_log_loss)
-    return conclude("churn", predictions, tried, loss=loss, metrics=churn_metrics, known=known, leaks=leaks)
+    found = conclude("churn", predictions, tried, loss=loss, metrics=churn_metrics, known=known, leaks=leaks)
+    return replace(found, settings=settings, comparisons=compare(predictions, ADDITIVE, "boosting"))
 
 
 def fit_churn(
@@ -146,10 +173,10 @@ def fit_churn(
     frame, features, rng, max_rows, allow
         As in :func:`evaluate_churn`.
     candidate : str
-        ``logistic`` or ``boosting``.
+        ``logistic``, ``boosting`` or ``additive boosting``.
     evaluation : Evaluation, optional
-        Its features are used and its out-of-fold predictions calibrate the model. Without it suspect features are
-        looked for again and risks are not repaired.
+        Its features and the setting chosen in it are used, and its out-of-fold predictions calibrate the model. Without
+        it suspect features are looked for again, the setting is the default and risks are not repaired.
 
     Returns
     -------
@@ -174,8 +201,10 @@ def fit_churn(
     known = known_rows(frame, kept, OUTCOME)
     _require_both_classes(known.observed, "all mature rows")
     train = known.rows(thin_rows(known, np.arange(len(known)), max_rows, rng))
+    grid = _grids(known, max_rows)[candidate]
+    setting = grid.default if evaluation is None else grid.named(chosen_setting(evaluation.settings, candidate))
     with one_thread():
-        model = _FITS[candidate](train, kept, int(rng.integers(2**31)))
+        model = next(_FITS[candidate](train, kept, int(rng.integers(2**31)), [setting]))
     if evaluation is None:
         return model
     return calibrated(model, _sigmoid(evaluation.predictions.query("candidate == @candidate")))
@@ -215,15 +244,19 @@ def _risk(model: Pipeline, table: pd.DataFrame) -> FloatArray:
     return np.asarray(model.predict_proba(table)[:, 1], dtype=np.float64)
 
 
-def _learner(features: Sequence[Feature], fit: Fit) -> Callable[[Rows, int], Predict]:
-    """Make what a candidate does of a function that fits a pipeline."""
+def _grids(known: Known, max_rows: int) -> dict[str, Grid]:
+    """Give settings for as many churners, rows and features as there are."""
+    return churn_grids(int(known.observed.sum()), min(len(known), max_rows) * len(known.features))
 
-    def learn(train: Rows, seed: int) -> Predict:
+
+def _with_both_classes(fit: Fit) -> Fit:
+    """Refuse training rows that hold one class before they are fitted."""
+
+    def checked(train: Rows, features: Sequence[Feature], seed: int, settings: Sequence[Setting]) -> Iterator[Pipeline]:
         _require_both_classes(train.observed, "the training rows of a fold")
-        model = fit(train, features, seed)
-        return lambda test: _risk(model, test.table[list(model.feature_names_in_)])
+        yield from fit(train, features, seed, settings)
 
-    return learn
+    return checked
 
 
 def _prevalence(train: Rows, seed: int) -> Predict:  # noqa: ARG001

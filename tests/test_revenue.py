@@ -77,7 +77,7 @@ def test_predictions_are_right_on_average_although_amounts_may_be_negative(evalu
         assert metric(found.metrics, name, "mean_calibration") == pytest.approx(1.0, abs=0.05)
 
 
-@pytest.mark.parametrize("name", ["ridge", "boosting"])
+@pytest.mark.parametrize("name", ["ridge", "two-part", "boosting"])
 def test_the_stored_model_holds_no_class_of_ours_and_predicts_the_mean(evaluated, name):
     frame, found = evaluated
     model = fit_revenue(frame, FEATURES, name, np.random.default_rng(2), evaluation=found)
@@ -86,7 +86,7 @@ def test_the_stored_model_holds_no_class_of_ours_and_predicts_the_mean(evaluated
     fresh = panel(300, seed=8)
     again = skops.io.loads(stored, trusted=list(STORED_TYPES))
     predicted = predict_revenue(again, fresh, FEATURES)
-    assert np.sqrt(np.mean((predicted - fresh["mean"]) ** 2)) < 9
+    assert np.sqrt(np.mean((predicted - fresh["mean"]) ** 2)) < (12 if name == "two-part" else 9)
     assert predicted.mean() == pytest.approx(fresh["mean"].mean(), rel=0.05)
 
 
