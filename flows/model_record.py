@@ -41,7 +41,11 @@ def log_candidates(parent: Run, evaluation: Evaluation) -> None:
         ("metrics", metrics),
         ("segments", evaluation.segments),
         ("reliability", evaluation.reliability),
+        ("settings", evaluation.settings),
+        ("comparisons", evaluation.comparisons),
     ):
+        if table.empty:
+            continue
         parent.log_table(table, f"{evaluation.outcome}/{name}.csv")
 
 

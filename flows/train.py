@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
@@ -18,6 +18,7 @@ from flows import console
 from flows.build_features import ensure_panel
 from flows.departures import log_survival
 from flows.identity import identity
+from flows.interrupted import Remembered, remembered
 from flows.model_card import CardFacts, model_card
 from flows.model_record import example_rows, log_candidates, log_figures
 from flows.registry import OUTCOMES, crown
@@ -84,6 +85,16 @@ class Fitted:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked of a training: seed, features that the user vouches for, seconds an outcome, rows a fit."""
+
+    seed: int
+    allow: frozenset[str]
+    budget_seconds: float
+    most_rows: int
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """The panel, the rows that models were fitted on, the folds that judged them, and what came of it by outcome."""
 
@@ -94,7 +105,14 @@ class Judged:
 
 
 @flow(name="train")
-def train(study_file: str, *, seed: int = 0, promote: Promote = "auto", allow: Sequence[str] = ()) -> None:
+def train(
+    study_file: str,
+    *,
+    seed: int = 0,
+    promote: Promote = "auto",
+    allow: Sequence[str] = (),
+    budget: float | None = None,
+) -> None:
     """Judge, fit and register the models of a study.
 
     Parameters
@@ -108,6 +126,8 @@ def train(study_file: str, *, seed: int = 0, promote: Promote = "auto", allow: S
         registered as challenger.
     allow : sequence of str
         Features that know too much by the look of it, and that the user vouches for.
+    budget : float, optional
+        Seconds for trying settings, half of them for each outcome; each candidate's default is tried in any case.
 
     Raises
     ------
@@ -124,11 +144,19 @@ def train(study_file: str, *, seed: int = 0, promote: Promote = "auto", allow: S
     contract = ensure_panel(workspace)
     _require_features(allow, contract)
     panel = read_rows(workspace)
-    judged = judge_and_fit(workspace, contract, panel, seed, frozenset(allow))
+    asked = Asked(seed, frozenset(allow), math.inf if budget is None else budget / len(LOSS), Settings().training_rows)
+    tags = identity(workspace.study, contract, seed)
+    kept = remembered(workspace.store.training, {**tags, "allow": sorted(allow), "rows": asked.most_rows})
+    if count := kept.count():
+        console.say(
+            f"Going on where an interrupted training was: {console.count(count, 'prediction')} need no new fit."
+        )
+    judged = judge_and_fit(workspace, contract, panel, asked, kept)
     frame = judged.frame
     rate = float(np.average(frame["is_churned"], weights=frame["weight"]))
     result = {**record(workspace, contract, judged, seed, promote), "rows": len(frame), "churn_rate": rate}
     write_json(workspace.store.result("train"), result)
+    kept.forget()
     rows_in = console.count(len(frame), "mature row")
     seconds = time.perf_counter() - started
     where = str(workspace.store.result("train"))
@@ -148,12 +176,12 @@ def mature(panel: pd.DataFrame) -> pd.DataFrame:
 
 @step("judge and fit the candidates")
 def judge_and_fit(
-    workspace: Workspace, contract: PanelContract, panel: pd.DataFrame, seed: int, allow: frozenset[str]
+    workspace: Workspace, contract: PanelContract, panel: pd.DataFrame, asked: Asked, kept: Remembered
 ) -> Judged:
     """Judge the candidates of every outcome on later cutoffs, and fit the better ones on all mature rows."""
     grid = workspace.study.snapshot
     frame = mature(panel)
-    rng = np.random.default_rng([seed, 0])
+    rng = np.random.default_rng([asked.seed, 0])
     folds = plan_folds(frame, gap_days=grid.gap_days, horizon_days=grid.horizon_days, rng=rng)
     console.say(picture(folds, contract.matured))
     if note := grouping_note(frame):
@@ -163,13 +191,11 @@ def judge_and_fit(
         tick("looking for features that know too much")
         leaks = leak_warnings(panel, contract.features)
         for leak in leaks:
-            what = "allowed" if leak.feature in allow else "left out"
+            what = "allowed" if leak.feature in asked.allow else "left out"
             console.say(f"{what}: {leak.feature}. {leak.reason}")
         fitted = {
-            name: _fit_one(
-                name, frame, contract.features, folds, np.random.default_rng([seed, 1 + at]), tick, leaks, allow
-            )
-            for at, name in enumerate(outcomes)
+            name: _fit_one(name, frame, contract.features, folds, asked, kept.about(name), tick, leaks)
+            for name in outcomes
         }
     return Judged(panel, frame, folds, fitted)
 
@@ -179,18 +205,46 @@ def _fit_one(
     frame: pd.DataFrame,
     features: tuple[Feature, ...],
     folds: tuple[AnyFold, ...],
-    rng: np.random.Generator,
+    asked: Asked,
+    kept: Remembered,
     tick: Tick,
     leaks: Any,
-    allow: frozenset[str],
 ) -> Fitted:
-    most = Settings().training_rows
-    evaluation = _EVALUATE[name](frame, features, folds, rng, tick, max_rows=most, leaks=leaks, allow=allow)
+    rng = np.random.default_rng([asked.seed, 1 + OUTCOMES.index(name)])
+    evaluation = _EVALUATE[name](
+        frame,
+        features,
+        folds,
+        rng,
+        tick,
+        max_rows=asked.most_rows,
+        leaks=leaks,
+        allow=asked.allow,
+        budget_seconds=asked.budget_seconds,
+        memory=kept,
+    )
     tick(f"fitting {evaluation.winner} for {name} on all rows")
-    model = _FIT[name](frame, features, evaluation.winner, rng, evaluation=evaluation, max_rows=most)
+    model = _FIT[name](frame, features, evaluation.winner, rng, evaluation=evaluation, max_rows=asked.most_rows)
     console.say(f"{name}: {evaluation.sentence}")
     console.show_table(f"{name}, on rows not learned from", _wide(evaluation))
+    for sentence in _remarks(evaluation):
+        console.say(f"{name}: {sentence}")
     return Fitted(evaluation, model)
+
+
+def _remarks(evaluation: Evaluation) -> Iterator[str]:
+    """Say what restrictions cost, and which settings the budget did not reach."""
+    rows = evaluation.comparisons
+    for row in rows.loc[rows["metric"].eq("auc")].itertuples() if len(rows) else ():
+        yield (
+            f"{row.first} in place of {row.second}: AUC {row.difference:+.4f} (90 % interval {row.lo:+.4f} to "
+            f"{row.hi:+.4f})."
+        )
+    if len(evaluation.settings):
+        untried = evaluation.settings.loc[~evaluation.settings["is_tried"].astype(bool)]
+        names = [f"{one} ({setting})" for one, setting in zip(untried["candidate"], untried["setting"], strict=True)]
+        if names:
+            yield f"the budget was spent before {', '.join(names)} could be tried."
 
 
 def _wide(evaluation: Evaluation) -> pd.DataFrame:
@@ -329,6 +383,8 @@ def _result(one: Fitted, found: Promotion, number: str) -> dict[str, Any]:
         "beats_baseline": evaluation.beats_baseline,
         "sentence": evaluation.sentence,
         "leaks": [{"feature": leak.feature, "reason": leak.reason} for leak in evaluation.leaks],
+        "settings": records(evaluation.settings),
+        "comparisons": records(evaluation.comparisons),
         "metrics": records(evaluation.metrics),
         "reliability": records(evaluation.reliability),
     }

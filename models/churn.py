@@ -43,7 +43,7 @@ from models.evaluation import (
 from models.grids import Grid, Setting, churn_grids
 from models.leaks import Leak, kept_features, leak_warnings
 from models.metrics import churn_metrics, row_log_loss
-from models.search import as_candidate, choose_settings, chosen_setting, out_of_fold, settled
+from models.search import Memory, as_candidate, choose_settings, chosen_setting, out_of_fold, settled
 from models.splits import AnyFold
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def evaluate_churn(
     allow: frozenset[str] = frozenset(),
     leaks: tuple[Leak, ...] | None = None,
     budget_seconds: float = math.inf,
+    memory: Memory | None = None,
 ) -> Evaluation:
     """Judge the candidates on cutoffs later than those they learned from.
 
@@ -124,6 +125,8 @@ def evaluate_churn(
     budget_seconds : float
         When it is spent, no further setting of a candidate is begun; ``settings`` says which were not tried. A budget
         that is not spent has no influence.
+    memory : Memory, optional
+        Keeps what was predicted, so that an interrupted search goes on where it was.
 
     Returns
     -------
@@ -147,7 +150,16 @@ def evaluate_churn(
     known = known_rows(frame, kept, OUTCOME)
     _require_both_classes(known.observed, "all mature rows")
     tried = candidates(kept, _grids(known, max_rows))
-    raw = out_of_fold(known, folds, tried, rng=rng, max_rows=max_rows, tick=tick, budget_seconds=budget_seconds)
+    raw = out_of_fold(
+        known,
+        folds,
+        tried,
+        rng=rng,
+        max_rows=max_rows,
+        tick=tick,
+        budget_seconds=budget_seconds,
+        memory=memory,
+    )
     _require_both_classes(raw["observed"].to_numpy(np.float64), "the rows that the candidates are tested on")
     settings = choose_settings(raw, tried, row_log_loss)
     predictions = _repaired(settled(raw, settings), tried)

@@ -32,7 +32,7 @@ from models.evaluation import (
 from models.grids import Grid, revenue_grids
 from models.leaks import Leak, kept_features, leak_warnings
 from models.metrics import revenue_metrics
-from models.search import as_candidate, choose_settings, chosen_setting, out_of_fold, settled
+from models.search import Memory, as_candidate, choose_settings, chosen_setting, out_of_fold, settled
 from models.splits import AnyFold
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def evaluate_revenue(
     allow: frozenset[str] = frozenset(),
     leaks: tuple[Leak, ...] | None = None,
     budget_seconds: float = math.inf,
+    memory: Memory | None = None,
 ) -> Evaluation:
     """Judge the candidates on cutoffs later than those they learned from.
 
@@ -103,7 +104,7 @@ def evaluate_revenue(
     ----------
     frame : DataFrame
         Panel rows with ``revenue`` and, for a baseline, ``revenue_past``; amounts may be negative.
-    features, folds, rng, tick, max_rows, allow, leaks, budget_seconds
+    features, folds, rng, tick, max_rows, allow, leaks, budget_seconds, memory
         As in :func:`models.churn.evaluate_churn`. What leaks churn is left out here too.
 
     Returns
@@ -121,7 +122,16 @@ def evaluate_revenue(
     kept = kept_features(features, leaks, allow)
     known = known_rows(frame, kept, OUTCOME)
     tried = candidates(kept, _grids(known, max_rows))
-    raw = out_of_fold(known, folds, tried, rng=rng, max_rows=max_rows, tick=tick, budget_seconds=budget_seconds)
+    raw = out_of_fold(
+        known,
+        folds,
+        tried,
+        rng=rng,
+        max_rows=max_rows,
+        tick=tick,
+        budget_seconds=budget_seconds,
+        memory=memory,
+    )
     settings = choose_settings(raw, tried, _squared_error)
     predictions = settled(raw, settings)
     loss = ("mean squared error", _squared_error)

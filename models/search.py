@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from models.splits import AnyFold, cluster_column
 if TYPE_CHECKING:
     from features.measures import Feature
 
-__all__ = ["SETTINGS_COLUMNS", "as_candidate", "choose_settings", "chosen_setting", "out_of_fold", "settled"]
+__all__ = ["SETTINGS_COLUMNS", "Memory", "as_candidate", "choose_settings", "chosen_setting", "out_of_fold", "settled"]
 
 FloatArray = NDArray[np.float64]
 
@@ -71,6 +71,16 @@ def as_candidate(
     return Candidate(name, meaning, learn, grid=labels, default=grid.default.label, learn_each=learn_each)
 
 
+class Memory(Protocol):
+    """Keeps what was predicted, so that an interrupted search goes on where it was."""
+
+    def get(self, key: str) -> FloatArray | None:
+        """Give what was kept under a key, if anything was."""
+
+    def put(self, key: str, predicted: FloatArray) -> None:
+        """Keep predictions."""
+
+
 def out_of_fold(
     known: Known,
     folds: Iterable[AnyFold],
@@ -80,6 +90,7 @@ def out_of_fold(
     max_rows: int,
     tick: Tick,
     budget_seconds: float = math.inf,
+    memory: Memory | None = None,
 ) -> pd.DataFrame:
     """Predict each fold's test rows by each candidate, in each of its settings, learned on its training rows.
 
@@ -100,6 +111,8 @@ def out_of_fold(
     budget_seconds : float
         When it is spent no setting but each candidate's default is begun; a fold may use its share of it. A budget
         that is not spent has no influence on the result.
+    memory : Memory, optional
+        Asked before and told after each fit.
 
     Returns
     -------
@@ -121,14 +134,22 @@ def out_of_fold(
         train, test, truth = _divided(known, keys, fold, max_rows, rng)
         until = started + budget_seconds * number / len(folds)
         for candidate in candidates:
-            each = candidate.tries(train, int(rng.integers(2**31)), open_settings[candidate.name])
-            for place, setting in enumerate(open_settings[candidate.name]):
+            settings = open_settings[candidate.name]
+            keys_of = {one: f"{fold.label} | {candidate.name} | {one}" for one in settings}
+            kept = {one: memory.get(key) for one, key in keys_of.items()} if memory is not None else {}
+            missing = [one for one in settings if kept.get(one) is None]
+            each = candidate.tries(train, int(rng.integers(2**31)), missing)
+            for place, setting in enumerate(settings):
                 if place > 0 and time.monotonic() >= until:
-                    open_settings[candidate.name] = open_settings[candidate.name][:place]
+                    open_settings[candidate.name] = settings[:place]
                     break
                 tick(f"{_called(candidate.name, setting)}, tested on {fold.label}", done, steps)
-                with one_thread():
-                    raw = next(each)(test)
+                raw = kept.get(setting)
+                if raw is None:
+                    with one_thread():
+                        raw = next(each)(test)
+                    if memory is not None:
+                        memory.put(keys_of[setting], raw)
                 parts.append(truth.assign(candidate=candidate.name, setting=setting, predicted=raw, raw=raw))
                 done += 1
     found = pd.concat(parts, ignore_index=True)
