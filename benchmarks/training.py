@@ -156,7 +156,7 @@ def _known_at(company: Company, go_live: GoLive) -> pd.DataFrame:
     start = go_live.state
     return pd.DataFrame(
         {
-            "customer_id": company.people.take(go_live.rows).customer_id,
+            "customer_id": [f"N{one:08d}" for one in people.index],
             "at": go_live.date,
             "true_risk": 1 - stay,
             "fast": start.fast,
