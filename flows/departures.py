@@ -19,7 +19,7 @@ from flows.tracking import Run
 from models.churn import predict_churn
 from models.segments import segment_labels, segmenting
 from models.splits import cluster_column, cutoff_microseconds
-from models.survival import fitted_survival, observed_survival, person_months
+from models.survival import fitted_survival, mean_survival, observed_survival, person_months
 
 __all__ = ["ALL", "log_survival", "survival"]
 
@@ -61,10 +61,10 @@ def survival(workspace: Workspace, contract: PanelContract, panel: pd.DataFrame,
     risk = predict_churn(model, rows, contract.features)
     weight = rows["weight"].to_numpy(np.float64)
     customer = rows[cluster_column(rows)].to_numpy()
-    parts = []
+    parts, chances = [], fitted_survival(months, risk, weight)
     for segment in _segments(rows, contract, weight):
         seen = observed_survival(months, segment, customer, weight)
-        fitted = fitted_survival(months, risk, segment, weight).rename(columns={"survival": "fitted"})
+        fitted = mean_survival(chances, segment, weight).rename(columns={"survival": "fitted"})
         parts.append(seen.merge(fitted, on=["segment", "month"], how="left"))
     return pd.concat(parts, ignore_index=True)
 

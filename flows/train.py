@@ -42,10 +42,12 @@ from models.brier import recalibrate
 from models.churn import evaluate_churn, fit_churn
 from models.estimates import Sample
 from models.evaluation import Evaluation, Tick
+from models.grids import churn_grids, revenue_grids
 from models.leaks import leak_warnings
 from models.profit import Offer, expected_profit
 from models.ranking import Ranking
 from models.revenue import evaluate_revenue, fit_revenue
+from models.search import chosen_setting
 from models.splits import AnyFold, grouping_note, picture, plan_folds
 
 __all__ = ["ensure_models", "mature", "read_rows", "train"]
@@ -328,8 +330,14 @@ def _register(
 
 
 def _meaning(evaluation: Evaluation) -> str:
-    tried = (churn if evaluation.outcome == "churn" else revenue).candidates(evaluation.features)
-    return next((one.meaning for one in tried if one.name == evaluation.winner), "")
+    """Say what the winner is, and in which setting."""
+    if evaluation.outcome == "churn":
+        tried = churn.candidates(evaluation.features, churn_grids(0, 0))
+    else:
+        tried = revenue.candidates(evaluation.features, revenue_grids(0, 0, 0))
+    said = next(one.meaning for one in tried if one.name == evaluation.winner)
+    setting = chosen_setting(evaluation.settings, evaluation.winner)
+    return f"{said} Setting: {setting}."
 
 
 def _offer(workspace: Workspace, frame: pd.DataFrame) -> Offer:
