@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +41,7 @@ def test_the_first_month_agrees_with_the_users_own_table(
 ) -> None:
     panel, churn = read_panel(workspace.store.root), pd.read_parquet(workspace.base / "churn.parquet")
     at, month = cutoff_microseconds(panel), MONTH_DAYS * DAY
-    gone = dict(zip(churn["customer_id"], pd.DatetimeIndex(churn["churned_at"]).as_unit("us").asi8, strict=True))
+    gone = dict(zip(churn["client_no"], pd.DatetimeIndex(churn["contract_end"]).as_unit("us").asi8, strict=True))
     moments = panel["customer_id"].map(gone).fillna(-1).to_numpy(np.int64)
     whole = at + month <= contract.data_end
     leaves = (moments > at) & (moments <= at + month)
@@ -74,7 +73,7 @@ def test_a_history_too_short_to_see_anybody_leave_is_refused_or_empty(
     panel = read_panel(workspace.store.root)
     first = int(cutoff_microseconds(panel).min())
     model = _model(workspace, contract)
-    assert survival(workspace, replace(contract, data_end=first), panel, model).empty
+    assert survival(workspace, contract.model_copy(update={"data_end": first}), panel, model).empty
     young = panel[cutoff_microseconds(panel) == first].head(40)
     with pytest.raises(EmptyResultError, match="departures fall into the months followed"):
-        survival(workspace, replace(contract, data_end=first + 31 * DAY), young, model)
+        survival(workspace, contract.model_copy(update={"data_end": first + 31 * DAY}), young, model)
