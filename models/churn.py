@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 
 from features.errors import EmptyResultError
 from models.calibration import Sigmoid, fit_sigmoid, to_logit
+from models.coefficients import coefficients
 from models.comparison import compare
 from models.estimators import (
     ADDITIVE_MEANING,
@@ -44,12 +45,12 @@ from models.grids import Grid, Setting, churn_grids
 from models.leaks import Leak, kept_features, leak_warnings
 from models.metrics import churn_metrics, row_log_loss
 from models.search import Memory, as_candidate, choose_settings, chosen_setting, out_of_fold, settled
-from models.splits import AnyFold
+from models.splits import AnyFold, cluster_column
 
 if TYPE_CHECKING:
     from features.measures import Feature
 
-__all__ = ["candidates", "evaluate_churn", "fit_churn", "predict_churn"]
+__all__ = ["candidates", "churn_coefficients", "evaluate_churn", "fit_churn", "predict_churn"]
 
 FloatArray = NDArray[np.float64]
 
@@ -206,20 +207,39 @@ def fit_churn(
     The repair ``intercept + slope * logit`` is written into the coefficients of the logistic regression; for boosting
     it is the final estimator of a StackingClassifier with one prefitted member.
     """
-    if candidate not in _FITS:
-        msg = f"candidate must be one of {sorted(_FITS)}, not {candidate!r}"
-        raise ValueError(msg)
-    kept = kept_features(features, leak_warnings(frame, features), allow) if evaluation is None else evaluation.features
-    known = known_rows(frame, kept, OUTCOME)
-    _require_both_classes(known.observed, "all mature rows")
-    train = known.rows(thin_rows(known, np.arange(len(known)), max_rows, rng))
-    grid = _grids(known, max_rows)[candidate]
-    setting = grid.default if evaluation is None else grid.named(chosen_setting(evaluation.settings, candidate))
-    with one_thread():
-        model = next(_FITS[candidate](train, kept, int(rng.integers(2**31)), [setting]))
+    model, _, _ = _fitted(frame, features, candidate, rng, evaluation, max_rows, allow)
     if evaluation is None:
         return model
     return calibrated(model, _sigmoid(evaluation.predictions.query("candidate == @candidate")))
+
+
+def churn_coefficients(
+    frame: pd.DataFrame,
+    features: Sequence[Feature],
+    rng: np.random.Generator,
+    *,
+    evaluation: Evaluation | None = None,
+    max_rows: int = MAX_ROWS,
+    allow: frozenset[str] = frozenset(),
+) -> pd.DataFrame:
+    """List the coefficients of the logistic candidate, fitted on all mature rows, before its risks are repaired.
+
+    Parameters
+    ----------
+    frame, features, rng, evaluation, max_rows, allow
+        As in :func:`fit_churn`.
+
+    Returns
+    -------
+    DataFrame
+        See :func:`models.coefficients.coefficients`; clustered by customer, or by group of near copies.
+
+    Raises
+    ------
+    EmptyResultError
+        One class only.
+    """
+    return coefficients(*_fitted(frame, features, "logistic", rng, evaluation, max_rows, allow))
 
 
 def predict_churn(model: Pipeline, frame: pd.DataFrame, features: Sequence[Feature]) -> FloatArray:
@@ -249,6 +269,31 @@ def predict_churn(model: Pipeline, frame: pd.DataFrame, features: Sequence[Featu
         return np.zeros(0)
     with one_thread():
         return _risk(model, table)
+
+
+def _fitted(
+    frame: pd.DataFrame,
+    features: Sequence[Feature],
+    candidate: str,
+    rng: np.random.Generator,
+    evaluation: Evaluation | None,
+    max_rows: int,
+    allow: frozenset[str],
+) -> tuple[Pipeline, Rows, pd.Series]:
+    """Fit a candidate on all mature rows; with the rows that were drawn and whom each is about."""
+    if candidate not in _FITS:
+        msg = f"candidate must be one of {sorted(_FITS)}, not {candidate!r}"
+        raise ValueError(msg)
+    kept = kept_features(features, leak_warnings(frame, features), allow) if evaluation is None else evaluation.features
+    known = known_rows(frame, kept, OUTCOME)
+    _require_both_classes(known.observed, "all mature rows")
+    drawn = thin_rows(known, np.arange(len(known)), max_rows, rng)
+    train = known.rows(drawn)
+    grid = _grids(known, max_rows)[candidate]
+    setting = grid.default if evaluation is None else grid.named(chosen_setting(evaluation.settings, candidate))
+    with one_thread():
+        model = next(_FITS[candidate](train, kept, int(rng.integers(2**31)), [setting]))
+    return model, train, known.keys().take(drawn)[cluster_column(frame)]
 
 
 def _risk(model: Pipeline, table: pd.DataFrame) -> FloatArray:

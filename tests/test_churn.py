@@ -9,7 +9,7 @@ from scipy.special import expit, logit
 from features.errors import EmptyResultError
 from features.measures import Feature
 from features.snapshot import DAY
-from models.churn import candidates, evaluate_churn, fit_churn, predict_churn
+from models.churn import candidates, churn_coefficients, evaluate_churn, fit_churn, predict_churn
 from models.grids import churn_grids
 from models.preparation import STORED_TYPES
 from models.splits import grouped, rolling_origin
@@ -222,6 +222,44 @@ def test_no_churner_before_the_first_test_cutoff_is_refused():
     frame.loc[frame["cutoff"] < frame["cutoff"].max(), "is_churned"] = 0.0
     with pytest.raises(EmptyResultError, match="no churners among the training rows of a fold"):
         evaluate_churn(frame, FEATURES, folds(1), np.random.default_rng(0))
+
+
+def test_the_coefficients_are_those_of_the_fitted_model_and_find_what_matters():
+    frame = panel(300)
+    found = churn_coefficients(frame, FEATURES, np.random.default_rng(1))
+    model = fit_churn(frame, FEATURES, "logistic", np.random.default_rng(1))
+    np.testing.assert_array_equal(found["coefficient"].iloc[1:], model["model"].coef_[0])
+    table = found.set_index("column")
+    assert table.loc["wait", "lo"] > 0
+    assert table.loc["resolved", "hi"] < 0
+
+
+def oversampled(share: float, seed: int = 0) -> pd.DataFrame:
+    """Draw as many churners as stayers and weigh them back to the true share, as `features.flat` does."""
+    frame, n = panel(2000, seed), 1200
+    frame = frame.assign(cutoff=frame["cutoff"].min())
+    churned = frame[frame["is_churned"] == 1].sample(n, random_state=1)
+    stayed = frame[frame["is_churned"] == 0].sample(n, random_state=2)
+    both = pd.concat([churned, stayed], ignore_index=True)
+    weight = np.where(both["is_churned"] == 1, share / 0.5, (1 - share) / 0.5)
+    return both.assign(customer_id=[f"c{i}" for i in range(2 * n)], weight=weight)
+
+
+def test_where_churners_are_oversampled_risks_are_those_of_all_customers():
+    frame, fresh = oversampled(0.04), oversampled(0.04, seed=3)
+    rng = np.random.default_rng(0)
+    found = evaluate_churn(frame, FEATURES, grouped(frame, 3, rng), rng)
+    shown = found.predictions.groupby("candidate")[["predicted", "weight"]]
+    for name, part in shown:
+        assert np.average(part["predicted"], weights=part["weight"]) == pytest.approx(0.04, rel=0.1), name
+    assert metric(found.metrics, "prevalence", "log_loss") == pytest.approx(
+        -0.04 * np.log(0.04) - 0.96 * np.log(0.96), rel=0.01
+    )
+    for name in NAMES:
+        model = fit_churn(frame, FEATURES, name, np.random.default_rng(1), evaluation=found)
+        risk = predict_churn(model, fresh, FEATURES)
+        assert np.average(risk, weights=fresh["weight"]) == pytest.approx(0.04, rel=0.1)
+        assert risk.mean() > 0.05
 
 
 def test_an_unknown_candidate_is_refused():

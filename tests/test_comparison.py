@@ -1,65 +1,89 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import log_loss, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
 from models.comparison import auc_difference, compare
-from models.estimates import Sample
+from models.metrics import Sample
 
 
-def _samples(n: int = 2_000, seed: int = 1) -> tuple[Sample, Sample]:
-    rng = np.random.default_rng(seed)
-    score = rng.normal(size=n)
-    y = (rng.random(n) < 1 / (1 + np.exp(1.5 - score))).astype(float)
-    first, second = (1 / (1 + np.exp(1.5 - score - rng.normal(0, spread, n))) for spread in (0.3, 1.0))
-    who = np.arange(n) // 2
-    return Sample.of(y, first, who, np.ones(n)), Sample.of(y, second, who, np.ones(n))
+def data(customers: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Three rows a customer; two predictions that share most of what they know."""
+    customer = np.repeat(np.arange(customers), 3)
+    truth = rng.normal(size=customers)[customer]
+    observed = (rng.random(len(customer)) < 1 / (1 + np.exp(1 - truth))).astype(float)
+    shared = truth + rng.normal(size=customers)[customer]
+    first, second = (np.round(shared + size * rng.normal(size=len(customer)), 1) for size in (0.3, 0.6))
+    return pd.DataFrame({"customer": customer, "observed": observed, "first": first, "second": second})
 
 
-def test_the_difference_is_that_of_two_aucs_and_its_error_is_a_bootstraps() -> None:
-    first, second = _samples()
-    found = auc_difference(first, second)
-    y = first.observed
-    assert found.value == pytest.approx(roc_auc_score(y, first.predicted) - roc_auc_score(y, second.predicted))
-    rng, drawn = np.random.default_rng(2), []
-    for _ in range(300):
-        rows = (2 * rng.integers(0, 1_000, 1_000)[:, None] + np.arange(2)).ravel()
-        drawn.append(roc_auc_score(y[rows], first.predicted[rows]) - roc_auc_score(y[rows], second.predicted[rows]))
-    assert (found.hi - found.lo) / 2 / 1.6449 == pytest.approx(np.std(drawn), rel=0.2)
+def difference(rows: pd.DataFrame):
+    first, second = (
+        Sample.of(rows["observed"], rows[name], rows["customer"], np.ones(len(rows))) for name in ("first", "second")
+    )
+    return auc_difference(first, second)
 
 
-def test_a_prediction_differs_from_itself_by_nothing() -> None:
-    first, _ = _samples()
-    found = auc_difference(first, first)
-    assert (found.value, found.lo, found.hi) == (0, 0, 0)
+def test_the_value_is_the_difference_of_the_areas():
+    rows = data(200, np.random.default_rng(0))
+    areas = [roc_auc_score(rows["observed"], rows[name]) for name in ("first", "second")]
+    assert difference(rows).value == pytest.approx(areas[0] - areas[1], abs=1e-12)
 
 
-def test_one_class_has_no_difference_and_other_rows_are_refused() -> None:
-    one = Sample.of(np.zeros(4), np.full(4, 0.1), np.arange(4), np.ones(4))
-    assert np.isnan(auc_difference(one, one).value)
-    first, second = _samples()
-    turned = Sample.of(second.observed[::-1], second.predicted[::-1], np.arange(len(second)), np.ones(len(second)))
-    with pytest.raises(ValueError, match="same rows in the same order"):
-        auc_difference(first, turned)
+def test_the_interval_is_that_of_a_bootstrap_of_customers():
+    rng = np.random.default_rng(1)
+    rows = data(300, rng)
+    by_customer = np.arange(len(rows)).reshape(-1, 3)
+    drawn = []
+    for _ in range(400):
+        some = rows.iloc[by_customer[rng.integers(0, 300, 300)].ravel()]
+        drawn.append(roc_auc_score(some["observed"], some["first"]) - roc_auc_score(some["observed"], some["second"]))
+    found = difference(rows)
+    assert found.hi - found.lo == pytest.approx(2 * 1.6448536 * np.std(drawn), rel=0.15)
 
 
-def test_both_are_compared_by_rank_and_by_loss() -> None:
-    first, second = _samples()
+def test_paired_intervals_hold_what_they_promise():
+    rng = np.random.default_rng(2)
+    large = difference(data(20_000, rng)).value
+    found = [difference(data(150, rng)) for _ in range(300)]
+    covered = np.mean([one.lo <= large <= one.hi for one in found])
+    assert covered == pytest.approx(0.9, abs=0.06)
+
+
+def test_a_prediction_does_not_differ_from_itself():
+    rows = data(50, np.random.default_rng(3)).assign(second=lambda frame: frame["first"])
+    found = difference(rows)
+    assert (found.value, found.lo, found.hi) == (0.0, 0.0, 0.0)
+
+
+def test_one_class_has_no_difference():
+    rows = data(20, np.random.default_rng(4)).assign(observed=1.0)
+    assert np.isnan(difference(rows).value)
+
+
+def test_other_rows_are_refused():
+    rows = data(20, np.random.default_rng(5))
+    first = Sample.of(rows["observed"], rows["first"], rows["customer"], np.ones(60))
+    second = Sample.of(1 - rows["observed"], rows["first"], rows["customer"], np.ones(60))
+    with pytest.raises(ValueError, match="the same rows in the same order"):
+        auc_difference(first, second)
+
+
+def test_the_table_says_both_metrics_of_the_pair():
+    rows = data(100, np.random.default_rng(6))
     parts = [
         pd.DataFrame(
             {
+                "customer_id": rows["customer"],
                 "candidate": name,
-                "customer_id": one.customer.astype(str),
-                "observed": one.observed,
-                "predicted": one.predicted,
+                "observed": rows["observed"],
+                "predicted": 1 / (1 + np.exp(1 - rows[name])),
                 "weight": 1.0,
             }
         )
-        for name, one in (("additive", first), ("free", second))
+        for name in ("first", "second")
     ]
-    found = compare(pd.concat(parts), "additive", "free").set_index("metric")
-    assert found.loc["auc", "difference"] == pytest.approx(auc_difference(first, second).value)
-    expected = log_loss(first.observed, first.predicted) - log_loss(second.observed, second.predicted)
-    assert found.loc["log_loss", "difference"] == pytest.approx(expected)
-    assert found["n"].eq(2_000).all()
-    assert found.loc["log_loss", "hi"] < 0 < found.loc["auc", "lo"]
+    found = compare(pd.concat(parts, ignore_index=True), "first", "second").set_index("metric")
+    assert found.loc["auc", "difference"] == pytest.approx(difference(rows).value)
+    assert found.loc["log_loss", "difference"] < 0
+    assert (found["n"] == 300).all()
