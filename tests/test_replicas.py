@@ -14,8 +14,9 @@ from sklearn.preprocessing import StandardScaler
 from features.measures import Feature
 from features.replicas import GROUP, Replicas, find_replicas
 from models.churn import candidates
-from models.evaluation import Candidate, Predict, Rows, known_rows, out_of_fold, silent
+from models.evaluation import Candidate, Predict, Rows, known_rows, silent
 from models.metrics import churn_metrics
+from models.search import out_of_fold
 from models.segments import measure
 from models.splits import grouped
 from tests.copies import NULLS, copied, interleaved, null_table, people, shifted_blocks
