@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import altair as alt
 import numpy as np
@@ -72,12 +72,11 @@ def gains_chart(gains: pd.DataFrame, winner: str) -> alt.LayerChart:
     )
 
 
-def coefficient_chart(coefficients: pd.DataFrame, names: Mapping[str, str]) -> alt.LayerChart:
+def coefficient_chart(coefficients: pd.DataFrame) -> alt.LayerChart:
     """Draw the largest coefficients of the logistic regression, in log odds for one deviation, with intervals."""
     rows = coefficients.assign(size=coefficients["coefficient"].abs()).nlargest(_MOST, "size")
     rows = rows.sort_values("coefficient", ascending=False)
-    labels = [names.get(column, column) for column in rows["column"]]
-    found = Estimates.of(labels, rows, "coefficient", plain).toned("lower", [""] * len(rows))
+    found = Estimates.of(rows["column"].tolist(), rows, "coefficient", plain).toned("lower", [""] * len(rows))
     axis = Axis("log odds of churn for one deviation of the feature", "+.2~f", "lowers the risk", "raises the risk")
     return interval_plot(found, axis, f"The {len(rows)} largest coefficients: association, not effect")
 

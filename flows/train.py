@@ -20,7 +20,7 @@ from flows.departures import log_survival
 from flows.identity import identity
 from flows.interrupted import Remembered, remembered
 from flows.model_card import CardFacts, model_card
-from flows.model_record import example_rows, log_candidates, log_figures
+from flows.model_record import example_rows, log_candidates, log_coefficients, log_figures
 from flows.registry import OUTCOMES, crown
 from flows.settings import Settings
 from flows.steps import flow, io_step, step
@@ -39,7 +39,7 @@ from flows.tracking import (
 )
 from models import churn, revenue
 from models.brier import recalibrate
-from models.churn import evaluate_churn, fit_churn
+from models.churn import churn_coefficients, evaluate_churn, fit_churn
 from models.estimates import Sample
 from models.evaluation import Evaluation, Tick
 from models.grids import churn_grids, revenue_grids
@@ -279,6 +279,9 @@ def record(
             rng = np.random.default_rng([seed, 9])
             currency = workspace.study.currency
             log_figures(parent, one.evaluation, one.model, judged.frame, judged.folds, contract.matured, currency, rng)
+            if outcome == "churn":
+                tick("reading the coefficients of the logistic regression")
+                log_coefficients(parent, _coefficients(judged, contract, one.evaluation, seed))
             if outcome == "churn" and not workspace.study.is_flat:
                 tick("following customers month by month")
                 log_survival(parent, workspace, contract, judged.panel, one.model)
@@ -293,6 +296,11 @@ def record(
     fitted = judged.fitted
     outcomes = {outcome: _result(fitted[outcome], found, number) for outcome, (number, found) in registered.items()}
     return {"study": workspace.study.name, "seed": seed, "run_id": parent.run_id, **tags, "outcomes": outcomes}
+
+
+def _coefficients(judged: Judged, contract: PanelContract, evaluation: Evaluation, seed: int) -> pd.DataFrame:
+    rng, most = np.random.default_rng([seed, 8]), Settings().training_rows
+    return churn_coefficients(judged.frame, contract.features, rng, evaluation=evaluation, max_rows=most)
 
 
 def _promotion(

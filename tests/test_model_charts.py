@@ -33,7 +33,7 @@ def effects() -> pd.DataFrame:
 
 def coefficients() -> pd.DataFrame:
     values = np.linspace(-1, 1, 21)
-    columns = [f"column {number}" for number in range(21)]
+    columns = [f"column {number}" for number in range(20)] + ["wait, mean"]
     return pd.DataFrame({"column": columns, "coefficient": values, "lo": values - 0.1, "hi": values + 0.1})
 
 
@@ -52,7 +52,7 @@ CHARTS: dict[str, Chart] = {
     "partial risk": model_charts.partial_chart(effects(), "churn", "EUR"),
     "partial revenue": model_charts.partial_chart(effects(), "revenue", "EUR"),
     "survival": model_charts.survival_chart(survival()),
-    "coefficients": model_charts.coefficient_chart(coefficients(), {"column 20": "wait, mean"}),
+    "coefficients": model_charts.coefficient_chart(coefficients()),
 }
 
 
