@@ -126,7 +126,7 @@ def fit_two_part(rows: Rows, features: Sequence[Feature], seed: int, settings: S
         yield Pipeline([("prepare", prepare), ("model", model)])
 
 
-_SOLVER = {"solver": "newton-cholesky", "max_iter": 100, "tol": 1e-6}
+_SOLVER = {"solver": "newton-cholesky", "max_iter": 100, "tol": 1e-4}
 
 
 def _prepared(rows: Rows, kept: Sequence[Feature]) -> tuple[Any, FloatArray]:

@@ -75,11 +75,14 @@ def candidates(features: Sequence[Feature], grids: Mapping[str, Grid]) -> tuple[
     Returns
     -------
     tuple of Candidate
-        Those, and the baselines ``prevalence`` and, where recency or volume is known, ``recency-frequency``.
+        Those (additive boosting only where there are journeys to add up), and the baselines ``prevalence`` and, where
+        recency or volume is known, ``recency-frequency``.
     """
+    has_parts = len({feature.journey for feature in features}) > 1
     tried = [
         as_candidate(name, _MEANINGS[name], features, _with_both_classes(fit), grids[name], _risk)
         for name, fit in _FITS.items()
+        if has_parts or name != ADDITIVE
     ]
     tried.append(Candidate("prevalence", "The share of churners in training.", _prevalence, is_baseline=True))
     if simple := _recency_frequency(features):
@@ -166,6 +169,8 @@ def evaluate_churn(
     predictions = _repaired(settled(raw, settings), tried)
     loss = ("log loss", row_log_loss)
     found = conclude("churn", predictions, tried, loss=loss, metrics=churn_metrics, known=known, leaks=leaks)
+    if ADDITIVE not in {one.name for one in tried}:
+        return replace(found, settings=settings)
     return replace(found, settings=settings, comparisons=compare(predictions, ADDITIVE, "boosting"))
 
 

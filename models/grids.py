@@ -17,13 +17,18 @@ FEW_EVENTS = 200
 """Below this many churners (or rows with an amount) nothing more flexible than the default is tried."""
 
 CHEAP_CELLS = 2_000_000
-"""Rows times features up to which twice the trees are tried too; above, they would double the time of training."""
+"""Rows times features up to which every setting is tried; above, the default and the next simpler one: the time of
+training stays about twice that of the defaults alone."""
 
 LARGE_ROWS = 10_000
 """Rows from which amounts are boosted with trees of 15 leaves instead of 6."""
 
 RATES: Mapping[int, float] = {6: 0.06, 15: 0.08}
 """Learning rate by leaves of a tree."""
+
+
+_NUMBERS = (40, 100, 200)
+"""Trees; fewer than the most are the beginning of the same fit, so that they cost nothing."""
 
 
 class Setting(NamedTuple):
@@ -78,11 +83,10 @@ def churn_grids(churners: int, cells: int) -> dict[str, Grid]:
     >>> [one.label for one in churn_grids(150, 10**6)["logistic"].settings]
     ['C = 0.003', 'C = 0.03']
     """
-    trees = [_trees(number, 6) for number in _numbers(cells)]
-    boosting = _shrunk(trees, _trees(100, 6), churners)
+    boosting = _shrunk([_trees(number, 6) for number in _NUMBERS], 1, churners, cells)
     logistic = [Setting(f"C = {c:g}", {"C": c}) for c in (0.003, 0.03, 0.3)]
     return {
-        "logistic": _shrunk(logistic, logistic[1], churners),
+        "logistic": _shrunk(logistic, 1, churners, cells),
         "boosting": boosting,
         "additive boosting": boosting,
     }
@@ -106,20 +110,14 @@ def revenue_grids(paying: int, rows: int, cells: int) -> dict[str, Grid]:
         By candidate; ``alpha`` of the generalised linear models is divided by the rows of the fit there.
     """
     penalties = [Setting(f"alpha = {alpha:g}", {"alpha": alpha}) for alpha in (300.0, 100.0, 30.0)]
-    linear = _shrunk(penalties, penalties[1], paying)
+    linked = _shrunk(penalties, 2, paying, cells)
     leaves = 15 if rows >= LARGE_ROWS else 6
-    trees = [_trees(number, leaves) for number in _numbers(cells)]
     return {
-        "ridge": linear,
-        "Tweedie": linear,
-        "two-part": linear,
-        "boosting": _shrunk(trees, _trees(100, leaves), paying),
+        "ridge": _shrunk(penalties, 1, paying, cells),
+        "Tweedie": linked,
+        "two-part": linked,
+        "boosting": _shrunk([_trees(number, leaves) for number in _NUMBERS], 1, paying, cells),
     }
-
-
-def _numbers(cells: int) -> tuple[int, ...]:
-    """How many trees are tried."""
-    return (40, 100, 200) if cells <= CHEAP_CELLS else (40, 100)
 
 
 def _trees(number: int, leaves: int) -> Setting:
@@ -128,7 +126,9 @@ def _trees(number: int, leaves: int) -> Setting:
     return Setting(f"{number} trees of {leaves} leaves", params)
 
 
-def _shrunk(settings: list[Setting], default: Setting, events: int) -> Grid:
-    """Leave out what is more flexible than the default where there are few events."""
-    last = settings.index(default) if events < FEW_EVENTS else len(settings)
-    return Grid(tuple(settings[: last + 1]), default)
+def _shrunk(settings: list[Setting], default: int, events: int, cells: int) -> Grid:
+    """Leave out what is more flexible than the default where events are few, and more where fits are dear."""
+    is_dear = cells > CHEAP_CELLS
+    first = max(0, default - 1) if is_dear else 0
+    last = default if is_dear or events < FEW_EVENTS else len(settings) - 1
+    return Grid(tuple(settings[first : last + 1]), settings[default])

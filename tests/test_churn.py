@@ -267,6 +267,33 @@ def test_an_unknown_candidate_is_refused():
         fit_churn(panel(50), FEATURES, "forest", np.random.default_rng(0))
 
 
+def test_with_one_journey_there_is_nothing_to_add_up():
+    tried = candidates(FEATURES[:3], churn_grids(9999, 1))
+    assert [one.name for one in tried if not one.is_baseline] == ["logistic", "boosting"]
+    frame = panel(300)
+    found = evaluate_churn(frame, FEATURES[:3], folds(1), np.random.default_rng(1))
+    assert found.comparisons.empty
+
+
+def test_the_evaluation_shows_every_setting_and_what_additivity_costs(evaluated):
+    _, found = evaluated
+    assert set(found.settings["candidate"]) == set(NAMES)
+    assert found.settings.groupby("candidate")["is_chosen"].sum().eq(1).all()
+    costs = found.comparisons.set_index("metric")
+    assert costs.loc["auc", "difference"] == pytest.approx(
+        metric(found.metrics, "additive boosting", "auc") - metric(found.metrics, "boosting", "auc")
+    )
+    assert costs.loc["log_loss", "lo"] < costs.loc["log_loss", "hi"]
+
+
+def test_the_stored_model_has_the_chosen_setting(evaluated):
+    frame, found = evaluated
+    wanted = found.settings["setting"].eq("C = 0.003") | found.settings["candidate"].ne("logistic")
+    other = replace(found, settings=found.settings.assign(is_chosen=wanted))
+    model = fit_churn(frame, FEATURES, "logistic", np.random.default_rng(2), evaluation=other)
+    assert model["model"].C == 0.003
+
+
 def test_without_recency_and_volume_the_only_baseline_is_prevalence():
     tried = candidates(FEATURES[:3], churn_grids(9999, 1))
     assert [one.name for one in tried if one.is_baseline] == ["prevalence"]

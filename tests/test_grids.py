@@ -18,12 +18,12 @@ def test_with_few_churners_nothing_is_tried_that_is_more_flexible_than_the_defau
         assert grid.settings[-1] != grid.default
 
 
-def test_more_trees_are_tried_only_where_they_are_cheap():
-    numbers = [
-        [setting.params["max_iter"] for setting in churn_grids(10**4, cells)["boosting"].settings]
-        for cells in (CHEAP_CELLS, CHEAP_CELLS + 1)
-    ]
-    assert numbers == [[40, 100, 200], [40, 100]]
+def test_where_fits_are_dear_the_default_and_the_next_simpler_setting_are_tried():
+    for grids in (churn_grids(10**4, CHEAP_CELLS + 1), revenue_grids(10**4, 10**4, CHEAP_CELLS + 1)):
+        for grid in grids.values():
+            assert len(grid.settings) == 2
+            assert grid.settings[-1] == grid.default
+    assert [len(grid.settings) for grid in churn_grids(10**4, CHEAP_CELLS).values()] == [3, 3, 3]
 
 
 def test_amounts_are_boosted_with_larger_trees_where_there_are_many_rows():

@@ -142,6 +142,16 @@ def test_features_that_never_differ_are_refused(evaluated):
         fit_revenue(frame.assign(tenure=1.0), FEATURES[1:2], "ridge", np.random.default_rng(1))
 
 
+def test_amounts_below_zero_leave_out_the_candidate_that_does_not_take_them(evaluated):
+    frame, found = evaluated
+    assert set(found.settings["candidate"]) == {"ridge", "two-part", "boosting"}
+    with pytest.raises(ValueError, match="'Tweedie' does not take amounts below zero"):
+        fit_revenue(frame, FEATURES, "Tweedie", np.random.default_rng(1))
+    paid = frame.assign(revenue=frame["revenue"].clip(lower=0))
+    model = fit_revenue(paid, FEATURES, "Tweedie", np.random.default_rng(1))
+    assert predict_revenue(model, paid, FEATURES).min() > 0
+
+
 def test_an_unknown_candidate_is_refused(evaluated):
     with pytest.raises(ValueError, match="candidate must be one of"):
         fit_revenue(evaluated[0], FEATURES, "logistic", np.random.default_rng(1))
