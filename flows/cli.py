@@ -191,6 +191,7 @@ def train(
     seed: Seed = 0,
     promote: Literal["auto", "never"] = "auto",
     allow: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = (),
+    budget: float | None = None,
 ) -> None:
     """Fit and check the churn and revenue models, and register the better ones.
 
@@ -211,8 +212,11 @@ def train(
         auto, or never: the new versions are challengers whatever they can do.
     allow : tuple of str
         Features to use although they seem to know too much.
+    budget : float, optional
+        Seconds for trying settings of the candidates; all are tried when left out. The same seed gives the same models
+        unless the budget is spent.
     """
-    _on_study("train", common, seed=seed, promote=promote, allow=allow)
+    _on_study("train", common, seed=seed, promote=promote, allow=allow, budget=budget)
 
 
 @app.command(sort_key=5)

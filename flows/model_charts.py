@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from features.snapshot import iso
@@ -13,7 +14,7 @@ from flows.theme import BAD, GOOD, INK, LINE, MUTED, NEUTRAL, ZERO
 from flows.wording import plain
 from models.splits import AnyFold, Fold
 
-__all__ = ["coefficient_chart", "fold_chart", "gains_chart", "partial_chart"]
+__all__ = ["coefficient_chart", "fold_chart", "gains_chart", "partial_chart", "survival_chart"]
 
 _MOST = 15
 _ROLES = {"trains": NEUTRAL, "embargo": LINE, "tests": GOOD}
@@ -71,12 +72,11 @@ def gains_chart(gains: pd.DataFrame, winner: str) -> alt.LayerChart:
     )
 
 
-def coefficient_chart(coefficients: pd.DataFrame, names: Mapping[str, str]) -> alt.LayerChart:
+def coefficient_chart(coefficients: pd.DataFrame) -> alt.LayerChart:
     """Draw the largest coefficients of the logistic regression, in log odds for one deviation, with intervals."""
     rows = coefficients.assign(size=coefficients["coefficient"].abs()).nlargest(_MOST, "size")
     rows = rows.sort_values("coefficient", ascending=False)
-    labels = [names.get(column, column) for column in rows["column"]]
-    found = Estimates.of(labels, rows, "coefficient", plain).toned("lower", [""] * len(rows))
+    found = Estimates.of(rows["column"].tolist(), rows, "coefficient", plain).toned("lower", [""] * len(rows))
     axis = Axis("log odds of churn for one deviation of the feature", "+.2~f", "lowers the risk", "raises the risk")
     return interval_plot(found, axis, f"The {len(rows)} largest coefficients: association, not effect")
 
@@ -101,6 +101,44 @@ def partial_chart(effects: pd.DataFrame, outcome: str, currency: str) -> alt.Fac
     charts: alt.FacetChart = one.facet(facet, columns=3, spacing=32).resolve_scale(x="independent")
     legend = "the shape of the model, not what a change would do"
     return styled(charts, "Average prediction when everybody has the value", legend)
+
+
+def survival_chart(survival: pd.DataFrame) -> alt.FacetChart:
+    """Draw the share of customers still there month by month, one panel a covariate, one line a level."""
+    parts = survival["segment"].str.split(" = ", n=1, expand=True).reindex(columns=[0, 1])
+    values = survival.assign(panel=parts[0].replace("all", "everybody"), level=parts[1].fillna(""))
+    values = values.assign(**{name: 100 * values[name].astype(float) for name in ("survival", "lo", "hi", "fitted")})
+    low = max(0.0, float(np.floor(values[["lo", "fitted"]].min().min() / 5) * 5))
+    scale = alt.Scale(domain=[low, 100], nice=False)
+    x = alt.X("month:Q", title="Months after the cutoff", axis=alt.Axis(tickMinStep=1))
+    colour = alt.Color("level:N", scale=alt.Scale(range=[GOOD, BAD, INK, NEUTRAL, ZERO]), legend=None)
+    base = alt.Chart(_labelled(values, 0.075 * (100 - low)))
+    y = alt.Y("survival:Q", scale=scale, title="Still there, %")
+    layers = [
+        base.mark_area(opacity=0.12).encode(x=x, y=alt.Y("lo:Q", scale=scale), y2="hi:Q", color=colour),
+        base.mark_line(strokeWidth=2).encode(x=x, y=y, color=colour),
+        base.mark_line(strokeDash=[3, 3], strokeWidth=1.5).encode(x=x, y="fitted:Q", color=colour),
+        base.mark_text(align="left", dx=6, fontSize=11).encode(x=x, y="label_at:Q", text="label:N", color=colour),
+    ]
+    one: alt.LayerChart = alt.LayerChart(layer=layers).properties(width=250, height=190)
+    header = alt.Header(labelAnchor="start", labelFontSize=12)
+    facet = alt.Facet("panel:N", title=None, sort=list(dict.fromkeys(values["panel"])), header=header)
+    charts: alt.FacetChart = one.facet(facet, columns=2, spacing={"row": 36, "column": 120})
+    legend = "line and band: observed, with 90 % interval; dashed: as the churn model has it"
+    drawn: alt.FacetChart = styled(charts.resolve_scale(color="independent"), "How long customers stay", legend)
+    return drawn
+
+
+def _labelled(values: pd.DataFrame, least: float) -> pd.DataFrame:
+    """Put the name of each line behind its end, and names at least so far apart that they can be read."""
+    ends = values.groupby(["panel", "level"], sort=False)["month"].transform("max") == values["month"]
+    at: dict[object, float] = {}
+    for _, rows in values.loc[ends].groupby("panel", sort=False):
+        height = -np.inf
+        for index, value in rows["survival"].sort_values().items():
+            height = max(float(value), height + least)
+            at[index] = height
+    return values.assign(label=values["level"].where(ends, ""), label_at=values.index.map(at).astype(float))
 
 
 def _role(fold: Fold, at: int) -> str:

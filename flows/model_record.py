@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 
 from features.measures import Feature
 from flows.charts import BASELINES, reliability_chart
-from flows.model_charts import fold_chart, gains_chart, partial_chart
+from flows.model_charts import coefficient_chart, fold_chart, gains_chart, partial_chart
 from flows.theme import to_svg
 from flows.tracking import Run
 from models.evaluation import Evaluation, model_inputs
@@ -18,7 +18,7 @@ from models.ranking import gains
 from models.segments import sample_of
 from models.splits import AnyFold, Fold
 
-__all__ = ["example_rows", "log_candidates", "log_figures"]
+__all__ = ["example_rows", "log_candidates", "log_coefficients", "log_figures"]
 
 _QUANTILES: Final = (0.25, 0.5, 0.75)
 
@@ -41,7 +41,11 @@ def log_candidates(parent: Run, evaluation: Evaluation) -> None:
         ("metrics", metrics),
         ("segments", evaluation.segments),
         ("reliability", evaluation.reliability),
+        ("settings", evaluation.settings),
+        ("comparisons", evaluation.comparisons),
     ):
+        if table.empty:
+            continue
         parent.log_table(table, f"{evaluation.outcome}/{name}.csv")
 
 
@@ -71,6 +75,13 @@ def log_figures(
     if len(effects):
         run.log_table(effects, f"{outcome}/partial_effects.csv")
         run.log_text(to_svg(partial_chart(effects, outcome, currency)), f"{outcome}/partial_effects.svg")
+
+
+def log_coefficients(run: Run, coefficients: pd.DataFrame) -> None:
+    """Keep the coefficients of the logistic regression, whichever candidate has won: it is the one that can be read."""
+    run.log_table(coefficients, "churn/coefficients.csv")
+    slopes = coefficients.loc[coefficients["feature"].ne("")]
+    run.log_text(to_svg(coefficient_chart(slopes)), "churn/coefficients.svg")
 
 
 def example_rows(model: Pipeline, frame: pd.DataFrame, features: Sequence[Feature]) -> pd.DataFrame:

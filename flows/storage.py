@@ -56,6 +56,11 @@ class Store:
         return self.root / "mlflow"
 
     @property
+    def training(self) -> Path:
+        """What a training that goes on has predicted so far."""
+        return self.root / "training"
+
+    @property
     def dictionary(self) -> Path:
         """The data dictionary: what each feature is, and what it looks like."""
         return self.root / "dictionary.csv"

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
@@ -16,9 +16,11 @@ from features.measures import Feature
 from features.panel import read_panel
 from flows import console
 from flows.build_features import ensure_panel
+from flows.departures import log_survival
 from flows.identity import identity
+from flows.interrupted import Remembered, remembered
 from flows.model_card import CardFacts, model_card
-from flows.model_record import example_rows, log_candidates, log_figures
+from flows.model_record import example_rows, log_candidates, log_coefficients, log_figures
 from flows.registry import OUTCOMES, crown
 from flows.settings import Settings
 from flows.steps import flow, io_step, step
@@ -37,13 +39,15 @@ from flows.tracking import (
 )
 from models import churn, revenue
 from models.brier import recalibrate
-from models.churn import evaluate_churn, fit_churn
+from models.churn import churn_coefficients, evaluate_churn, fit_churn
 from models.estimates import Sample
 from models.evaluation import Evaluation, Tick
+from models.grids import churn_grids, revenue_grids
 from models.leaks import leak_warnings
 from models.profit import Offer, expected_profit
 from models.ranking import Ranking
 from models.revenue import evaluate_revenue, fit_revenue
+from models.search import chosen_setting
 from models.splits import AnyFold, grouping_note, picture, plan_folds
 
 __all__ = ["ensure_models", "mature", "read_rows", "train"]
@@ -54,7 +58,7 @@ LOSS: Final[Mapping[str, str]] = dict(zip(OUTCOMES, ("log_loss", "rmse"), strict
 _EVALUATE: Final[Mapping[str, Callable[..., Evaluation]]] = {"churn": evaluate_churn, "revenue": evaluate_revenue}
 _FIT: Final[Mapping[str, Callable[..., Any]]] = {"churn": fit_churn, "revenue": fit_revenue}
 _SHOWN: Final = {
-    "churn": ("log_loss", "brier", "auc", "average_precision", "calibration_slope", "lift_10"),
+    "churn": ("log_loss", "brier", "auc", "average_precision", "calibration_slope", "captured_10"),
     "revenue": ("rmse", "mae", "r2", "mean_calibration"),
 }
 
@@ -83,16 +87,34 @@ class Fitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """The rows that models were fitted on, the folds that judged them, and what came of it by outcome."""
+class Asked:
+    """What was asked of a training: seed, features that the user vouches for, seconds an outcome, rows a fit."""
 
+    seed: int
+    allow: frozenset[str]
+    budget_seconds: float
+    most_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The panel, the rows that models were fitted on, the folds that judged them, and what came of it by outcome."""
+
+    panel: pd.DataFrame
     frame: pd.DataFrame
     folds: tuple[AnyFold, ...]
     fitted: dict[str, Fitted]
 
 
 @flow(name="train")
-def train(study_file: str, *, seed: int = 0, promote: Promote = "auto", allow: Sequence[str] = ()) -> None:
+def train(
+    study_file: str,
+    *,
+    seed: int = 0,
+    promote: Promote = "auto",
+    allow: Sequence[str] = (),
+    budget: float | None = None,
+) -> None:
     """Judge, fit and register the models of a study.
 
     Parameters
@@ -106,6 +128,8 @@ def train(study_file: str, *, seed: int = 0, promote: Promote = "auto", allow: S
         registered as challenger.
     allow : sequence of str
         Features that know too much by the look of it, and that the user vouches for.
+    budget : float, optional
+        Seconds for trying settings, half of them for each outcome; each candidate's default is tried in any case.
 
     Raises
     ------
@@ -122,11 +146,19 @@ def train(study_file: str, *, seed: int = 0, promote: Promote = "auto", allow: S
     contract = ensure_panel(workspace)
     _require_features(allow, contract)
     panel = read_rows(workspace)
-    judged = judge_and_fit(workspace, contract, panel, seed, frozenset(allow))
+    asked = Asked(seed, frozenset(allow), math.inf if budget is None else budget / len(LOSS), Settings().training_rows)
+    tags = identity(workspace.study, contract, seed)
+    kept = remembered(workspace.store.training, {**tags, "allow": sorted(allow), "rows": asked.most_rows})
+    if count := kept.count():
+        console.say(
+            f"Going on where an interrupted training was: {console.count(count, 'prediction')} need no new fit."
+        )
+    judged = judge_and_fit(workspace, contract, panel, asked, kept)
     frame = judged.frame
     rate = float(np.average(frame["is_churned"], weights=frame["weight"]))
     result = {**record(workspace, contract, judged, seed, promote), "rows": len(frame), "churn_rate": rate}
     write_json(workspace.store.result("train"), result)
+    kept.forget()
     rows_in = console.count(len(frame), "mature row")
     seconds = time.perf_counter() - started
     where = str(workspace.store.result("train"))
@@ -146,12 +178,12 @@ def mature(panel: pd.DataFrame) -> pd.DataFrame:
 
 @step("judge and fit the candidates")
 def judge_and_fit(
-    workspace: Workspace, contract: PanelContract, panel: pd.DataFrame, seed: int, allow: frozenset[str]
+    workspace: Workspace, contract: PanelContract, panel: pd.DataFrame, asked: Asked, kept: Remembered
 ) -> Judged:
     """Judge the candidates of every outcome on later cutoffs, and fit the better ones on all mature rows."""
     grid = workspace.study.snapshot
     frame = mature(panel)
-    rng = np.random.default_rng([seed, 0])
+    rng = np.random.default_rng([asked.seed, 0])
     folds = plan_folds(frame, gap_days=grid.gap_days, horizon_days=grid.horizon_days, rng=rng)
     console.say(picture(folds, contract.matured))
     if note := grouping_note(frame):
@@ -161,15 +193,13 @@ def judge_and_fit(
         tick("looking for features that know too much")
         leaks = leak_warnings(panel, contract.features)
         for leak in leaks:
-            what = "allowed" if leak.feature in allow else "left out"
+            what = "allowed" if leak.feature in asked.allow else "left out"
             console.say(f"{what}: {leak.feature}. {leak.reason}")
         fitted = {
-            name: _fit_one(
-                name, frame, contract.features, folds, np.random.default_rng([seed, 1 + at]), tick, leaks, allow
-            )
-            for at, name in enumerate(outcomes)
+            name: _fit_one(name, frame, contract.features, folds, asked, kept.about(name), tick, leaks)
+            for name in outcomes
         }
-    return Judged(frame, folds, fitted)
+    return Judged(panel, frame, folds, fitted)
 
 
 def _fit_one(
@@ -177,18 +207,46 @@ def _fit_one(
     frame: pd.DataFrame,
     features: tuple[Feature, ...],
     folds: tuple[AnyFold, ...],
-    rng: np.random.Generator,
+    asked: Asked,
+    kept: Remembered,
     tick: Tick,
     leaks: Any,
-    allow: frozenset[str],
 ) -> Fitted:
-    most = Settings().training_rows
-    evaluation = _EVALUATE[name](frame, features, folds, rng, tick, max_rows=most, leaks=leaks, allow=allow)
+    rng = np.random.default_rng([asked.seed, 1 + OUTCOMES.index(name)])
+    evaluation = _EVALUATE[name](
+        frame,
+        features,
+        folds,
+        rng,
+        tick,
+        max_rows=asked.most_rows,
+        leaks=leaks,
+        allow=asked.allow,
+        budget_seconds=asked.budget_seconds,
+        memory=kept,
+    )
     tick(f"fitting {evaluation.winner} for {name} on all rows")
-    model = _FIT[name](frame, features, evaluation.winner, rng, evaluation=evaluation, max_rows=most)
+    model = _FIT[name](frame, features, evaluation.winner, rng, evaluation=evaluation, max_rows=asked.most_rows)
     console.say(f"{name}: {evaluation.sentence}")
     console.show_table(f"{name}, on rows not learned from", _wide(evaluation))
+    for sentence in _remarks(evaluation):
+        console.say(f"{name}: {sentence}")
     return Fitted(evaluation, model)
+
+
+def _remarks(evaluation: Evaluation) -> Iterator[str]:
+    """Say what restrictions cost, and which settings the budget did not reach."""
+    rows = evaluation.comparisons
+    for row in rows.loc[rows["metric"].eq("auc")].itertuples() if len(rows) else ():
+        yield (
+            f"{row.first} in place of {row.second}: AUC {row.difference:+.4f} (90 % interval {row.lo:+.4f} to "
+            f"{row.hi:+.4f})."
+        )
+    if len(evaluation.settings):
+        untried = evaluation.settings.loc[~evaluation.settings["is_tried"].astype(bool)]
+        names = [f"{one} ({setting})" for one, setting in zip(untried["candidate"], untried["setting"], strict=True)]
+        if names:
+            yield f"the budget was spent before {', '.join(names)} could be tried."
 
 
 def _wide(evaluation: Evaluation) -> pd.DataFrame:
@@ -221,6 +279,12 @@ def record(
             rng = np.random.default_rng([seed, 9])
             currency = workspace.study.currency
             log_figures(parent, one.evaluation, one.model, judged.frame, judged.folds, contract.matured, currency, rng)
+            if outcome == "churn":
+                tick("reading the coefficients of the logistic regression")
+                log_coefficients(parent, _coefficients(judged, contract, one.evaluation, seed))
+            if outcome == "churn" and not workspace.study.is_flat:
+                tick("following customers month by month")
+                log_survival(parent, workspace, contract, judged.panel, one.model)
             found = _promotion(workspace, contract, judged.frame, one.evaluation, tracker, promote)
             registered[outcome] = (_register(parent, workspace, contract, judged.frame, one, found, tags), found)
         for outcome, (number, found) in registered.items():
@@ -232,6 +296,11 @@ def record(
     fitted = judged.fitted
     outcomes = {outcome: _result(fitted[outcome], found, number) for outcome, (number, found) in registered.items()}
     return {"study": workspace.study.name, "seed": seed, "run_id": parent.run_id, **tags, "outcomes": outcomes}
+
+
+def _coefficients(judged: Judged, contract: PanelContract, evaluation: Evaluation, seed: int) -> pd.DataFrame:
+    rng, most = np.random.default_rng([seed, 8]), Settings().training_rows
+    return churn_coefficients(judged.frame, contract.features, rng, evaluation=evaluation, max_rows=most)
 
 
 def _promotion(
@@ -269,8 +338,14 @@ def _register(
 
 
 def _meaning(evaluation: Evaluation) -> str:
-    tried = (churn if evaluation.outcome == "churn" else revenue).candidates(evaluation.features)
-    return next((one.meaning for one in tried if one.name == evaluation.winner), "")
+    """Say what the winner is, and in which setting."""
+    if evaluation.outcome == "churn":
+        tried = churn.candidates(evaluation.features, churn_grids(0, 0))
+    else:
+        tried = revenue.candidates(evaluation.features, revenue_grids(0, 0, 0))
+    said = next(one.meaning for one in tried if one.name == evaluation.winner)
+    setting = chosen_setting(evaluation.settings, evaluation.winner)
+    return f"{said} Setting: {setting}."
 
 
 def _offer(workspace: Workspace, frame: pd.DataFrame) -> Offer:
@@ -324,6 +399,8 @@ def _result(one: Fitted, found: Promotion, number: str) -> dict[str, Any]:
         "beats_baseline": evaluation.beats_baseline,
         "sentence": evaluation.sentence,
         "leaks": [{"feature": leak.feature, "reason": leak.reason} for leak in evaluation.leaks],
+        "settings": records(evaluation.settings),
+        "comparisons": records(evaluation.comparisons),
         "metrics": records(evaluation.metrics),
         "reliability": records(evaluation.reliability),
     }

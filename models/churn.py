@@ -1,8 +1,10 @@
-"""Who will leave within the horizon: two candidates and two baselines, judged on later cutoffs, calibrated."""
+"""Who will leave within the horizon: three candidates and two baselines, judged on later cutoffs, calibrated."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,11 +14,23 @@ from sklearn.pipeline import Pipeline
 
 from features.errors import EmptyResultError
 from models.calibration import Sigmoid, fit_sigmoid, to_logit
-from models.estimators import BOOSTING_MEANING, LOGISTIC_MEANING, Fit, calibrated, fit_boosting, fit_logistic
+from models.coefficients import coefficients
+from models.comparison import compare
+from models.estimators import (
+    ADDITIVE_MEANING,
+    BOOSTING_MEANING,
+    LOGISTIC_MEANING,
+    Fit,
+    calibrated,
+    fit_additive,
+    fit_boosting,
+    fit_logistic,
+)
 from models.evaluation import (
     MAX_ROWS,
     Candidate,
     Evaluation,
+    Known,
     Predict,
     Rows,
     Tick,
@@ -24,49 +38,58 @@ from models.evaluation import (
     known_rows,
     model_inputs,
     one_thread,
-    out_of_fold,
     silent,
     thin_rows,
 )
+from models.grids import Grid, Setting, churn_grids
 from models.leaks import Leak, kept_features, leak_warnings
 from models.metrics import churn_metrics, row_log_loss
-from models.splits import AnyFold
+from models.search import Memory, as_candidate, choose_settings, chosen_setting, out_of_fold, settled
+from models.splits import AnyFold, cluster_column
 
 if TYPE_CHECKING:
     from features.measures import Feature
 
-__all__ = ["candidates", "evaluate_churn", "fit_churn", "predict_churn"]
+__all__ = ["candidates", "churn_coefficients", "evaluate_churn", "fit_churn", "predict_churn"]
 
 FloatArray = NDArray[np.float64]
 
 OUTCOME = "is_churned"
 
-_FITS: dict[str, Fit] = {"logistic": fit_logistic, "boosting": fit_boosting}
+ADDITIVE = "additive boosting"
+
+_FITS: dict[str, Fit] = {"logistic": fit_logistic, "boosting": fit_boosting, ADDITIVE: fit_additive}
+_MEANINGS = {"logistic": LOGISTIC_MEANING, "boosting": BOOSTING_MEANING, ADDITIVE: ADDITIVE_MEANING}
 
 
-def candidates(features: Sequence[Feature]) -> tuple[Candidate, ...]:
+def candidates(features: Sequence[Feature], grids: Mapping[str, Grid]) -> tuple[Candidate, ...]:
     """List what is tried for churn.
 
     Parameters
     ----------
     features : sequence of Feature
         What models may see.
+    grids : mapping of str to Grid
+        Settings of ``logistic``, ``boosting`` and ``additive boosting``.
 
     Returns
     -------
     tuple of Candidate
-        ``logistic``, ``boosting`` and the baselines ``prevalence`` and, where recency or volume is known,
-        ``recency-frequency``.
+        Those (additive boosting only where there are journeys to add up), and the baselines ``prevalence`` and, where
+        recency or volume is known, ``recency-frequency``.
     """
-    simple = _recency_frequency(features)
+    has_parts = len({feature.journey for feature in features}) > 1
     tried = [
-        Candidate("logistic", LOGISTIC_MEANING, _learner(features, fit_logistic)),
-        Candidate("boosting", BOOSTING_MEANING, _learner(features, fit_boosting)),
-        Candidate("prevalence", "The share of churners in training.", _prevalence, is_baseline=True),
+        as_candidate(name, _MEANINGS[name], features, _with_both_classes(fit), grids[name], _risk)
+        for name, fit in _FITS.items()
+        if has_parts or name != ADDITIVE
     ]
-    if simple:
+    tried.append(Candidate("prevalence", "The share of churners in training.", _prevalence, is_baseline=True))
+    if simple := _recency_frequency(features):
         meaning = f"Logistic regression on {len(simple)} features: how recently and how often."
-        tried.append(Candidate("recency-frequency", meaning, _learner(simple, fit_logistic), is_baseline=True))
+        default = grids["logistic"].default
+        one = as_candidate("recency-frequency", meaning, simple, _FITS["logistic"], Grid((default,), default), _risk)
+        tried.append(Candidate(one.name, meaning, one.learn, is_baseline=True))
     return tuple(tried)
 
 
@@ -80,6 +103,8 @@ def evaluate_churn(
     max_rows: int = MAX_ROWS,
     allow: frozenset[str] = frozenset(),
     leaks: tuple[Leak, ...] | None = None,
+    budget_seconds: float = math.inf,
+    memory: Memory | None = None,
 ) -> Evaluation:
     """Judge the candidates on cutoffs later than those they learned from.
 
@@ -101,11 +126,16 @@ def evaluate_churn(
         Suspect features that the user vouches for.
     leaks : tuple of Leak, optional
         Suspect features, if they have been looked for already.
+    budget_seconds : float
+        When it is spent, no further setting of a candidate is begun; ``settings`` says which were not tried. A budget
+        that is not spent has no influence.
+    memory : Memory, optional
+        Keeps what was predicted, so that an interrupted search goes on where it was.
 
     Returns
     -------
     Evaluation
-        With the winner by log loss.
+        With the winner by log loss; ``comparisons`` holds what additive boosting costs against free boosting.
 
     Raises
     ------
@@ -114,19 +144,34 @@ def evaluate_churn(
 
     Notes
     -----
-    Each candidate's risks in a fold are repaired by intercept and slope learned from the folds before it (the first
-    stays as it is), if that lowers its log loss; where churn drifts with the seasons it does not, and the risks stay
-    raw. The stored model is repaired by all folds under the same condition.
+    Each candidate goes on in one of its settings, see :func:`models.search.choose_settings`; where few churned fewer
+    are tried, see :mod:`models.grids`. Its risks in a fold are repaired by intercept and slope learned from the folds
+    before it (the first stays as it is), if that lowers its log loss; where churn drifts with the seasons it does not,
+    and the risks stay raw. The stored model is repaired by all folds under the same condition.
     """
     leaks = leak_warnings(frame, features) if leaks is None else leaks
     kept = kept_features(features, leaks, allow)
     known = known_rows(frame, kept, OUTCOME)
     _require_both_classes(known.observed, "all mature rows")
-    tried = candidates(kept)
-    predictions = _repaired(out_of_fold(known, folds, tried, rng=rng, max_rows=max_rows, tick=tick), tried)
-    _require_both_classes(predictions["observed"].to_numpy(np.float64), "the rows that the candidates are tested on")
+    tried = candidates(kept, _grids(known, max_rows))
+    raw = out_of_fold(
+        known,
+        folds,
+        tried,
+        rng=rng,
+        max_rows=max_rows,
+        tick=tick,
+        budget_seconds=budget_seconds,
+        memory=memory,
+    )
+    _require_both_classes(raw["observed"].to_numpy(np.float64), "the rows that the candidates are tested on")
+    settings = choose_settings(raw, tried, row_log_loss)
+    predictions = _repaired(settled(raw, settings), tried)
     loss = ("log loss", row_log_loss)
-    return conclude("churn", predictions, tried, loss=loss, metrics=churn_metrics, known=known, leaks=leaks)
+    found = conclude("churn", predictions, tried, loss=loss, metrics=churn_metrics, known=known, leaks=leaks)
+    if ADDITIVE not in {one.name for one in tried}:
+        return replace(found, settings=settings)
+    return replace(found, settings=settings, comparisons=compare(predictions, ADDITIVE, "boosting"))
 
 
 def fit_churn(
@@ -146,10 +191,10 @@ def fit_churn(
     frame, features, rng, max_rows, allow
         As in :func:`evaluate_churn`.
     candidate : str
-        ``logistic`` or ``boosting``.
+        ``logistic``, ``boosting`` or ``additive boosting``.
     evaluation : Evaluation, optional
-        Its features are used and its out-of-fold predictions calibrate the model. Without it suspect features are
-        looked for again and risks are not repaired.
+        Its features and the setting chosen in it are used, and its out-of-fold predictions calibrate the model. Without
+        it suspect features are looked for again, the setting is the default and risks are not repaired.
 
     Returns
     -------
@@ -167,18 +212,39 @@ def fit_churn(
     The repair ``intercept + slope * logit`` is written into the coefficients of the logistic regression; for boosting
     it is the final estimator of a StackingClassifier with one prefitted member.
     """
-    if candidate not in _FITS:
-        msg = f"candidate must be one of {sorted(_FITS)}, not {candidate!r}"
-        raise ValueError(msg)
-    kept = kept_features(features, leak_warnings(frame, features), allow) if evaluation is None else evaluation.features
-    known = known_rows(frame, kept, OUTCOME)
-    _require_both_classes(known.observed, "all mature rows")
-    train = known.rows(thin_rows(known, np.arange(len(known)), max_rows, rng))
-    with one_thread():
-        model = _FITS[candidate](train, kept, int(rng.integers(2**31)))
+    model, _, _ = _fitted(frame, features, candidate, rng, evaluation, max_rows, allow)
     if evaluation is None:
         return model
     return calibrated(model, _sigmoid(evaluation.predictions.query("candidate == @candidate")))
+
+
+def churn_coefficients(
+    frame: pd.DataFrame,
+    features: Sequence[Feature],
+    rng: np.random.Generator,
+    *,
+    evaluation: Evaluation | None = None,
+    max_rows: int = MAX_ROWS,
+    allow: frozenset[str] = frozenset(),
+) -> pd.DataFrame:
+    """List the coefficients of the logistic candidate, fitted on all mature rows, before its risks are repaired.
+
+    Parameters
+    ----------
+    frame, features, rng, evaluation, max_rows, allow
+        As in :func:`fit_churn`.
+
+    Returns
+    -------
+    DataFrame
+        See :func:`models.coefficients.coefficients`; clustered by customer, or by group of near copies.
+
+    Raises
+    ------
+    EmptyResultError
+        One class only.
+    """
+    return coefficients(*_fitted(frame, features, "logistic", rng, evaluation, max_rows, allow))
 
 
 def predict_churn(model: Pipeline, frame: pd.DataFrame, features: Sequence[Feature]) -> FloatArray:
@@ -210,20 +276,49 @@ def predict_churn(model: Pipeline, frame: pd.DataFrame, features: Sequence[Featu
         return _risk(model, table)
 
 
+def _fitted(
+    frame: pd.DataFrame,
+    features: Sequence[Feature],
+    candidate: str,
+    rng: np.random.Generator,
+    evaluation: Evaluation | None,
+    max_rows: int,
+    allow: frozenset[str],
+) -> tuple[Pipeline, Rows, pd.Series]:
+    """Fit a candidate on all mature rows; with the rows that were drawn and whom each is about."""
+    if candidate not in _FITS:
+        msg = f"candidate must be one of {sorted(_FITS)}, not {candidate!r}"
+        raise ValueError(msg)
+    kept = kept_features(features, leak_warnings(frame, features), allow) if evaluation is None else evaluation.features
+    known = known_rows(frame, kept, OUTCOME)
+    _require_both_classes(known.observed, "all mature rows")
+    drawn = thin_rows(known, np.arange(len(known)), max_rows, rng)
+    train = known.rows(drawn)
+    grid = _grids(known, max_rows)[candidate]
+    setting = grid.default if evaluation is None else grid.named(chosen_setting(evaluation.settings, candidate))
+    with one_thread():
+        model = next(_FITS[candidate](train, kept, int(rng.integers(2**31)), [setting]))
+    return model, train, known.keys().take(drawn)[cluster_column(frame)]
+
+
 def _risk(model: Pipeline, table: pd.DataFrame) -> FloatArray:
     """Probability to churn."""
     return np.asarray(model.predict_proba(table)[:, 1], dtype=np.float64)
 
 
-def _learner(features: Sequence[Feature], fit: Fit) -> Callable[[Rows, int], Predict]:
-    """Make what a candidate does of a function that fits a pipeline."""
+def _grids(known: Known, max_rows: int) -> dict[str, Grid]:
+    """Give settings for as many churners, rows and features as there are."""
+    return churn_grids(int(known.observed.sum()), min(len(known), max_rows) * len(known.features))
 
-    def learn(train: Rows, seed: int) -> Predict:
+
+def _with_both_classes(fit: Fit) -> Fit:
+    """Refuse training rows that hold one class before they are fitted."""
+
+    def checked(train: Rows, features: Sequence[Feature], seed: int, settings: Sequence[Setting]) -> Iterator[Pipeline]:
         _require_both_classes(train.observed, "the training rows of a fold")
-        model = fit(train, features, seed)
-        return lambda test: _risk(model, test.table[list(model.feature_names_in_)])
+        yield from fit(train, features, seed, settings)
 
-    return learn
+    return checked
 
 
 def _prevalence(train: Rows, seed: int) -> Predict:  # noqa: ARG001

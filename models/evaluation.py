@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -17,7 +17,7 @@ from models.leaks import Leak
 from models.metrics import Estimate, Sample, mean_difference, reliability
 from models.preparation import inputs
 from models.segments import by_segment, measure, sample_of, segment_labels, segmenting
-from models.splits import AnyFold, cluster_column, cutoff_microseconds
+from models.splits import cluster_column, cutoff_microseconds
 
 if TYPE_CHECKING:
     from features.measures import Feature
@@ -34,7 +34,6 @@ __all__ = [
     "known_rows",
     "model_inputs",
     "one_thread",
-    "out_of_fold",
     "thin_rows",
     "verdict",
 ]
@@ -45,8 +44,6 @@ Predict = Callable[["Rows"], FloatArray]
 
 MAX_ROWS = 60_000
 """Training rows of one fit at most. Rows are thinned within customers, none of whom is lost."""
-
-_PREDICTION_COLUMNS = ["customer_id", "cutoff", "candidate", "predicted", "observed", "weight", "fold", "raw"]
 
 
 class Tick(Protocol):
@@ -135,12 +132,34 @@ class Candidate:
         Training rows and a seed in, a function from rows to predictions out.
     is_baseline : bool
         Shown for comparison and never chosen.
+    grid : tuple of str
+        Its settings, from the simplest to the most flexible; empty for one without a choice.
+    default : str
+        The setting that is always tried.
+    learn_each : callable, optional
+        Training rows, a seed and settings in, one function from rows to predictions a setting out, each learned when it
+        is asked for.
     """
 
     name: str
     meaning: str
     learn: Callable[[Rows, int], Predict]
     is_baseline: bool = False
+    grid: tuple[str, ...] = ()
+    default: str = ""
+    learn_each: Callable[[Rows, int, Sequence[str]], Iterator[Predict]] | None = None
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """In the order in which they are tried: the default first."""
+        return (self.default, *(one for one in self.grid if one != self.default))
+
+    def tries(self, train: Rows, seed: int, settings: Sequence[str]) -> Iterator[Predict]:
+        """Learn in each of some settings."""
+        if self.learn_each is None:
+            yield self.learn(train, seed)
+        else:
+            yield from self.learn_each(train, seed, settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +190,10 @@ class Evaluation:
         What the candidates saw: without suspect features.
     leaks : tuple of Leak
         Suspect features found, allowed ones included.
+    settings : DataFrame
+        Every setting of every candidate: see :func:`models.search.choose_settings`.
+    comparisons : DataFrame
+        What restrictions cost: see :func:`models.comparison.compare`.
     """
 
     outcome: str
@@ -183,6 +206,8 @@ class Evaluation:
     sentence: str
     features: tuple[Feature, ...]
     leaks: tuple[Leak, ...]
+    settings: pd.DataFrame = field(default_factory=pd.DataFrame)
+    comparisons: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 def known_rows(frame: pd.DataFrame, features: Sequence[Feature], outcome: str) -> Known:
@@ -252,48 +277,6 @@ def thin_rows(known: Known, index: IndexArray, max_rows: int, rng: np.random.Gen
     customer = pd.factorize(keys["customer_id"], sort=True)[0]
     order = np.lexsort((cutoff_microseconds(keys), customer))
     return np.sort(index[order[rng.choice(len(index), max_rows, replace=False)]])
-
-
-def out_of_fold(
-    known: Known,
-    folds: Iterable[AnyFold],
-    candidates: Sequence[Candidate],
-    *,
-    rng: np.random.Generator,
-    max_rows: int,
-    tick: Tick,
-) -> pd.DataFrame:
-    """Predict each fold's test rows by each candidate learned on its training rows.
-
-    Returns
-    -------
-    DataFrame
-        customer_id, cutoff, candidate, predicted, observed, weight, fold, raw, and replica_group where it is known;
-        ``predicted`` equals ``raw``.
-
-    Raises
-    ------
-    EmptyResultError
-        A fold without training or test rows.
-    """
-    keys, folds = known.keys(), tuple(folds)
-    steps = len(folds) * len(candidates)
-    parts: list[pd.DataFrame] = []
-    for fold in folds:
-        split = fold.split(keys)
-        if len(split.train) == 0 or len(split.test) == 0:
-            raise EmptyResultError(
-                f"Fold '{fold.label}' has {len(split.train)} rows to train on and {len(split.test)} to test on. Both "
-                "were expected above zero. Bring more customers or a longer history."
-            )
-        train, test = known.rows(thin_rows(known, split.train, max_rows, rng)), known.rows(split.test)
-        truth = keys.take(split.test).assign(observed=test.observed, weight=known.weight[split.test], fold=fold.label)
-        for candidate in candidates:
-            tick(f"{candidate.name}, tested on {fold.label}", len(parts), steps)
-            with one_thread():
-                raw = candidate.learn(train, int(rng.integers(2**31)))(test)
-            parts.append(truth.assign(candidate=candidate.name, predicted=raw, raw=raw))
-    return pd.concat(parts, ignore_index=True)[list(dict.fromkeys((*_PREDICTION_COLUMNS, cluster_column(keys))))]
 
 
 def segments_of(known: Known) -> pd.DataFrame:

@@ -81,7 +81,12 @@ def usable(table: pd.DataFrame, features: Sequence[Feature]) -> tuple[Feature, .
 
 
 def linear_preparation(
-    table: pd.DataFrame, features: Sequence[Feature], *, with_splines: bool, with_amounts: bool = False
+    table: pd.DataFrame,
+    features: Sequence[Feature],
+    *,
+    with_splines: bool,
+    with_amounts: bool = False,
+    with_logarithms: bool = False,
 ) -> ColumnTransformer:
     """Prepare for a linear model: every number standardised and bent, flags for missing, categories as 0/1 columns.
 
@@ -96,12 +101,15 @@ def linear_preparation(
         knots; their relation to outcomes often turns. Meant for data large enough to show the turn.
     with_amounts : bool
         Add the unbent numbers: an amount paid next is proportional to amounts paid before, not to their arcsinh.
+    with_logarithms : bool
+        Add the arcsinh of volumes as they are, which is nearly their logarithm: the logarithm of an amount paid next is
+        proportional to that of amounts paid before. Unlike the other blocks it depends a little on the unit.
 
     Returns
     -------
     ColumnTransformer
-        Not yet fitted. Blocks ``bent``, ``spline``, ``plain``, ``missing``, ``text``; :func:`columns_of` maps its
-        output back to features.
+        Not yet fitted. Blocks ``bent``, ``spline``, ``plain``, ``log``, ``missing``, ``text``; :func:`columns_of` maps
+        its output back to features.
 
     Notes
     -----
@@ -114,6 +122,7 @@ def linear_preparation(
     ]
     bent = [feature.name for feature in numbers if feature.name not in spline]
     plain = [feature.name for feature in numbers] if with_amounts else []
+    volumes = [feature.name for feature in numbers if with_logarithms and feature.role == "volume"]
     missing = [feature.name for feature in numbers if table[feature.name].isna().any()]
     text = [feature.name for feature in features if feature.kind == "category"]
     curve = SplineTransformer(n_knots=_KNOTS, degree=3, include_bias=False, extrapolation="linear")
@@ -124,6 +133,7 @@ def linear_preparation(
         ("bent", make_pipeline(*_standardised(), FunctionTransformer(np.arcsinh)), bent),
         ("spline", make_pipeline(*_standardised(), FunctionTransformer(np.arcsinh), curve), spline),
         ("plain", make_pipeline(*_standardised()), plain),
+        ("log", make_pipeline(FunctionTransformer(np.arcsinh), *_standardised()), volumes),
         ("missing", MissingIndicator(features="all", error_on_new=False), missing),
         ("text", make_pipeline(SimpleImputer(strategy="constant", fill_value=MISSING), dummies), text),
     ]

@@ -1,8 +1,9 @@
 """Why this customer: the experiences that lift a prediction most above what a typical customer would get.
 
 A reason is about one measure of one journey (all its features together) or one fact about the customer. For linear
-models contributions are exact and add up; for boosting a group's features are set to the typical values, one group at a
-time, and the fall of the prediction is its contribution (such falls do not add up where groups interact; groups that
+models and for boosting with small trees contributions are exact and add up (`models.additive`; where trees keep to one
+journey, those of a journey add up to its part of the model). For other models a group's features are set to the typical
+values, one group at a time, and the fall of the prediction is its contribution (such falls do not add up; groups that
 are among the three largest for none of about 500 customers, evenly drawn, are not looked at for the others). Reasons
 describe the model, not causes: what would change churn is the business of `models.effects`.
 """
@@ -17,18 +18,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit
 from sklearn.base import is_classifier
-from sklearn.ensemble import StackingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor, StackingClassifier
 from sklearn.pipeline import Pipeline
 
-from features.definitions import unit_suffix
+from models.additive import is_small, shapley
 from models.evaluation import model_inputs, one_thread
+from models.linear_parts import linear_parts
 from models.preparation import columns_of
+from models.reason_words import sentences
 
 if TYPE_CHECKING:
     from features.measures import Feature
 
-__all__ = ["Contributions", "contributions", "reasons"]
+__all__ = ["Contributions", "contributions", "feature_contributions", "reasons", "risk_points"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -36,12 +40,13 @@ IntArray = NDArray[np.int64]
 _LEAST = 0.01
 """On the logit: contributions below one per cent of the odds are not worth a sentence."""
 
+_NEAR = 1e-6
+"""On the logit: nearer to the reference than this, the slope of the risk there is exact to twelve digits."""
+
 _PROBE_ROWS = 500
 _PROBE_PLACES = 3
 _WORKERS = 2
 _BLOCK = 500
-_LATEST = {"last": "latest", "final": "at the end", "decayed": "lately", "recent": "lately", "burden": "remembered sum"}
-_UNSAID = {"since", "total", "value"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,11 @@ class Contributions:
         Their values.
     typical : dict of str to object
         Median of the present values, or the commonest category.
+    groups : tuple of ndarray of int64
+        Positions in ``features`` of the features of each group.
+    base : float
+        Mean of the reference on the scale of ``amounts``: where amounts are exact, ``base + amounts.sum(axis=1)`` is
+        the prediction. NaN where they do not add up.
     """
 
     amounts: FloatArray
@@ -67,6 +77,13 @@ class Contributions:
     features: tuple[Feature, ...]
     table: pd.DataFrame
     typical: dict[str, object]
+    groups: tuple[IntArray, ...]
+    base: float
+
+    @property
+    def journeys(self) -> tuple[str | None, ...]:
+        """Journey of each group; None for facts about the customer."""
+        return tuple(self.features[group[0]].journey for group in self.groups)
 
 
 def reasons(
@@ -125,8 +142,8 @@ def contributions(
     Returns
     -------
     Contributions
-        For a linear model the rows of ``amounts`` add up to the prediction's distance from the mean prediction of the
-        reference (on the logit for risks).
+        For linear models and small trees the rows of ``amounts`` add up to the prediction's distance from the mean
+        prediction of the reference (on the logit for risks).
     """
     columns = list(model.feature_names_in_)
     by_name = {feature.name: feature for feature in features}
@@ -136,14 +153,57 @@ def contributions(
     groups = _groups(used)
     typical = {name: _typical(others[name]) for name in columns}
     lean = _lean(table, others, used, typical)
-    if hasattr(model["model"], "coef_"):
-        by_feature = _linear(model, table, others)
+    exact = feature_contributions(model, table, others)
+    if exact is None:
+        amounts, base = _replaced(model, table, others, groups, used), float("nan")
+    else:
+        by_feature, base = exact
         amounts = np.column_stack([by_feature[:, group].sum(axis=1) for group in groups])
         lean = np.where(lean > 0, by_feature, np.minimum(lean, 0.0))
-    else:
-        amounts = _replaced(model, table, others, groups, used)
     member = np.column_stack([_speaker(lean[:, group], group, used) for group in groups])
-    return Contributions(amounts, member, used, table, typical)
+    return Contributions(amounts, member, used, table, typical, groups, base)
+
+
+def risk_points(found: Contributions) -> FloatArray:
+    """Say contributions in the units of risk.
+
+    Parameters
+    ----------
+    found : Contributions
+        Of a model for churn whose amounts are exact.
+
+    Returns
+    -------
+    ndarray of float, shape (rows, groups)
+        Points of risk, 0.01 being one per cent of customers; a row adds up exactly to its risk minus the risk of a
+        customer at the mean logit of the reference. Sums over groups of one journey are the journey's points.
+
+    Raises
+    ------
+    ValueError
+        The amounts do not add up.
+
+    Notes
+    -----
+    With :math:`s` the logit, :math:`s_0` its mean over the reference, and :math:`a_j` contributions of sum
+    :math:`s - s_0`, group :math:`j` gets :math:`a_j (p(s) - p(s_0)) / (s - s_0)`, and :math:`a_j p'(s_0)` where
+    :math:`s = s_0`: what each group adds along the straight way from the reference, all moving together, so that no
+    order of groups plays a part (the integral of :math:`a_j p'(s_0 + t (s - s_0))` over t from 0 to 1).
+
+    References
+    ----------
+    Aumann, Shapley (1974), Values of Non-Atomic Games. Sundararajan, Taly, Yan (2017), Axiomatic attribution for deep
+    networks, eq. 1.
+    """
+    if np.isnan(found.base):
+        msg = "contributions of this model do not add up: use a linear model or one with small trees"
+        raise ValueError(msg)
+    distance = found.amounts.sum(axis=1)
+    risk, at_base = expit(found.base + distance), float(expit(found.base))
+    is_near = np.abs(distance) < _NEAR
+    chord = (risk - at_base) / np.where(is_near, 1.0, distance)
+    slope = np.where(is_near, at_base * (1 - at_base), chord)
+    return np.asarray(found.amounts * slope[:, None], dtype=np.float64)
 
 
 def _groups(features: Sequence[Feature]) -> tuple[IntArray, ...]:
@@ -178,17 +238,63 @@ def _speaker(lean: FloatArray, group: IntArray, features: Sequence[Feature]) -> 
     return np.asarray(group[best], dtype=np.int64)
 
 
-def _linear(model: Pipeline, table: pd.DataFrame, others: pd.DataFrame) -> FloatArray:
-    """Coefficient times distance from the mean, summed over the columns of each feature."""
-    prepare, coefficients = model["prepare"], np.ravel(model["model"].coef_)
+def feature_contributions(
+    model: Pipeline, table: pd.DataFrame, reference: pd.DataFrame
+) -> tuple[FloatArray, float] | None:
+    """Compute what each feature adds to each prediction, exactly and nothing else: the fast way for many rows.
+
+    Parameters
+    ----------
+    model : sklearn.pipeline.Pipeline
+        Of churn or revenue.
+    table : DataFrame
+        Columns of the model as :func:`models.evaluation.model_inputs` gives them.
+    reference : DataFrame
+        The same columns of the rows whose mean is compared with.
+
+    Returns
+    -------
+    tuple of ndarray of float, shape (rows, features), and float; or None
+        Contributions, on the logit for risks, and the mean prediction of the reference; both add up to the prediction.
+        None where the model is neither linear nor made of small trees.
+    """
+    fitted = model["model"]
+    slope, shift = 1.0, 0.0
+    if isinstance(fitted, StackingClassifier):
+        slope, shift = float(fitted.final_estimator_.coef_[0, 0]), float(fitted.final_estimator_.intercept_[0])
+        fitted = fitted.estimators_[0]
+    if hasattr(fitted, "coef_"):
+        split = _linear
+    elif isinstance(fitted, HistGradientBoostingClassifier | HistGradientBoostingRegressor) and is_small(fitted):
+        split = _small_trees
+    else:
+        return None
+    with one_thread():
+        amounts, start = split(model["prepare"], fitted, table)
+        centre = (amounts if reference is table else split(model["prepare"], fitted, reference)[0]).mean(axis=0)
+    amounts -= centre
+    amounts *= slope
+    return amounts, shift + slope * (start + float(centre.sum()))
+
+
+def _linear(prepare: Any, fitted: Any, table: pd.DataFrame) -> tuple[FloatArray, float]:
+    """Coefficient times value, summed over the columns of each feature, and the intercept."""
+    return linear_parts(prepare, np.ravel(fitted.coef_), table), float(np.ravel(fitted.intercept_)[0])
+
+
+def _small_trees(prepare: Any, fitted: Any, table: pd.DataFrame) -> tuple[FloatArray, float]:
+    """Shapley values of each feature, and the mean prediction of training."""
+    parts = shapley(fitted, np.asarray(prepare.transform(table), dtype=np.float64))
+    return parts.amounts @ _collector(prepare, table), parts.baseline
+
+
+def _collector(prepare: Any, table: pd.DataFrame) -> FloatArray:
+    """Say with a 1 which columns of the matrix belong to which feature, shape (columns, features)."""
     position = {name: i for i, name in enumerate(table.columns)}
     owner = np.array([position[name] for name in columns_of(prepare)])
     collect = np.zeros((len(owner), len(position)))
-    collect[np.arange(len(owner)), owner] = coefficients
-    with one_thread():
-        matrix = prepare.transform(table)
-        centre = matrix.mean(axis=0) if others is table else prepare.transform(others).mean(axis=0)
-        return np.asarray((matrix - centre) @ collect, dtype=np.float64)
+    collect[np.arange(len(owner)), owner] = 1.0
+    return collect
 
 
 def _replaced(
@@ -197,8 +303,8 @@ def _replaced(
     """Fall of the prediction when one group's features take their typical values."""
     prepare = model["prepare"]
     order = columns_of(prepare)
-    place = {name: i for i, name in enumerate(order)}
-    at = [np.array([place[features[i].name] for i in group]) for group in groups]
+    names = np.array(order)
+    at = [np.flatnonzero(np.isin(names, [features[i].name for i in group])) for group in groups]
     categories = {feature.name for feature in features if feature.kind == "category"}
     matrix = np.asarray(prepare.transform(table), dtype=np.float64)
     against = matrix if others is table else np.asarray(prepare.transform(others), dtype=np.float64)
@@ -251,10 +357,7 @@ def _blocks(index: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
 
 
 def _score(fitted: Any) -> Callable[[FloatArray], FloatArray]:
-    """Give the function whose falls are measured: the repaired logit of a classifier, or the predicted amount."""
-    if isinstance(fitted, StackingClassifier):
-        inner, slope = fitted.estimators_[0], float(fitted.final_estimator_.coef_[0, 0])
-        return lambda matrix: slope * inner.decision_function(matrix)
+    """Give the function whose falls are measured: the logit of a classifier, or the predicted amount."""
     predict = fitted.decision_function if is_classifier(fitted) else fitted.predict
     return lambda matrix: np.asarray(predict(matrix), dtype=np.float64)
 
@@ -287,43 +390,5 @@ def _texts(found: Contributions, rows: NDArray[np.intp], member: IntArray) -> ND
         feature = found.features[position]
         here = np.flatnonzero(member == position)
         values = found.table[feature.name].to_numpy()[rows[here]]
-        texts[here] = _sentences(feature, values, found.typical[feature.name])
+        texts[here] = sentences(feature, values, found.typical[feature.name])
     return texts
-
-
-def _sentences(feature: Feature, values: NDArray[Any], typical: object) -> list[str]:
-    """Write one feature's values: ``support: wait mean 14 min (typical 6)``."""
-    label = _label(feature)
-    if typical is None:
-        return [f"{label}: nothing recorded"] * len(values)
-    if feature.kind == "category":
-        spoken = ("unknown" if pd.isna(value) else str(value) for value in values)
-        return [f"{label} {word}" + (f" (most: {typical})" if word != typical else "") for word in spoken]
-    is_share = feature.unit == "share" and not feature.name.endswith("__burden")
-    unit = "" if feature.unit in {"", "share"} or feature.unit in label else f" {feature.unit}"
-    usual = _number(float(str(typical)), is_share=is_share)
-    return [
-        f"{label} not recorded (typical {usual}{unit})"
-        if np.isnan(value)
-        else f"{label} {_number(value, is_share=is_share)}{unit} (typical {usual})"
-        for value in values
-    ]
-
-
-def _label(feature: Feature) -> str:
-    """Name a feature for people: ``support: wait mean``; without the unit, which stands behind the value."""
-    where = [part for part in (feature.journey, feature.touchpoint) if part]
-    words = [part for part in feature.name.split("__") if part not in {*where, "customer"}] or [feature.name]
-    what = words[0].removesuffix("_count").removesuffix(f"_{unit_suffix(feature.unit)}").removesuffix("_days")
-    statistic = words[-1] if len(words) > 1 else ""
-    spoken = "" if statistic in _UNSAID else _LATEST.get(statistic, statistic)
-    text = " ".join(f"{what} {spoken}".replace("_", " ").split())
-    return f"{', '.join(where)}: {text}" if where else text
-
-
-def _number(value: float, *, is_share: bool) -> str:
-    """Write a number shortly; shares in per cent."""
-    if is_share:
-        return f"{100 * value:.0f} %"
-    size = abs(value)
-    return f"{value:,.0f}" if size >= 10 or value == round(value) else f"{value:.1f}" if size >= 1 else f"{value:.2g}"

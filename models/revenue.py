@@ -1,8 +1,10 @@
-"""How much will be paid within the horizon: ridge and boosting beside last period's revenue and the mean."""
+"""How much will be paid within the horizon: four candidates beside last period's revenue and the mean."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,11 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
+from models.amounts import TWEEDIE_MEANING, TWO_PART_MEANING, fit_tweedie, fit_two_part
 from models.estimators import AMOUNT_MEANING, RIDGE_MEANING, Fit, fit_amount_boosting, fit_ridge
 from models.evaluation import (
     MAX_ROWS,
     Candidate,
     Evaluation,
+    Known,
     Predict,
     Rows,
     Tick,
@@ -22,12 +26,13 @@ from models.evaluation import (
     known_rows,
     model_inputs,
     one_thread,
-    out_of_fold,
     silent,
     thin_rows,
 )
+from models.grids import Grid, revenue_grids
 from models.leaks import Leak, kept_features, leak_warnings
 from models.metrics import revenue_metrics
+from models.search import Memory, as_candidate, choose_settings, chosen_setting, out_of_fold, settled
 from models.splits import AnyFold
 
 if TYPE_CHECKING:
@@ -39,25 +44,42 @@ FloatArray = NDArray[np.float64]
 
 OUTCOME = "revenue"
 
-_FITS: dict[str, Fit] = {"ridge": fit_ridge, "boosting": fit_amount_boosting}
+_FITS: dict[str, Fit] = {
+    "ridge": fit_ridge,
+    "Tweedie": fit_tweedie,
+    "two-part": fit_two_part,
+    "boosting": fit_amount_boosting,
+}
+_MEANINGS = {
+    "ridge": RIDGE_MEANING,
+    "Tweedie": TWEEDIE_MEANING,
+    "two-part": TWO_PART_MEANING,
+    "boosting": AMOUNT_MEANING,
+}
 
 
-def candidates(features: Sequence[Feature]) -> tuple[Candidate, ...]:
+def candidates(features: Sequence[Feature], grids: Mapping[str, Grid]) -> tuple[Candidate, ...]:
     """List what is tried for revenue.
 
     Parameters
     ----------
     features : sequence of Feature
         What models may see.
+    grids : mapping of str to Grid
+        Settings of the candidates that suit the amounts.
 
     Returns
     -------
     tuple of Candidate
-        ``ridge``, ``boosting`` and the baselines ``mean`` and ``last period``.
+        Of ``ridge``, ``Tweedie`` (where no amount is negative), ``two-part`` and ``boosting`` those that have a grid,
+        and the baselines ``mean`` and ``last period``.
     """
     return (
-        Candidate("ridge", RIDGE_MEANING, _learner(features, fit_ridge)),
-        Candidate("boosting", AMOUNT_MEANING, _learner(features, fit_amount_boosting)),
+        *(
+            as_candidate(name, _MEANINGS[name], features, fit, grids[name], _amount)
+            for name, fit in _FITS.items()
+            if name in grids
+        ),
         Candidate("mean", "The mean revenue in training.", _mean, is_baseline=True),
         Candidate("last period", "Revenue in the window times one factor.", _last_period, is_baseline=True),
     )
@@ -73,6 +95,8 @@ def evaluate_revenue(
     max_rows: int = MAX_ROWS,
     allow: frozenset[str] = frozenset(),
     leaks: tuple[Leak, ...] | None = None,
+    budget_seconds: float = math.inf,
+    memory: Memory | None = None,
 ) -> Evaluation:
     """Judge the candidates on cutoffs later than those they learned from.
 
@@ -80,7 +104,7 @@ def evaluate_revenue(
     ----------
     frame : DataFrame
         Panel rows with ``revenue`` and, for a baseline, ``revenue_past``; amounts may be negative.
-    features, folds, rng, tick, max_rows, allow, leaks
+    features, folds, rng, tick, max_rows, allow, leaks, budget_seconds, memory
         As in :func:`models.churn.evaluate_churn`. What leaks churn is left out here too.
 
     Returns
@@ -97,10 +121,22 @@ def evaluate_revenue(
         leaks = leak_warnings(frame, features) if "is_churned" in frame else ()
     kept = kept_features(features, leaks, allow)
     known = known_rows(frame, kept, OUTCOME)
-    tried = candidates(kept)
-    predictions = out_of_fold(known, folds, tried, rng=rng, max_rows=max_rows, tick=tick)
+    tried = candidates(kept, _grids(known, max_rows))
+    raw = out_of_fold(
+        known,
+        folds,
+        tried,
+        rng=rng,
+        max_rows=max_rows,
+        tick=tick,
+        budget_seconds=budget_seconds,
+        memory=memory,
+    )
+    settings = choose_settings(raw, tried, _squared_error)
+    predictions = settled(raw, settings)
     loss = ("mean squared error", _squared_error)
-    return conclude(OUTCOME, predictions, tried, loss=loss, metrics=revenue_metrics, known=known, leaks=leaks)
+    found = conclude(OUTCOME, predictions, tried, loss=loss, metrics=revenue_metrics, known=known, leaks=leaks)
+    return replace(found, settings=settings)
 
 
 def fit_revenue(
@@ -120,9 +156,10 @@ def fit_revenue(
     frame, features, rng, max_rows, allow
         As in :func:`evaluate_revenue`.
     candidate : str
-        ``ridge`` or ``boosting``.
+        ``ridge``, ``Tweedie``, ``two-part`` or ``boosting``.
     evaluation : Evaluation, optional
-        Its features are used; without it suspect features are looked for again.
+        Its features and the setting chosen in it are used; without it suspect features are looked for again, and the
+        setting is the default.
 
     Returns
     -------
@@ -133,6 +170,8 @@ def fit_revenue(
     ------
     EmptyResultError
         No row with a known revenue.
+    ValueError
+        An unknown candidate, or ``Tweedie`` where amounts are negative.
     """
     if candidate not in _FITS:
         msg = f"candidate must be one of {sorted(_FITS)}, not {candidate!r}"
@@ -143,9 +182,15 @@ def fit_revenue(
     elif "is_churned" in frame:
         kept = kept_features(features, leak_warnings(frame, features), allow)
     known = known_rows(frame, kept, OUTCOME)
+    grids = _grids(known, max_rows)
+    if candidate not in grids:
+        msg = f"candidate {candidate!r} does not take amounts below zero: choose one of {sorted(grids)}"
+        raise ValueError(msg)
+    grid = grids[candidate]
+    setting = grid.default if evaluation is None else grid.named(chosen_setting(evaluation.settings, candidate))
     train = known.rows(thin_rows(known, np.arange(len(known)), max_rows, rng))
     with one_thread():
-        return _FITS[candidate](train, kept, int(rng.integers(2**31)))
+        return next(_FITS[candidate](train, kept, int(rng.integers(2**31)), [setting]))
 
 
 def predict_revenue(model: Pipeline, frame: pd.DataFrame, features: Sequence[Feature]) -> FloatArray:
@@ -174,17 +219,21 @@ def predict_revenue(model: Pipeline, frame: pd.DataFrame, features: Sequence[Fea
     if table.empty:
         return np.zeros(0)
     with one_thread():
-        return np.asarray(model.predict(table), dtype=np.float64)
+        return _amount(model, table)
 
 
-def _learner(features: Sequence[Feature], fit: Fit) -> Callable[[Rows, int], Predict]:
-    """Make what a candidate does of a function that fits a pipeline."""
+def _amount(model: Pipeline, table: pd.DataFrame) -> FloatArray:
+    """Predict the expected amount."""
+    return np.asarray(model.predict(table), dtype=np.float64)
 
-    def learn(train: Rows, seed: int) -> Predict:
-        model = fit(train, features, seed)
-        return lambda test: np.asarray(model.predict(test.table[list(model.feature_names_in_)]), dtype=np.float64)
 
-    return learn
+def _grids(known: Known, max_rows: int) -> dict[str, Grid]:
+    """Give settings of the candidates that suit the amounts, for as many rows and features as there are."""
+    rows = min(len(known), max_rows)
+    grids = revenue_grids(int((known.observed != 0).sum()), rows, rows * len(known.features))
+    if (known.observed < 0).any():
+        del grids["Tweedie"]
+    return grids
 
 
 def _mean(train: Rows, seed: int) -> Predict:  # noqa: ARG001

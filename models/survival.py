@@ -21,7 +21,7 @@ from features.snapshot import DAY
 from models.calibration import to_logit
 from models.estimates import LEVEL
 
-__all__ = ["MONTH_DAYS", "PersonMonths", "fitted_survival", "observed_survival", "person_months"]
+__all__ = ["MONTH_DAYS", "PersonMonths", "fitted_survival", "mean_survival", "observed_survival", "person_months"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -125,20 +125,20 @@ def observed_survival(
     return pd.concat([pd.DataFrame(columns=_COLUMNS), *parts], ignore_index=True) if parts else _none()
 
 
-def fitted_survival(rows: PersonMonths, risk: FloatArray, segment: pd.Series, weight: FloatArray) -> pd.DataFrame:
-    """Fit a discrete-time hazard that depends on month and predicted risk, and average its survival by segment.
+def fitted_survival(rows: PersonMonths, risk: FloatArray, weight: FloatArray) -> FloatArray:
+    """Fit a discrete-time hazard that depends on month and predicted risk.
 
     Parameters
     ----------
-    rows, segment, weight
+    rows, weight
         As in `observed_survival`.
     risk : array of float, shape (panel rows,)
         The churn model's risk over its horizon.
 
     Returns
     -------
-    DataFrame
-        segment, month, survival: mean over the segment's rows of the product of (1 - hazard).
+    array of float, shape (panel rows, months)
+        The chance of each panel row's customer to be still there after each month.
 
     Raises
     ------
@@ -168,7 +168,11 @@ def fitted_survival(rows: PersonMonths, risk: FloatArray, segment: pd.Series, we
     level = np.full(last, -np.inf)
     level[seen] = fitted.params[:-1]
     hazard = expit(level[None, :] + fitted.params[-1] * score[:, None])
-    survival = np.cumprod(1 - hazard, axis=1)
+    return np.asarray(np.cumprod(1 - hazard, axis=1), np.float64)
+
+
+def mean_survival(survival: FloatArray, segment: pd.Series, weight: FloatArray) -> pd.DataFrame:
+    """Average the survival of `fitted_survival` by segment: segment, month, survival."""
     return pd.concat([_none()[["segment", "month", "survival"]], *_means(survival, segment, weight)], ignore_index=True)
 
 

@@ -1,7 +1,4 @@
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,10 +9,13 @@ from scipy.special import expit, logit
 from features.errors import EmptyResultError
 from features.measures import Feature
 from features.snapshot import DAY
-from models.churn import candidates, evaluate_churn, fit_churn, predict_churn
+from models.churn import candidates, churn_coefficients, evaluate_churn, fit_churn, predict_churn
+from models.grids import churn_grids
 from models.preparation import STORED_TYPES
 from models.splits import grouped, rolling_origin
+from tests.elsewhere import predicted_elsewhere
 
+NAMES = ("logistic", "boosting", "additive boosting")
 DAYS = tuple(range(0, 300, 30))
 
 
@@ -97,7 +97,7 @@ def test_both_candidates_come_near_the_true_risk_and_the_baselines_do_not(evalua
 
 def test_metrics_cover_every_candidate_and_every_test_cutoff(evaluated):
     _, found = evaluated
-    assert set(found.metrics["candidate"]) == {"logistic", "boosting", "prevalence", "recency-frequency"}
+    assert set(found.metrics["candidate"]) == {*NAMES, "prevalence", "recency-frequency"}
     assert set(found.metrics["fold"]) == {"all", *(fold.label for fold in folds())}
     assert set(found.reliability["candidate"]) == set(found.metrics["candidate"])
     assert not found.leaks
@@ -112,39 +112,20 @@ def test_evaluation_repeats_exactly_with_the_same_seed_and_whatever_the_row_orde
     np.testing.assert_allclose(other["value"], found.metrics["value"], rtol=0.02, atol=0.01)
 
 
-@pytest.mark.parametrize("name", ["logistic", "boosting"])
+@pytest.mark.parametrize("name", NAMES)
 def test_the_stored_model_loads_and_predicts_where_our_code_is_not(evaluated, name, tmp_path):
     frame, found = evaluated
     model = fit_churn(frame, FEATURES, name, np.random.default_rng(2), evaluation=found)
     expected = predict_churn(model, frame.head(50), FEATURES)
     assert set(skops.io.get_untrusted_types(data=skops.io.dumps(model))) <= set(STORED_TYPES)
-    skops.io.dump(model, tmp_path / "model.skops")
-    frame.head(50).to_pickle(tmp_path / "rows.pickle")
-    code = (
-        "import sys, skops.io, pandas as pd, numpy as np\n"
-        "try:\n    import models\n    raise SystemExit('our code is on the path')\nexcept ImportError:\n    pass\n"
-        f"model = skops.io.load('model.skops', trusted={list(STORED_TYPES)!r})\n"
-        "rows = pd.read_pickle('rows.pickle')\n"
-        "np.save('out.npy', model.predict_proba(rows[list(model.feature_names_in_)])[:, 1])\n"
-    )
-    bare = _interpreter_without_our_code(code)
-    subprocess.run([sys.executable, "-c", bare], check=True, cwd=tmp_path)
-    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), expected, rtol=1e-12)
-
-
-def _interpreter_without_our_code(code: str) -> str:
-    """Take the repository off the path, where an editable installation has put it."""
-    root = str(Path(__file__).parents[1])
-    return (
-        f"import sys\nsys.path[:] = [p for p in sys.path if p != {root!r}]\n"
-        f"sys.meta_path[:] = [f for f in sys.meta_path if 'editable' not in repr(f).lower()]\n{code}"
-    )
+    found_there = predicted_elsewhere(model, frame.head(50), tmp_path, "predict_proba")[:, 1]
+    np.testing.assert_allclose(found_there, expected, rtol=1e-12)
 
 
 def test_the_stored_risks_mean_what_they_say_on_new_customers(evaluated):
     frame, found = evaluated
     fresh = panel(3000, seed=9)
-    for name in ("logistic", "boosting"):
+    for name in NAMES:
         model = fit_churn(frame, FEATURES, name, np.random.default_rng(2), evaluation=found)
         predicted = predict_churn(model, fresh, FEATURES)
         assert predicted.mean() == pytest.approx(fresh["is_churned"].mean(), rel=0.1)
@@ -163,7 +144,7 @@ def test_boosting_never_lowers_the_risk_when_experience_gets_worse(evaluated):
 def test_unseen_categories_and_missing_values_are_scored(evaluated):
     frame, found = evaluated
     rows = frame.head(5).assign(plan="new", wait=np.nan, since=np.nan)
-    for name in ("logistic", "boosting"):
+    for name in NAMES:
         model = fit_churn(frame, FEATURES, name, np.random.default_rng(2), evaluation=found)
         assert np.isfinite(predict_churn(model, rows, FEATURES)).all()
 
@@ -202,7 +183,7 @@ def test_a_lasting_change_of_the_churn_rate_is_repaired_by_earlier_folds_and_in_
     assert (own["predicted"] == own["raw"])[first].all()
     assert (own["predicted"] > own["raw"])[~first].mean() > 0.9
     unrepaired = replace(found, predictions=found.predictions.assign(predicted=found.predictions["raw"]))
-    for name in ("logistic", "boosting"):
+    for name in NAMES:
         repaired, raw = (
             predict_churn(fit_churn(frame, FEATURES, name, np.random.default_rng(1), evaluation=e), frame, FEATURES)
             for e in (found, unrepaired)
@@ -243,10 +224,76 @@ def test_no_churner_before_the_first_test_cutoff_is_refused():
         evaluate_churn(frame, FEATURES, folds(1), np.random.default_rng(0))
 
 
+def test_the_coefficients_are_those_of_the_fitted_model_and_find_what_matters():
+    frame = panel(300)
+    found = churn_coefficients(frame, FEATURES, np.random.default_rng(1))
+    model = fit_churn(frame, FEATURES, "logistic", np.random.default_rng(1))
+    np.testing.assert_array_equal(found["coefficient"].iloc[1:], model["model"].coef_[0])
+    table = found.set_index("column")
+    assert table.loc["wait", "lo"] > 0
+    assert table.loc["resolved", "hi"] < 0
+
+
+def oversampled(share: float, seed: int = 0) -> pd.DataFrame:
+    """Draw as many churners as stayers and weigh them back to the true share, as `features.flat` does."""
+    frame, n = panel(2000, seed), 1200
+    frame = frame.assign(cutoff=frame["cutoff"].min())
+    churned = frame[frame["is_churned"] == 1].sample(n, random_state=1)
+    stayed = frame[frame["is_churned"] == 0].sample(n, random_state=2)
+    both = pd.concat([churned, stayed], ignore_index=True)
+    weight = np.where(both["is_churned"] == 1, share / 0.5, (1 - share) / 0.5)
+    return both.assign(customer_id=[f"c{i}" for i in range(2 * n)], weight=weight)
+
+
+def test_where_churners_are_oversampled_risks_are_those_of_all_customers():
+    frame, fresh = oversampled(0.04), oversampled(0.04, seed=3)
+    rng = np.random.default_rng(0)
+    found = evaluate_churn(frame, FEATURES, grouped(frame, 3, rng), rng)
+    shown = found.predictions.groupby("candidate")[["predicted", "weight"]]
+    for name, part in shown:
+        assert np.average(part["predicted"], weights=part["weight"]) == pytest.approx(0.04, rel=0.1), name
+    assert metric(found.metrics, "prevalence", "log_loss") == pytest.approx(
+        -0.04 * np.log(0.04) - 0.96 * np.log(0.96), rel=0.01
+    )
+    for name in NAMES:
+        model = fit_churn(frame, FEATURES, name, np.random.default_rng(1), evaluation=found)
+        risk = predict_churn(model, fresh, FEATURES)
+        assert np.average(risk, weights=fresh["weight"]) == pytest.approx(0.04, rel=0.1)
+        assert risk.mean() > 0.05
+
+
 def test_an_unknown_candidate_is_refused():
     with pytest.raises(ValueError, match="candidate must be one of"):
         fit_churn(panel(50), FEATURES, "forest", np.random.default_rng(0))
 
 
+def test_with_one_journey_there_is_nothing_to_add_up():
+    tried = candidates(FEATURES[:3], churn_grids(9999, 1))
+    assert [one.name for one in tried if not one.is_baseline] == ["logistic", "boosting"]
+    frame = panel(300)
+    found = evaluate_churn(frame, FEATURES[:3], folds(1), np.random.default_rng(1))
+    assert found.comparisons.empty
+
+
+def test_the_evaluation_shows_every_setting_and_what_additivity_costs(evaluated):
+    _, found = evaluated
+    assert set(found.settings["candidate"]) == set(NAMES)
+    assert found.settings.groupby("candidate")["is_chosen"].sum().eq(1).all()
+    costs = found.comparisons.set_index("metric")
+    assert costs.loc["auc", "difference"] == pytest.approx(
+        metric(found.metrics, "additive boosting", "auc") - metric(found.metrics, "boosting", "auc")
+    )
+    assert costs.loc["log_loss", "lo"] < costs.loc["log_loss", "hi"]
+
+
+def test_the_stored_model_has_the_chosen_setting(evaluated):
+    frame, found = evaluated
+    wanted = found.settings["setting"].eq("C = 0.003") | found.settings["candidate"].ne("logistic")
+    other = replace(found, settings=found.settings.assign(is_chosen=wanted))
+    model = fit_churn(frame, FEATURES, "logistic", np.random.default_rng(2), evaluation=other)
+    assert model["model"].C == 0.003
+
+
 def test_without_recency_and_volume_the_only_baseline_is_prevalence():
-    assert [one.name for one in candidates(FEATURES[:3]) if one.is_baseline] == ["prevalence"]
+    tried = candidates(FEATURES[:3], churn_grids(9999, 1))
+    assert [one.name for one in tried if one.is_baseline] == ["prevalence"]

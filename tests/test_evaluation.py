@@ -12,12 +12,12 @@ from models.evaluation import (
     Rows,
     known_rows,
     model_inputs,
-    out_of_fold,
     silent,
     thin_rows,
     verdict,
 )
 from models.metrics import revenue_metrics
+from models.search import out_of_fold
 from models.segments import measure
 from models.splits import Fold, rolling_origin
 

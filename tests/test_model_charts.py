@@ -33,8 +33,17 @@ def effects() -> pd.DataFrame:
 
 def coefficients() -> pd.DataFrame:
     values = np.linspace(-1, 1, 21)
-    columns = [f"column {number}" for number in range(21)]
+    columns = [f"column {number}" for number in range(20)] + ["wait, mean"]
     return pd.DataFrame({"column": columns, "coefficient": values, "lo": values - 0.1, "hi": values + 0.1})
+
+
+def survival() -> pd.DataFrame:
+    parts = []
+    for segment, monthly in (("all", 0.98), ("region = north", 0.981), ("region = south", 0.98), ("plan = b", 0.97)):
+        stays = monthly ** np.arange(1, 7)
+        part = pd.DataFrame({"segment": segment, "month": np.arange(1, 7), "survival": stays, "fitted": stays})
+        parts.append(part.assign(lo=stays - 0.01, hi=stays + 0.01))
+    return pd.concat(parts, ignore_index=True)
 
 
 CHARTS: dict[str, Chart] = {
@@ -42,7 +51,8 @@ CHARTS: dict[str, Chart] = {
     "gains": model_charts.gains_chart(gains(), "boosting"),
     "partial risk": model_charts.partial_chart(effects(), "churn", "EUR"),
     "partial revenue": model_charts.partial_chart(effects(), "revenue", "EUR"),
-    "coefficients": model_charts.coefficient_chart(coefficients(), {"column 20": "wait, mean"}),
+    "survival": model_charts.survival_chart(survival()),
+    "coefficients": model_charts.coefficient_chart(coefficients()),
 }
 
 
@@ -81,3 +91,12 @@ def test_only_the_fifteen_largest_coefficients_are_drawn_from_worst_to_best() ->
 def test_the_winner_stands_out_and_is_named() -> None:
     text = str(CHARTS["gains"].to_dict())
     assert "90 % interval of boosting" in text
+
+
+def test_names_of_lines_that_end_together_do_not_cover_each_other() -> None:
+    (table,) = CHARTS["survival"].to_dict()["datasets"].values()
+    rows = pd.DataFrame(table)
+    named = rows[(rows["label"] != "") & (rows["panel"] == "region")].set_index("label")["label_at"]
+    assert set(named.index) == {"north", "south"}
+    assert named["north"] - named["south"] >= 0.999
+    assert set(rows["panel"]) == {"everybody", "region", "plan"}

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,9 +7,16 @@ from scipy.special import expit, logit
 
 from features.errors import ModelError
 from features.measures import Feature
+from models import additive
+from models.calibration import Sigmoid
 from models.churn import fit_churn, predict_churn
-from models.reasons import contributions, reasons
+from models.estimators import calibrated, fit_amount_boosting
+from models.evaluation import known_rows
+from models.grids import Setting
+from models.reasons import contributions, reasons, risk_points
 from models.revenue import fit_revenue, predict_revenue
+
+NAMES = ("logistic", "boosting", "additive boosting")
 
 
 def feature(name: str, direction: str = "lower", journey: str | None = None, measure: str | None = None, **more):
@@ -48,14 +57,16 @@ def panel(n: int = 3000, seed: int = 0) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def models():
     frame = panel()
-    fits = {name: fit_churn(frame, FEATURES, name, np.random.default_rng(0)) for name in ("logistic", "boosting")}
+    fits = {name: fit_churn(frame, FEATURES, name, np.random.default_rng(0)) for name in NAMES}
     return frame, fits
 
 
-def test_contributions_of_a_linear_model_add_up_to_its_prediction(models):
+@pytest.mark.parametrize("name", NAMES)
+def test_contributions_add_up_to_the_prediction(models, name):
     frame, fits = models
-    found = contributions(fits["logistic"], frame, FEATURES)
-    score = logit(predict_churn(fits["logistic"], frame, FEATURES))
+    found = contributions(fits[name], frame, FEATURES)
+    score = logit(predict_churn(fits[name], frame, FEATURES))
+    assert found.base == pytest.approx(score.mean(), abs=1e-9)
     np.testing.assert_allclose(found.amounts.sum(axis=1), score - score.mean(), atol=1e-9)
 
 
@@ -67,7 +78,7 @@ def test_contributions_of_a_linear_model_of_amounts_add_up_in_currency(models):
     np.testing.assert_allclose(found.amounts.sum(axis=1), amount - amount.mean(), atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["logistic", "boosting"])
+@pytest.mark.parametrize("name", NAMES)
 def test_the_reason_is_what_is_bad_about_this_customer(models, name):
     frame, fits = models
     typical = frame.median(numeric_only=True)
@@ -83,7 +94,7 @@ def test_the_reason_is_what_is_bad_about_this_customer(models, name):
     ]
 
 
-@pytest.mark.parametrize("name", ["logistic", "boosting"])
+@pytest.mark.parametrize("name", NAMES)
 def test_one_measure_of_a_journey_is_one_reason(models, name):
     frame, fits = models
     found = reasons(fits[name], frame, FEATURES)
@@ -94,13 +105,67 @@ def test_one_measure_of_a_journey_is_one_reason(models, name):
     assert spoken.to_numpy().any()
 
 
-def test_the_falls_of_boosting_are_those_of_replacing_a_group_by_typical_values(models):
-    frame, fits = models
-    model = fits["boosting"]
+def test_the_falls_of_large_trees_are_those_of_replacing_a_group_by_typical_values(models):
+    frame, _ = models
+    rows = known_rows(frame, FEATURES, "revenue").rows(np.arange(len(frame)))
+    amount = frame["tenure_days"] * (2 - frame["support__resolved_share__last"])
+    outcome = replace(rows, observed=amount.to_numpy())
+    large = Setting("large", {"max_iter": 20, "max_leaf_nodes": 15, "learning_rate": 0.1})
+    model = next(fit_amount_boosting(outcome, FEATURES, 0, [large]))
     found = contributions(model, frame, FEATURES)
-    moved = frame.assign(support__resolved_share__last=1.0)
-    fall = logit(predict_churn(model, frame, FEATURES)) - logit(predict_churn(model, moved, FEATURES))
+    fall = predict_revenue(model, frame, FEATURES) - predict_revenue(
+        model, frame.assign(support__resolved_share__last=1.0), FEATURES
+    )
+    assert np.abs(fall).max() > 10
     np.testing.assert_allclose(found.amounts[:, 1], fall, atol=1e-9)
+    with pytest.raises(ValueError, match="do not add up"):
+        risk_points(found)
+
+
+def test_the_groups_of_a_model_with_several_columns_a_feature_are_replaced_whole(models):
+    frame, _ = models
+    model = fit_revenue(frame, FEATURES, "two-part", np.random.default_rng(0))
+    found = contributions(model, frame, FEATURES)
+    assert found.features[found.groups[3][0]].name == "tenure_days"
+    assert np.corrcoef(found.amounts[:, 3], frame["tenure_days"])[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("name", ["boosting", "additive boosting"])
+def test_contributions_of_a_repaired_model_add_up_to_the_repaired_prediction(models, name):
+    frame, fits = models
+    model = calibrated(fits[name], Sigmoid(0.3, 0.6))
+    found = contributions(model, frame, FEATURES)
+    score = logit(predict_churn(model, frame, FEATURES))
+    np.testing.assert_allclose(found.base + found.amounts.sum(axis=1), score, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_points_of_risk_add_up_to_the_distance_from_the_risk_at_the_mean_logit(models, name):
+    frame, fits = models
+    risk = predict_churn(fits[name], frame, FEATURES)
+    points = risk_points(contributions(fits[name], frame, FEATURES))
+    np.testing.assert_allclose(points.sum(axis=1), risk - expit(logit(risk).mean()), atol=1e-9)
+
+
+def test_a_point_of_risk_is_the_slope_of_the_risk_where_nothing_is_special(models):
+    frame, fits = models
+    found = contributions(fits["logistic"], frame.head(2), FEATURES)
+    plain = replace(found, amounts=np.array([[0.3, -0.3], [2.0, 0.0]]), base=-1.0)
+    slope = expit(-1.0) * (1 - expit(-1.0))
+    expected = [[0.3 * slope, -0.3 * slope], [expit(1.0) - expit(-1.0), 0.0]]
+    np.testing.assert_allclose(risk_points(plain), expected, atol=1e-12)
+
+
+def test_contributions_of_a_journey_are_its_part_of_the_additive_model(models):
+    frame, fits = models
+    model = fits["additive boosting"]
+    found = contributions(model, frame, FEATURES)
+    parts = additive.contributions(model["model"], model["prepare"].transform(frame[list(model.feature_names_in_)]))
+    order = list(dict.fromkeys(one.journey for one in found.features))
+    for number, journey in enumerate(order):
+        own = found.amounts[:, [name == journey for name in found.journeys]].sum(axis=1)
+        part = parts.amounts[:, number]
+        np.testing.assert_allclose(own, part - part.mean(), atol=1e-9)
 
 
 def test_a_customer_like_all_others_has_no_reason(models):

@@ -14,8 +14,10 @@ from sklearn.preprocessing import StandardScaler
 from features.measures import Feature
 from features.replicas import GROUP, Replicas, find_replicas
 from models.churn import candidates
-from models.evaluation import Candidate, Predict, Rows, known_rows, out_of_fold, silent
-from models.metrics import churn_metrics
+from models.evaluation import Candidate, Predict, Rows, known_rows, silent
+from models.grids import churn_grids
+from models.metrics import churn_metrics, row_log_loss
+from models.search import choose_settings, out_of_fold, settled
 from models.segments import measure
 from models.splits import grouped
 from tests.copies import NULLS, copied, interleaved, null_table, people, shifted_blocks
@@ -180,7 +182,7 @@ def _nearest() -> Candidate:
     return Candidate("nearest", "three nearest rows", learn)
 
 
-TRIED = (*(one for one in candidates(NUMBERS) if one.name == "boosting"), _nearest())
+TRIED = (*(one for one in candidates(NUMBERS, churn_grids(0, 0)) if one.name == "boosting"), _nearest())
 
 
 def _auc(frame: pd.DataFrame) -> dict[str, tuple[float, float]]:
@@ -188,6 +190,7 @@ def _auc(frame: pd.DataFrame) -> dict[str, tuple[float, float]]:
     rng = np.random.default_rng(1)
     known = known_rows(frame, NUMBERS, "is_churned")
     predicted = out_of_fold(known, grouped(frame, 3, rng), TRIED, rng=rng, max_rows=100_000, tick=silent)
+    predicted = settled(predicted, choose_settings(predicted, TRIED, row_log_loss))
     rows = measure(predicted, "churn", churn_metrics).query("metric == 'auc' and fold == 'all'")
     return {row.candidate: (row.value, row.hi - row.lo) for row in rows.itertuples()}
 

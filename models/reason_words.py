@@ -1,0 +1,72 @@
+"""A reason in words: ``support: wait mean 14 min (typical 6)``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.definitions import unit_suffix
+
+if TYPE_CHECKING:
+    from features.measures import Feature
+
+__all__ = ["sentences"]
+
+_LATEST = {"last": "latest", "final": "at the end", "decayed": "lately", "recent": "lately", "burden": "remembered sum"}
+_UNSAID = {"since", "total", "value"}
+
+
+def sentences(feature: Feature, values: NDArray[Any], typical: object) -> list[str]:
+    """Write one feature's values beside what is typical.
+
+    Parameters
+    ----------
+    feature : Feature
+        What they are values of.
+    values : ndarray, shape (n,)
+        Numbers, or text for categories; missing ones are said to be missing.
+    typical : object
+        Median or commonest category; None where nothing was ever recorded.
+
+    Returns
+    -------
+    list of str
+        One a value.
+    """
+    label = _label(feature)
+    if typical is None:
+        return [f"{label}: nothing recorded"] * len(values)
+    if feature.kind == "category":
+        spoken = ("unknown" if pd.isna(value) else str(value) for value in values)
+        return [f"{label} {word}" + (f" (most: {typical})" if word != typical else "") for word in spoken]
+    is_share = feature.unit == "share" and not feature.name.endswith("__burden")
+    unit = "" if feature.unit in {"", "share"} or feature.unit in label else f" {feature.unit}"
+    usual = _number(float(str(typical)), is_share=is_share)
+    return [
+        f"{label} not recorded (typical {usual}{unit})"
+        if np.isnan(value)
+        else f"{label} {_number(value, is_share=is_share)}{unit} (typical {usual})"
+        for value in values
+    ]
+
+
+def _label(feature: Feature) -> str:
+    """Name a feature for people: ``support: wait mean``; without the unit, which stands behind the value."""
+    where = [part for part in (feature.journey, feature.touchpoint) if part]
+    words = [part for part in feature.name.split("__") if part not in {*where, "customer"}] or [feature.name]
+    what = words[0].removesuffix("_count").removesuffix(f"_{unit_suffix(feature.unit)}").removesuffix("_days")
+    statistic = words[-1] if len(words) > 1 else ""
+    spoken = "" if statistic in _UNSAID else _LATEST.get(statistic, statistic)
+    text = " ".join(f"{what} {spoken}".replace("_", " ").split())
+    return f"{', '.join(where)}: {text}" if where else text
+
+
+def _number(value: float, *, is_share: bool) -> str:
+    """Write a number shortly; shares in per cent."""
+    if is_share:
+        return f"{100 * value:.0f} %"
+    size = abs(value)
+    return f"{value:,.0f}" if size >= 10 or value == round(value) else f"{value:.1f}" if size >= 1 else f"{value:.2g}"
