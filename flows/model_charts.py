@@ -105,8 +105,8 @@ def partial_chart(effects: pd.DataFrame, outcome: str, currency: str) -> alt.Fac
 
 def survival_chart(survival: pd.DataFrame) -> alt.FacetChart:
     """Draw the share of customers still there month by month, one panel a covariate, one line a level."""
-    parts = survival["segment"].str.split(" = ", n=1, expand=True).reindex(columns=[0, 1])
-    values = survival.assign(panel=parts[0].replace("all", "everybody"), level=parts[1].fillna(""))
+    parts = survival["segment"].str.partition(" = ")
+    values = survival.assign(panel=parts[0].where(parts[1] != "", "everybody"), level=parts[2])
     values = values.assign(**{name: 100 * values[name].astype(float) for name in ("survival", "lo", "hi", "fitted")})
     low = max(0.0, float(np.floor(values[["lo", "fitted"]].min().min() / 5) * 5))
     scale = alt.Scale(domain=[low, 100], nice=False)

@@ -88,7 +88,8 @@ def fit_logistic(rows: Rows, features: Sequence[Feature], seed: int, settings: S
     prepare = linear_preparation(table, kept, with_splines=bool(rows.observed.sum() >= _SPLINE_CHURNERS))
     matrix = prepare.fit_transform(table)
     for setting in settings:
-        model = LogisticRegression(**setting.params, solver="lbfgs", max_iter=2000, tol=1e-4)
+        # With L-BFGS at its usual tolerance single coefficients were 3.5 standard errors from the solution.
+        model = LogisticRegression(**setting.params, solver="newton-cholesky")
         model.fit(matrix, rows.observed.astype(np.int64), sample_weight=rows.weight)
         yield Pipeline([("prepare", prepare), ("model", model)])
 

@@ -100,3 +100,8 @@ def test_names_of_lines_that_end_together_do_not_cover_each_other() -> None:
     assert set(named.index) == {"north", "south"}
     assert named["north"] - named["south"] >= 0.999
     assert set(rows["panel"]) == {"everybody", "region", "plan"}
+
+
+def test_a_study_without_segments_shows_everybody() -> None:
+    (table,) = model_charts.survival_chart(survival().query("segment == 'all'")).to_dict()["datasets"].values()
+    assert set(pd.DataFrame(table)["panel"]) == {"everybody"}
