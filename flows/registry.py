@@ -1,5 +1,6 @@
 """The model versions of a study, which of them is champion, and the way back to the one before."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -12,7 +13,7 @@ from flows.storage import open_workspace, write_json
 from flows.succession import TRAINED_UNTIL, dated
 from flows.tracking import CHAMPION, Tracker, find_champion, open_tracker, set_alias
 
-__all__ = ["OUTCOMES", "Version", "crown", "list_models", "roll_back", "versions"]
+__all__ = ["OUTCOMES", "Version", "crown", "list_models", "roll_back", "versions", "withdraw"]
 
 OUTCOMES: Final = ("churn", "revenue")
 
@@ -70,6 +71,19 @@ def versions(tracker: Tracker, outcome: str) -> tuple[Version, ...]:
     found = client.search_model_versions(f"name = '{name}'")
     ordered = sorted(found, key=lambda one: -int(one.version))
     return tuple(_version(outcome, one, sorted(standing.get(str(one.version), []))) for one in ordered)
+
+
+def withdraw(tracker: Tracker, numbers: Mapping[str, str]) -> None:
+    """Take back versions (outcome to number) of a training that did not come to its end.
+
+    Raises
+    ------
+    ModelError
+        MLflow does not answer. The versions stay, without an alias, so that nothing uses them.
+    """
+    tracker.require()
+    for outcome, number in numbers.items():
+        tracker.client.delete_model_version(tracker.model_name(outcome), number)
 
 
 def crown(tracker: Tracker, outcome: str, number: str, *, deposed: str | None = None) -> None:

@@ -4,11 +4,10 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from features.contract import PanelContract
 from features.errors import StudyError, closest
@@ -16,74 +15,32 @@ from features.measures import Feature
 from features.panel import read_panel
 from flows import console
 from flows.build_features import ensure_panel
-from flows.departures import log_survival
 from flows.identity import identity
 from flows.interrupted import Remembered, remembered
-from flows.model_card import CardFacts, model_card
-from flows.model_record import example_rows, log_candidates, log_coefficients, log_figures
-from flows.registry import OUTCOMES, crown
+from flows.registration import LOSS, Fitted, Judged, Promote, record
+from flows.registry import OUTCOMES
 from flows.settings import Settings
 from flows.steps import flow, io_step, step
-from flows.storage import Workspace, open_workspace, records, write_json
-from flows.succession import TRAINED_UNTIL, Promotion, log_predictions, promotion, trained_until, written
+from flows.storage import Workspace, open_workspace, write_json
 from flows.tracking import (
-    CHALLENGER,
-    CHAMPION,
     Champion,
-    Run,
-    Tracker,
     find_champion,
     open_tracker,
-    refuse_foreign,
-    set_alias,
 )
-from models import churn, revenue
-from models.brier import recalibrate
-from models.churn import churn_coefficients, evaluate_churn, fit_churn
-from models.estimates import Sample
+from models.churn import evaluate_churn, fit_churn
 from models.evaluation import Evaluation, Tick
-from models.grids import churn_grids, revenue_grids
 from models.leaks import leak_warnings
-from models.profit import Offer, expected_profit
-from models.ranking import Ranking
 from models.revenue import evaluate_revenue, fit_revenue
-from models.search import chosen_setting
 from models.splits import AnyFold, grouping_note, picture, plan_folds
 
 __all__ = ["ensure_models", "mature", "read_rows", "train"]
 
-Promote: TypeAlias = Literal["auto", "never"]
-
-LOSS: Final[Mapping[str, str]] = dict(zip(OUTCOMES, ("log_loss", "rmse"), strict=True))
 _EVALUATE: Final[Mapping[str, Callable[..., Evaluation]]] = {"churn": evaluate_churn, "revenue": evaluate_revenue}
 _FIT: Final[Mapping[str, Callable[..., Any]]] = {"churn": fit_churn, "revenue": fit_revenue}
 _SHOWN: Final = {
     "churn": ("log_loss", "brier", "auc", "average_precision", "calibration_slope", "captured_10"),
     "revenue": ("rmse", "mae", "r2", "mean_calibration"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """A judged and fitted model of one outcome."""
-
-    evaluation: Evaluation
-    model: Any
-
-    @property
-    def loss(self) -> float:
-        """Out-of-time loss of the winner."""
-        return self._measured(LOSS[self.evaluation.outcome])
-
-    def shown(self) -> dict[str, float]:
-        """Out-of-time AUC or R2 of the winner, for the list of versions."""
-        name = "auc" if self.evaluation.outcome == "churn" else "r2"
-        return {name: self._measured(name)}
-
-    def _measured(self, metric: str) -> float:
-        rows = self.evaluation.metrics
-        wanted = rows["candidate"].eq(self.evaluation.winner) & rows["metric"].eq(metric) & rows["fold"].eq("all")
-        return float(rows.loc[wanted, "value"].iloc[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +51,6 @@ class Asked:
     allow: frozenset[str]
     budget_seconds: float
     most_rows: int
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """The panel, the rows that models were fitted on, the folds that judged them, and what came of it by outcome."""
-
-    panel: pd.DataFrame
-    frame: pd.DataFrame
-    folds: tuple[AnyFold, ...]
-    fitted: dict[str, Fitted]
 
 
 @flow(name="train")
@@ -259,115 +206,6 @@ def _wide(evaluation: Evaluation) -> pd.DataFrame:
     return table.loc[order, shown].reset_index()
 
 
-@io_step("record the models in MLflow")
-def record(
-    workspace: Workspace, contract: PanelContract, judged: Judged, seed: int, promote: Promote
-) -> dict[str, Any]:
-    """Record runs, register the winners, and give aliases once all are registered; the content of ``train.json``."""
-    tracker = open_tracker(workspace.study, workspace.store)
-    tags = identity(workspace.study, contract, seed)
-    for outcome, one in judged.fitted.items():
-        refuse_foreign(one.model, outcome)
-    with console.progress("train") as tick, tracker.run("train", "train", tags) as parent:
-        parent.log_params({"seed": seed, **workspace.study.model_dump(mode="json", by_alias=True)})
-        parent.log_text(workspace.study_file.read_text(encoding="utf-8"), "study.yaml")
-        registered: dict[str, tuple[str, Promotion]] = {}
-        for outcome, one in judged.fitted.items():
-            tick(f"recording {outcome}")
-            log_candidates(parent, one.evaluation)
-            log_predictions(parent, one.evaluation)
-            rng = np.random.default_rng([seed, 9])
-            currency = workspace.study.currency
-            log_figures(parent, one.evaluation, one.model, judged.frame, judged.folds, contract.matured, currency, rng)
-            if outcome == "churn":
-                tick("reading the coefficients of the logistic regression")
-                log_coefficients(parent, _coefficients(judged, contract, one.evaluation, seed))
-            if outcome == "churn" and not workspace.study.is_flat:
-                tick("following customers month by month")
-                log_survival(parent, workspace, contract, judged.panel, one.model)
-            found = _promotion(workspace, contract, judged.frame, one.evaluation, tracker, promote)
-            registered[outcome] = (_register(parent, workspace, contract, judged.frame, one, found, tags), found)
-        for outcome, (number, found) in registered.items():
-            if found.alias == CHAMPION:
-                crown(tracker, outcome, number)
-            else:
-                set_alias(tracker, outcome, number, CHALLENGER)
-            console.say(f"{outcome}: version {number} is the {found.alias}: {found.reason}")
-    fitted = judged.fitted
-    outcomes = {outcome: _result(fitted[outcome], found, number) for outcome, (number, found) in registered.items()}
-    return {"study": workspace.study.name, "seed": seed, "run_id": parent.run_id, **tags, "outcomes": outcomes}
-
-
-def _coefficients(judged: Judged, contract: PanelContract, evaluation: Evaluation, seed: int) -> pd.DataFrame:
-    rng, most = np.random.default_rng([seed, 8]), Settings().training_rows
-    return churn_coefficients(judged.frame, contract.features, rng, evaluation=evaluation, max_rows=most)
-
-
-def _promotion(
-    workspace: Workspace,
-    contract: PanelContract,
-    frame: pd.DataFrame,
-    evaluation: Evaluation,
-    tracker: Tracker,
-    promote: Promote,
-) -> Promotion:
-    earned = _earned(_offer(workspace, frame)) if evaluation.outcome == "churn" else None
-    present = find_champion(tracker, evaluation.outcome)
-    may_promote = promote == "auto"
-    return promotion(workspace.study, contract, frame, evaluation, present, may_promote=may_promote, earned=earned)
-
-
-def _register(
-    parent: Run,
-    workspace: Workspace,
-    contract: PanelContract,
-    frame: pd.DataFrame,
-    one: Fitted,
-    found: Promotion,
-    tags: Mapping[str, str],
-) -> str:
-    """Register a version with its card; it has no alias yet."""
-    more = {**tags, **_version_tags(one), TRAINED_UNTIL: trained_until(frame)}
-    example = example_rows(one.model, frame, contract.features)
-    number = parent.register(one.evaluation.outcome, one.model, more, example=example)
-    facts = CardFacts(workspace.study, contract, more, _meaning(one.evaluation))
-    card = model_card(facts, frame, one.evaluation, found, number)
-    parent.log_text(card, f"{one.evaluation.outcome}/model_card.md")
-    parent.describe(one.evaluation.outcome, number, card)
-    return number
-
-
-def _meaning(evaluation: Evaluation) -> str:
-    """Say what the winner is, and in which setting."""
-    if evaluation.outcome == "churn":
-        tried = churn.candidates(evaluation.features, churn_grids(0, 0))
-    else:
-        tried = revenue.candidates(evaluation.features, revenue_grids(0, 0, 0))
-    said = next(one.meaning for one in tried if one.name == evaluation.winner)
-    setting = chosen_setting(evaluation.settings, evaluation.winner)
-    return f"{said} Setting: {setting}."
-
-
-def _offer(workspace: Workspace, frame: pd.DataFrame) -> Offer:
-    """Price an offer to stay: a customer is worth a year's margin; incentive and contact cost the paper's shares."""
-    paper, study = Offer(), workspace.study
-    yearly = float(frame["revenue"].mean()) * 365 / study.snapshot.horizon_days if "revenue" in frame else math.nan
-    value = yearly * study.money.margin
-    if not value > 0:
-        return paper
-    scale = value / paper.customer_value
-    return Offer(value, scale * paper.incentive_cost, scale * paper.contact_cost)
-
-
-def _earned(offer: Offer) -> Callable[[Sample], NDArray[np.float64]]:
-    def earned(sample: Sample) -> NDArray[np.float64]:
-        ranking = Ranking.of(sample)
-        profit, _ = expected_profit(ranking, recalibrate(ranking), offer)
-        return np.asarray(profit.value + profit.influence, np.float64)
-
-    return earned
-
-
 def _require_features(allow: Sequence[str], contract: PanelContract) -> None:
     known = [feature.name for feature in contract.features]
     absent = [name for name in allow if name not in known]
@@ -376,34 +214,6 @@ def _require_features(allow: Sequence[str], contract: PanelContract) -> None:
             f"--allow: '{absent[0]}' is none of the panel's {len(known)} features.{closest(absent[0], known)} "
             "store/dictionary.csv lists them."
         )
-
-
-def _version_tags(one: Fitted) -> dict[str, str]:
-    return {
-        "outcome": one.evaluation.outcome,
-        "candidate": one.evaluation.winner,
-        "out_of_time_loss": repr(one.loss),
-        **{f"out_of_time_{name}": repr(value) for name, value in one.shown().items()},
-        "beats_baseline": str(one.evaluation.beats_baseline).lower(),
-    }
-
-
-def _result(one: Fitted, found: Promotion, number: str) -> dict[str, Any]:
-    evaluation = one.evaluation
-    return {
-        "winner": evaluation.winner,
-        "version": number,
-        "alias": found.alias,
-        "reason": found.reason,
-        "comparison": written(found.comparison),
-        "beats_baseline": evaluation.beats_baseline,
-        "sentence": evaluation.sentence,
-        "leaks": [{"feature": leak.feature, "reason": leak.reason} for leak in evaluation.leaks],
-        "settings": records(evaluation.settings),
-        "comparisons": records(evaluation.comparisons),
-        "metrics": records(evaluation.metrics),
-        "reliability": records(evaluation.reliability),
-    }
 
 
 def ensure_models(workspace: Workspace, contract: PanelContract, *, seed: int = 0) -> dict[str, Champion]:

@@ -194,15 +194,20 @@ def shapley(model: Boosted, matrix: FloatArray) -> Parts:
         msg = f"a tree has more than {MOST_SPLITS} splits: its tables would be too large"
         raise ValueError(msg)
     tables = [_table(tree) for trees in model._predictors for tree in trees]
+    used = np.unique([column for table in tables for column in table.columns]).astype(np.intp)
+    place_of = np.searchsorted(used, np.arange(model.n_features_in_))
     amounts = np.zeros((len(matrix), model.n_features_in_))
+    share = np.empty(_BLOCK)
     for start in range(0, len(matrix), _BLOCK):
-        block = np.ascontiguousarray(matrix[start : start + _BLOCK].T)
+        block = np.ascontiguousarray(matrix[start : start + _BLOCK, used].T)
         found = np.zeros(block.shape)
+        mine = share[: block.shape[1]]
         for table in tables:
-            code = _codes(table, block)
+            code = _codes(table, block, place_of)
             for place, column in enumerate(table.columns):
-                found[column] += table.values[place].take(code)
-        amounts[start : start + _BLOCK] = found.T
+                table.values[place].take(code, out=mine, mode="clip")  # codes are in range: clip spares a copy
+                found[place_of[column]] += mine
+        amounts[start : start + _BLOCK, used] = found.T
     baseline = float(model._baseline_prediction[0, 0]) + sum(table.mean for table in tables)
     return Parts(amounts, baseline)
 
@@ -238,15 +243,14 @@ def _raw(model: Boosted, matrix: FloatArray) -> FloatArray:
     return np.asarray(model._raw_predict(matrix)[:, 0], dtype=np.float64)
 
 
-def _codes(table: _Table, block: FloatArray) -> NDArray[np.intp]:
-    """Outcomes of a tree's splits as bits: 1 goes left; rows of the block are columns of the matrix."""
+def _codes(table: _Table, block: FloatArray, place_of: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Outcomes of a tree's splits as bits, the last split's the lowest: 1 goes left; rows of the block are columns."""
     code = np.zeros(block.shape[1], dtype=np.uint8)
-    for bit, (column, threshold, left) in enumerate(
-        zip(table.split_column, table.threshold, table.is_left_when_missing, strict=True)
-    ):
-        goes_right = block[column] > threshold  # false where missing
-        goes_left = ~goes_right if left else block[column] <= threshold
-        code |= goes_left.view(np.uint8) << np.uint8(bit)
+    for column, threshold, left in zip(table.split_column, table.threshold, table.is_left_when_missing, strict=True):
+        values = block[place_of[column]]
+        goes_left = ~(values > threshold) if left else values <= threshold  # both comparisons are false where missing
+        code += code  # doubling is vectorised where shifting is not
+        code |= goes_left.view(np.uint8)
     return code.astype(np.intp)
 
 
@@ -259,7 +263,7 @@ def _table(tree: Any) -> _Table:
         raise ValueError(msg)
     columns = _columns(tree)
     bits = np.arange(2 ** len(splits))
-    goes_left = {int(node): (bits >> place & 1).astype(bool) for place, node in enumerate(splits)}
+    goes_left = {int(node): (bits >> place & 1).astype(bool) for place, node in enumerate(reversed(splits))}
     players = range(len(columns))
     worth = {
         known: _worth(nodes, 0, frozenset(columns[list(known)].tolist()), goes_left, len(bits))

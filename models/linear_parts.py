@@ -55,9 +55,10 @@ def linear_parts(preparation: ColumnTransformer, coefficients: FloatArray, table
             own[block] = np.zeros(len(place))
             own[block][owners[slots]] = coefficients[slots]
             continue
-        collect = np.zeros((slots.stop - slots.start, len(place)))
-        collect[np.arange(len(collect)), owners[slots]] = coefficients[slots]
-        amounts += step.transform(table[columns]) @ collect
+        mine, of = np.unique(owners[slots], return_inverse=True)
+        collect = np.zeros((slots.stop - slots.start, len(mine)))
+        collect[np.arange(len(collect)), of] = coefficients[slots]
+        amounts[:, mine] += step.transform(table[columns]) @ collect
     _add_numbers(preparation, own, table, amounts)
     return amounts
 

@@ -285,16 +285,8 @@ def _linear(prepare: Any, fitted: Any, table: pd.DataFrame) -> tuple[FloatArray,
 def _small_trees(prepare: Any, fitted: Any, table: pd.DataFrame) -> tuple[FloatArray, float]:
     """Shapley values of each feature, and the mean prediction of training."""
     parts = shapley(fitted, np.asarray(prepare.transform(table), dtype=np.float64))
-    return parts.amounts @ _collector(prepare, table), parts.baseline
-
-
-def _collector(prepare: Any, table: pd.DataFrame) -> FloatArray:
-    """Say with a 1 which columns of the matrix belong to which feature, shape (columns, features)."""
-    position = {name: i for i, name in enumerate(table.columns)}
-    owner = np.array([position[name] for name in columns_of(prepare)])
-    collect = np.zeros((len(owner), len(position)))
-    collect[np.arange(len(owner)), owner] = 1.0
-    return collect
+    order = columns_of(prepare)  # one column a feature
+    return parts.amounts[:, [order.index(name) for name in table.columns]], parts.baseline
 
 
 def _replaced(

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from flows import cli, registry
 from flows.storage import open_workspace
-from flows.tracking import CHALLENGER, Tracker, find_champion, open_tracker, set_alias
+from flows.tracking import CHALLENGER, CHAMPION, Tracker, find_champion, open_tracker, set_alias
 
 STUDY = """
 study: {name}
@@ -118,12 +118,21 @@ def test_a_way_back_that_is_none_is_refused_and_nothing_changes(
     assert champion.version == "2"
 
 
+@pytest.mark.parametrize("command", [["models"], ["rollback", "churn"], ["train"]])
 def test_a_registry_that_does_not_answer_is_one_message_without_secrets(
-    study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str]
 ) -> None:
     monkeypatch.setenv("JOURNEYLIFT_TRACKING_URI", "http://someone:secret@localhost:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    assert cli.main(["models", "--study", str(study)]) == 7
+    assert cli.main([*command, "--study", str(study)]) == 7
     told = capsys.readouterr().err
     assert "MLflow at http://localhost:9 does not answer" in told
     assert "secret" not in told
+
+
+def test_what_an_unfinished_training_registered_is_taken_back(tracker: Tracker) -> None:
+    numbers = [_register(tracker) for _ in range(2)]
+    registry.crown(tracker, "churn", numbers[0])
+    registry.withdraw(tracker, {"churn": numbers[1]})
+    (left,) = registry.versions(tracker, "churn")
+    assert (left.version, left.aliases) == (numbers[0], CHAMPION)

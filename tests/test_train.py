@@ -10,9 +10,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from flows import cli
+from features.errors import ModelError
+from flows import cli, registration
+from flows.registry import OUTCOMES, versions
 from flows.storage import open_workspace
-from flows.tracking import Tracker, find_champion, open_tracker
+from flows.tracking import Run, Tracker, find_champion, open_tracker
 
 REVENUE = {"ridge", "Tweedie", "two-part", "boosting"}
 
@@ -66,18 +68,36 @@ def test_every_candidate_has_a_run_of_its_own_under_the_parent(trained: dict[str
     assert all("log_loss" in one.data.metrics for one in children if one.info.run_name.startswith("churn"))
 
 
-def test_training_again_with_the_same_seed_gives_the_same_numbers(
-    copied: Callable[[bool], Path], trained: dict[str, Any]
+def test_training_that_breaks_off_registers_nothing_and_goes_on_to_the_same_numbers(
+    copied: Callable[[bool], Path],
+    trained: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     study = copied(True)
-    assert cli.main(["train", "--study", str(study), "--seed", str(trained["seed"])]) == 0
-    again = json.loads((study.parent / "store" / "results" / "train.json").read_text("utf-8"))
-    assert not (study.parent / "store" / "training").exists() or not list(
-        (study.parent / "store" / "training").iterdir()
-    )
+    command = ["train", "--study", str(study), "--seed", str(trained["seed"])]
+    workspace = open_workspace(study)
+    tracker = open_tracker(workspace.study, workspace.store)
+    register = registration._register
+
+    def breaks_for_revenue(parent: Run, workspace: Any, contract: Any, frame: Any, one: Any, *more: Any) -> str:
+        if one.evaluation.outcome == "revenue":
+            raise ModelError("MLflow at nowhere does not answer.")
+        return register(parent, workspace, contract, frame, one, *more)
+
+    monkeypatch.setattr(registration, "_register", breaks_for_revenue)
+    assert cli.main(command) == 7
+    assert "MLflow at nowhere does not answer." in capsys.readouterr().err
+    assert [one.version for outcome in OUTCOMES for one in versions(tracker, outcome)] == ["1", "1"]
+
+    monkeypatch.undo()
+    assert cli.main(command) == 0
+    assert "Going on where an interrupted training was" in capsys.readouterr().out
+    again = json.loads(workspace.store.result("train").read_text("utf-8"))
+    kept = workspace.store.training
+    assert not kept.exists() or not list(kept.iterdir())
     for outcome, one in trained["outcomes"].items():
         assert again["outcomes"][outcome]["metrics"] == one["metrics"]
-        assert again["outcomes"][outcome]["version"] == "2"
         assert again["outcomes"][outcome]["alias"] == "champion"
         compared = again["outcomes"][outcome]["comparison"]
         assert compared["basis"] == "recorded tests"
