@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from flows.storage import open_store
@@ -67,8 +68,8 @@ def mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def demo_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small company on which ``journeylift demo`` has run; read it, do not change it.
+def demo_dir(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A small company on which ``journeylift demo`` has run, once for all workers; read it, do not change it.
 
     ``said.txt`` holds what a person saw.
     """
@@ -77,12 +78,16 @@ def demo_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     from flows import cli  # noqa: PLC0415
 
-    out = tmp_path_factory.mktemp("demo run") / "demo"
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        code = cli.main(["demo", "--customers", str(CUSTOMERS), "--seed", str(SEED), "--out", str(out)])
-    (out / "said.txt").write_text(said.getvalue(), encoding="utf-8")
-    assert code == 0, said.getvalue()
+    own = tmp_path_factory.getbasetemp()
+    shared = own if worker_id == "master" else own.parent
+    out = shared / "demo run" / "demo"
+    with FileLock(shared / "demo.lock"):
+        if not (out / "said.txt").exists():
+            said = io.StringIO()
+            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+                code = cli.main(["demo", "--customers", str(CUSTOMERS), "--seed", str(SEED), "--out", str(out)])
+            assert code == 0, said.getvalue()
+            (out / "said.txt").write_text(said.getvalue(), encoding="utf-8")
     return out
 
 

@@ -38,6 +38,9 @@ def test_tables_and_figures_are_kept_for_each_outcome(trained: dict[str, Any], t
     both |= {"out_of_time.parquet", "model_card.md", "settings.csv"}
     assert _files(tracker, trained["run_id"], "churn") == both | {
         "calibration.svg",
+        "coefficients.csv",
+        "coefficients.svg",
+        "comparisons.csv",
         "gains.svg",
         "survival.csv",
         "survival.svg",
