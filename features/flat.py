@@ -44,9 +44,9 @@ class FlatTable:
     ----------
     frame : pandas.DataFrame
         Sorted by wave and customer_id: ``customer_id`` (text), ``wave`` (text, empty without waves), the covariates
-        (numbers or text), the measures (float, NaN where missing), ``is_churned`` (0.0 or 1.0), ``revenue`` (float, NaN
-        where the study names none), ``weight`` (float, mean 1), ``replica_group`` (the first customer of the group of
-        near copies; the customer itself where there are none).
+        (numbers or text), the measures (float, NaN where missing), ``is_churned`` (0.0 or 1.0) and ``revenue`` (float),
+        both NaN where the study names none, further outcomes (float, NaN where missing), ``weight`` (float, mean 1),
+        ``replica_group`` (the first customer of the group of near copies; the customer itself where there are none).
     waves : tuple of str
         In order: as numbers if all of them are, else as text.
     rows : int
@@ -129,16 +129,26 @@ def _contract(study: Study, flat: Flat) -> Contract:
     named = {"wave": flat.wave, "is_churned": flat.churned, "weight": flat.weight, "revenue": flat.revenue}
     mapped = {ours: theirs for ours, theirs in named.items() if theirs is not None}
     mapped |= {measure.name: measure.column for measure in study.measures if measure.column is not None}
-    columns = [Column("customer_id", "key"), Column("is_churned", "key", role="churned")]
+    mapped |= flat.outcomes
+    columns = [Column("customer_id", "key")]
+    columns += [Column("is_churned", "key", role="churned")] if flat.churned else []
     columns += [Column("wave", "key", role="wave")] if flat.wave else []
     columns += [Column(name, "number", role=name) for name in ("weight", "revenue") if name in mapped]
+    columns += [Column(name, "number", role="outcome") for name in flat.outcomes]
     columns += [Column(name, "covariate", role="covariate") for name in flat.covariates]
     columns += [Column(measure.name, "number", role="measure") for measure in study.measures]
     words = ", ".join(map(literal, _YES + _NO))
     rules = [
         Rule("missing customer_id", "customer_id IS NULL"),
-        Rule("missing churned", "is_churned IS NULL"),
-        Rule("churned is neither yes nor no", f"lower(trim(is_churned)) NOT IN ({words})"),
+        *(
+            [
+                Rule("missing churned", "is_churned IS NULL"),
+                Rule("churned is neither yes nor no", f"lower(trim(is_churned)) NOT IN ({words})"),
+            ]
+            if flat.churned
+            else []
+        ),
+        *(Rule(f"infinite {name}", f"isinf({quote(name)})") for name in flat.outcomes),
         *([Rule("missing wave", "wave IS NULL")] if flat.wave else []),
         *([Rule("bad weight", "weight IS NULL OR weight <= 0 OR isinf(weight)")] if flat.weight else []),
         *(
@@ -187,6 +197,8 @@ def _demand(frame: pd.DataFrame, quarantined: tuple[Quarantined, ...]) -> None:
     if frame.empty:
         causes = ", ".join(f"{item.rows:,} with {item.reason}" for item in quarantined) or "the table is empty"
         raise DataError(f"flat: no rows are left: {causes}. Expected at least one good row. Correct the table.")
+    if "is_churned" not in frame:
+        return
     churners = int(_is_churned(frame).sum())
     if churners in {0, len(frame)}:
         who = "Nobody" if churners == 0 else f"Each of {len(frame):,} customers"
@@ -208,7 +220,7 @@ def _finished(
     codes: tuple[Code, ...],
 ) -> FlatTable:
     waves = _ordered(frame["wave"].unique().tolist()) if flat.wave else ("",)
-    churned = _is_churned(frame)
+    churned = _is_churned(frame) if flat.churned else np.full(len(frame), np.nan)
     given = frame["weight"].to_numpy(float) if flat.weight else np.ones(len(frame))
     columns: dict[str, object] = {"customer_id": frame["customer_id"], "wave": frame["wave"] if flat.wave else ""}
     for name in flat.covariates:
@@ -216,6 +228,7 @@ def _finished(
     columns |= {name: frame[name].astype(float) for name in study.measure_names}
     columns["is_churned"] = churned
     columns["revenue"] = frame["revenue"].astype(float) if flat.revenue else np.nan
+    columns |= {name: frame[name].astype(float) for name in flat.outcomes}
     columns["weight"] = _weights(given, churned, flat.base_rate)
     finished = pd.DataFrame(columns | {ROW: frame[ROW]}, index=frame.index)
     place = finished["wave"].map({wave: number for number, wave in enumerate(waves)})

@@ -47,7 +47,7 @@ def flat_contract(study: Study, table: FlatTable) -> tuple[PanelContract, dict[i
         layout_fingerprint=table.fingerprint,
         feature_contract_hash=features_hash(features, 0),
         features=features,
-        outcomes=("is_churned", "revenue"),
+        outcomes=("is_churned", "revenue", *(study.flat.outcomes if study.flat else ())),
         data_end=max(waves),
         partitions=(),
         categories=categories,
@@ -59,7 +59,8 @@ def flat_contract(study: Study, table: FlatTable) -> tuple[PanelContract, dict[i
 def flat_rows(table: FlatTable, contract: PanelContract, cutoff: int, wave: str) -> pa.Table:
     """Make the panel rows of a wave, in the order of the table.
 
-    ``customer_key`` numbers customers over all waves; ``replica_group`` comes last and is no feature.
+    ``customer_key`` numbers customers over all waves; ``replica_group`` comes last and is no feature. A row is mature
+    where churn is known; without churn, where the first further outcome (or revenue) is.
     """
     ids = table.frame["customer_id"]
     keys = pd.Series(np.searchsorted(np.unique(ids.to_numpy(str)), ids.to_numpy(str)), index=ids.index)
@@ -71,7 +72,10 @@ def flat_rows(table: FlatTable, contract: PanelContract, cutoff: int, wave: str)
         for feature in contract.features
     }
     outcomes = {name: frame[name].to_numpy(np.float64) for name in contract.outcomes}
-    rows = panel_columns(people, cutoff, features, outcomes, frame["weight"].to_numpy(np.float64))
+    known = [name for name in (*contract.outcomes[2:], "revenue") if table.frame[name].notna().any()]
+    deciding = "is_churned" if table.frame["is_churned"].notna().any() or not known else known[0]
+    weight = frame["weight"].to_numpy(np.float64)
+    rows = panel_columns(people, cutoff, features, outcomes, weight, deciding=deciding)
     return rows.append_column(GROUP, pa.array(frame[GROUP].to_numpy(str), pa.string()))
 
 

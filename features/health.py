@@ -221,10 +221,11 @@ def describe_flat(flat: FlatTable, study: Study) -> Health:
     periods = tuple(_flat_periods(flat, measure) for measure in study.measures) if len(flat.waves) > 1 else ()
     stock = Stock(periods=periods, codes=flat.codes)
     rows = (RowCount(table="flat", read=flat.rows, kept=len(flat.frame)),)
-    rate = f"The churn rate in the table is {flat.frame['is_churned'].mean():.1%}"
     base = study.flat.base_rate if study.flat is not None else None
     weighted = "" if base is None else f"; rows are weighted so that it is {base:.1%}"
-    notes = [f"{rate}{weighted}.", "A flat table has no event times: nothing can be simulated from touchpoints."]
+    rate = flat.frame["is_churned"].mean()
+    notes = [] if pd.isna(rate) else [f"The churn rate in the table is {rate:.1%}{weighted}."]
+    notes.append("A flat table has no event times: nothing can be simulated from touchpoints.")
     findings = worst_first(
         (
             *period_findings(stock.periods, study.measures),

@@ -91,12 +91,14 @@ def panel_columns(
     features: dict[str, pa.ChunkedArray | Floats],
     outcomes: dict[str, Floats],
     weight: Floats,
+    *,
+    deciding: str = "is_churned",
 ) -> pa.Table:
-    """Put the columns of a panel in their order; rows whose churn is unknown are not mature."""
+    """Put the columns of a panel in their order; rows whose deciding outcome is unknown are not mature."""
     n = people.num_rows
     moment = pa.array(np.full(n, cutoff)).cast(pa.timestamp("us", tz="UTC"))
     identity = {"customer_id": people["customer_id"], "customer_key": people["customer_key"], "cutoff": moment}
-    is_mature = ~np.isnan(outcomes["is_churned"])
+    is_mature = ~np.isnan(outcomes[deciding])
     return pa.table(identity | features | outcomes | {"is_mature": is_mature, "weight": weight})
 
 

@@ -47,7 +47,7 @@ class Replication:
         Distances, in rows of the user's table, at which copies stand; strongest first, empty where they stand anywhere.
     agreement, chance : float
         Share of the pairs of copies with the same churn, and what it would be for pairs of strangers; NaN without
-        copies.
+        copies or without churn.
     """
 
     n: int
@@ -70,10 +70,14 @@ class Replication:
         return (
             f"{self.rows:,} of {self.n:,} rows ({self.share:.0%}) are near copies of rows of other customers, in "
             f"{self.groups:,} groups of up to {self.largest:,} rows{self._where()}. A model tested on random rows "
-            "would meet what it has learned by heart and look better than it is: "
-            f"{self.agreement:.0%} of such pairs agree on churn, {self.chance:.0%} would by chance. Each group now "
+            f"would meet what it has learned by heart and look better than it is{self._agreeing()}. Each group now "
             "trains or tests as a whole, and intervals count it once.",
         )
+
+    def _agreeing(self) -> str:
+        if np.isnan(self.chance):
+            return ""
+        return f": {self.agreement:.0%} of such pairs agree on churn, {self.chance:.0%} would by chance"
 
     def _where(self) -> str:
         if not self.lags:
@@ -110,7 +114,7 @@ def find_replicas(
     customer : Series of str, shape (rows,)
         Rows of one customer belong together and are not copies.
     is_churned : ndarray of float64, shape (rows,)
-        Only to say how many copies share it; copies are found without it.
+        Only to say how many copies share it, NaN where nothing is known of it; copies are found without it.
     place : ndarray of int64, shape (rows,)
         Where each row stands in the user's table.
     rng : numpy.random.Generator
@@ -166,6 +170,6 @@ def _replication(
         groups=int((customers > 1).sum()),
         largest=int(sizes.max()),
         lags=tuple(lag.lag for lag in lags),
-        agreement=float(np.mean(outcomes[0] == outcomes[1])) if is_copy.any() else float("nan"),
+        agreement=float("nan") if np.isnan(rate) else float(np.mean(outcomes[0] == outcomes[1])),
         chance=rate**2 + (1 - rate) ** 2,
     )

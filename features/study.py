@@ -338,15 +338,17 @@ class Engine(_Declared):
 class Flat(Table):
     """One row per customer (and wave) with measures as columns and no event times.
 
-    ``wave``, ``weight``, ``churned`` and ``revenue`` name the user's columns. ``base_rate`` is the known churn rate
-    where churners were oversampled; rows are then weighted so that the weighted churn rate equals it.
+    ``wave``, ``weight``, ``churned`` and ``revenue`` name the user's columns, and ``outcomes`` maps names of ours to
+    further ones (numbers, such as overall satisfaction). ``base_rate`` is the known churn rate where churners were
+    oversampled; rows are then weighted so that the weighted churn rate equals it.
     """
 
-    churned: str
+    churned: str | None = None
     wave: str | None = None
     weight: str | None = None
     base_rate: Number | None = Field(default=None, gt=0, lt=1)
     revenue: str | None = None
+    outcomes: dict[Annotated[Name, AfterValidator(_file_name)], str] = {}
     covariates: tuple[Name, ...] = ()
 
 

@@ -102,7 +102,13 @@ def _shape_faults(raw: dict[object, object]) -> Iterator[Fault]:
         elif not is_flat and not given:
             yield Fault((), f"'{section}' is missing. Add the section, or describe a flat table under 'flat'.")
     if is_flat and raw.get("outcomes"):
-        yield Fault(("outcomes",), "further outcomes need event times, which a flat table has not. Remove them.")
+        message = "further outcomes of a flat table are columns of it. Name them under 'flat.outcomes'."
+        yield Fault(("outcomes",), message, at_key=True)
+    flat = _mapping(raw.get("flat"))
+    if is_flat and not any(flat.get(key) for key in ("churned", "revenue", "outcomes")):
+        yield Fault(("flat",), "no outcome is named. Add 'churned: COLUMN' or 'outcomes: {NAME: COLUMN}'.", at_key=True)
+    if flat.get("base_rate") is not None and flat.get("churned") is None:
+        yield Fault(("flat", "base_rate"), "a base rate of churn needs 'churned: COLUMN'. Add it.", at_key=True)
 
 
 def _table_faults(raw: dict[object, object], where: Location, table: dict[object, object]) -> Iterator[Fault]:
@@ -200,6 +206,8 @@ def _name_faults(raw: dict[object, object]) -> Iterator[Fault]:
     for section in ("customers", "flat"):
         covariates = _mapping(raw.get(section)).get("covariates")
         groups.append([((section, "covariates", i), name) for i, name in _texts(covariates)])
+    further = _mapping(_mapping(raw.get("flat")).get("outcomes"))
+    groups.append([(("flat", "outcomes", str(name)), str(name)) for name in further])
     for group in groups:
         seen: set[str] = set()
         for where, name in group:

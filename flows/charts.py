@@ -101,7 +101,7 @@ def effect_name(row: pd.Series) -> str:
     return f"{label(row['journey'], row['touchpoint'])}: {unbroken}"
 
 
-def association_chart(association: pd.DataFrame, outcome: Outcome) -> alt.LayerChart:
+def association_chart(association: pd.DataFrame, outcome: str) -> alt.LayerChart:
     """Share of the explained variance by driver, bars with intervals; R2 stands in the title."""
     rows = association[(association["outcome"] == outcome) & association["share"].notna()]
     rows = rows.sort_values("share", ascending=False).head(SHOWN)

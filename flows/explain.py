@@ -29,7 +29,7 @@ from models.splits import cluster_column
 
 __all__ = ["explain"]
 
-_OUTCOMES: Final = {"churn": "is_churned", "revenue": "revenue"}
+_LABELS: Final = {"is_churned": "churn"}
 _ASSOCIATION: Final = (
     "outcome", "journey", "driver", "feature", "share", "share_lo", "share_hi", "r2", "n", "warning",
 )  # fmt: skip
@@ -96,9 +96,10 @@ def rank_association(contract: PanelContract, panel: pd.DataFrame, seed: int) ->
         return nothing, ("any outcome: no feature belongs to a journey and a measure.",)
     shares, refusals = [], []
     with console.progress("explain") as tick:
-        for number, (outcome, column) in enumerate(_OUTCOMES.items()):
+        for number, column in enumerate(contract.outcomes):
+            outcome = _LABELS.get(column, column)
             if frame[column].notna().any():
-                tick(f"association with {outcome}", number, len(_OUTCOMES))
+                tick(f"association with {outcome}", number, len(contract.outcomes))
                 rng = np.random.default_rng([seed, 10 + number])
                 found = association(frame, drivers, column, weight="weight", rng=rng, customer=cluster_column(frame))
                 shares.append(found.to_frame().assign(outcome=outcome))
@@ -119,6 +120,9 @@ def estimate_effects(
 ) -> pd.DataFrame:
     """Estimate one standard improvement of every measure that the company controls."""
     rng = np.random.default_rng([seed, 11])
+    if isinstance(tables, FlatTable) and frame["is_churned"].isna().all():
+        console.say("note: no effects. The study names no churn.")
+        return to_frame(())
     if isinstance(tables, FlatTable):
         console.say("note: a flat table has no event times; upstream measures are held fixed and nothing is rebuilt.")
         return to_frame(flat_levers(workspace.study, frame, contract.features, rng))
@@ -150,8 +154,9 @@ def record(workspace: Workspace, contract: PanelContract, drivers: Drivers, seed
         run.log_table(drivers.effects, "effects.csv")
         if len(drivers.effects):
             run.log_text(to_svg(churn_effects_chart(drivers.effects, horizon)), "effects.svg")
-        if drivers.association["outcome"].eq("churn").any():
-            run.log_text(to_svg(association_chart(drivers.association, "churn")), "association.svg")
+        for outcome, rows in drivers.association.groupby("outcome", sort=False):
+            if rows["share"].notna().any():
+                run.log_text(to_svg(association_chart(drivers.association, str(outcome))), f"association_{outcome}.svg")
     return {
         "study": workspace.study.name,
         "run_id": run.run_id,
@@ -176,9 +181,9 @@ def _show(drivers: Drivers, workspace: Workspace) -> None:
         "verdict": effects["verdict"],
     }
     days = workspace.study.snapshot.horizon_days
-    console.show_table(
-        f"Effect: what a fifth better would change, per customer within {days} days", pd.DataFrame(table)
-    )
+    if len(effects):
+        title = f"Effect: what a fifth better would change, per customer within {days} days"
+        console.show_table(title, pd.DataFrame(table))
     for outcome, rows in drivers.association.groupby("outcome", sort=False):
         table = {
             "journey": rows["journey"],

@@ -77,16 +77,21 @@ def effects_section(data: ReportData) -> Section:
 
 
 def association_section(data: ReportData) -> Section:
-    """Show what goes along with churn and revenue, R2 first."""
+    """Show what goes along with the outcomes, R2 first."""
     title, found = "Association: what goes along with churn and revenue", data.association
     if found is None or found.empty:
         return Section("association", title, "Associations have not been computed yet. Run journeylift explain.")
-    outcomes: tuple[Outcome, ...] = ("churn", "revenue")
-    blocks = [_association_block(found, outcome) for outcome in outcomes if (found["outcome"] == outcome).any()]
+    outcomes = list(dict.fromkeys(found["outcome"]))
+    title = f"Association: what goes along with {_listed(outcomes)}"
+    blocks = [_association_block(found, outcome) for outcome in outcomes]
     return Section("association", title, _ASSOCIATION, tuple(blocks))
 
 
-def _association_block(found: pd.DataFrame, outcome: Outcome) -> Block:
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _association_block(found: pd.DataFrame, outcome: str) -> Block:
     """One outcome: sentence, chart and table, or only the sentence where nothing is ranked."""
     rows = found[found["outcome"] == outcome].sort_values("share", ascending=False)
     title, sentence = f"Association with {outcome}", sentences.association_sentence(rows)

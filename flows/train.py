@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from features.contract import PanelContract
-from features.errors import StudyError, closest
+from features.errors import StudyError, UnsupportedError, closest
 from features.measures import Feature
 from features.panel import read_panel
 from flows import console
@@ -86,9 +86,16 @@ def train(
         MLflow does not answer.
     StudyError
         A feature to be allowed is none of the panel's.
+    UnsupportedError
+        The study names no churn.
     """
     started = time.perf_counter()
     workspace = open_workspace(study_file)
+    if workspace.study.flat is not None and workspace.study.flat.churned is None:
+        raise UnsupportedError(
+            "The study names no churn, so there is nothing to predict. Add 'flat.churned: COLUMN', or see what goes "
+            "along with its other outcomes: journeylift explain"
+        )
     open_tracker(workspace.study, workspace.store).require()
     contract = ensure_panel(workspace)
     _require_features(allow, contract)

@@ -97,6 +97,16 @@ def test_waves_are_ordered_as_numbers_and_a_customer_may_stand_in_each(tmp_path:
     assert flat.frame["customer_id"].tolist() == ["c", "d", "a", "b", "d"]
 
 
+def test_further_outcomes_are_columns_and_churn_may_be_unknown(tmp_path: Path) -> None:
+    flat = _read(_frame().assign(Overall=[1, 2, None, 4]), tmp_path, _with("outcomes: {satisfaction: Overall}"))
+    assert flat.frame["satisfaction"].tolist()[:1] == [2.0]
+    assert flat.frame["satisfaction"].isna().sum() == 1
+    text = STUDY.replace("  churned: Left\n", "  outcomes: {satisfaction: Spent}\n")
+    flat = _read(_frame(), tmp_path, text)
+    assert flat.frame["is_churned"].isna().all()
+    assert flat.frame["satisfaction"].tolist() == [6.0, 7.0, 8.0, 5.0]
+
+
 def test_revenue_is_read_where_it_is_named(tmp_path: Path) -> None:
     assert _read(_frame(), tmp_path, _with("revenue: Spent")).frame["revenue"].tolist() == [6.0, 7.0, 8.0, 5.0]
 

@@ -44,6 +44,29 @@ def test_a_flat_table_is_trained_explained_scored_and_reported(study: Path) -> N
     assert scored["revenue_model_version"] is None
 
 
+def test_a_survey_without_churn_is_explained_and_reported_and_nothing_is_predicted(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    people = pd.read_csv(study.parent / "people.csv").drop(columns="left")
+    people["Overall Rating"] = (10 - 0.4 * people["wait"]).clip(0).where(people.index % 10 > 0)
+    people.to_csv(tmp_path / "people.csv", index=False)
+    text = STUDY.replace("churned: left", "outcomes: {satisfaction: Overall Rating}")
+    (tmp_path / "study.yaml").write_text(text, encoding="utf-8")
+    for command in ("check", "explain", "report"):
+        assert cli.main([command, "--study", str(tmp_path / "study.yaml")]) == 0, command
+    explained = json.loads((tmp_path / "store" / "results" / "explain.json").read_text("utf-8"))
+    first, second = explained["association"]
+    assert (first["outcome"], first["journey"], first["n"]) == ("satisfaction", "help", 1_080)
+    assert first["share"] > 0.95 > second["share"]
+    assert explained["effects"] == []
+    assert "Association with satisfaction" in (tmp_path / "store" / "report.html").read_text("utf-8")
+    capsys.readouterr()
+    for command in ("train", "score"):
+        assert cli.main([command, "--study", str(tmp_path / "study.yaml")]) == 8
+        assert "names no churn" in capsys.readouterr().err
+    assert not (tmp_path / "store" / "scores").exists()
+
+
 def test_simulation_on_a_flat_table_is_refused_with_what_is_missing(
     study: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -208,7 +208,10 @@ def test_a_fault_of_the_file_is_told_with_its_line_and_what_to_do(old: str, new:
         ("journey: support, ", "journey: suport, ", "measures[0].journey: no journey is called 'suport'."),
         ("flat:", "churn: {inactive_days: 9}\nflat:", "study.yaml:3: churn: a flat table has no event tables"),
         ("base_rate: 0.05", "base_rate: 1.5", "study.yaml:7: flat.base_rate: 1.5 does not fit"),
-        ("  churned: Churn Value\n", "", "study.yaml:3: flat: 'churned' is missing."),
+        ("  churned: Churn Value\n", "", "study.yaml:3: flat: no outcome is named. Add 'churned: COLUMN' or"),
+        ("  churned: Churn Value\n", "", "study.yaml:6: flat.base_rate: a base rate of churn needs 'churned: COLUMN'"),
+        ("  churned:", "  outcomes: {revenue: x}\n  churned:", "flat.outcomes.revenue: 'revenue' is a name of ours."),
+        ("flat:", "outcomes: [{name: x, kind: mean, from: t}]\nflat:", "study.yaml:3: outcomes: further outcomes of a"),
     ],
 )
 def test_a_fault_of_a_flat_study_is_told_with_its_line(old: str, new: str, fault: str) -> None:
