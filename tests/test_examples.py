@@ -28,12 +28,18 @@ ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("JOURNEYLIFT_DATA") or ROOT.parent / "shared" / "data")
 
 # The column that names customers, and of how many one is kept: enough to learn from, few enough to be quick.
-KEPT = {"completejourney": ("household_id", 4), "bpic2012": ("case_id", 3), "ibm_telco": ("Customer ID", 1)}
-FOLDER = {"ibm_telco": "ibm_telco_ext"}
+KEPT = {
+    "completejourney": ("household_id", 4),
+    "bpic2012": ("case_id", 3),
+    "ibm_telco": ("Customer ID", 1),
+    "sfo_airport": ("respnum", 1),
+}
+FOLDER = {"ibm_telco": "ibm_telco_ext", "sfo_airport": "sfo_survey"}
 COMMANDS = {
     "completejourney": ("check", "train", "explain", "simulate", "score", "report"),
     "bpic2012": ("check", "train", "explain", "simulate", "score", "report"),
     "ibm_telco": ("check", "train", "explain", "score", "report"),
+    "sfo_airport": ("check", "explain", "report"),
 }
 EVENTFUL = ("completejourney", "bpic2012")
 
@@ -291,6 +297,21 @@ def test_every_row_of_the_flat_table_is_scored_and_nothing_is_simulated(telco: R
     code, said = _journeylift(telco.data, "simulate", "--study", str(telco.folder / "study.yaml"))
     assert code == UnsupportedError.exit_code
     assert "flat table" in said
+
+
+def test_a_survey_with_ratings_that_do_not_apply_is_ranked_by_all_its_passengers(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    sfo = _ran("sfo_airport", tmp_path_factory.mktemp("sfo"))
+    assert sfo.codes == dict.fromkeys(COMMANDS["sfo_airport"], 0), sfo.said
+    found = pd.DataFrame(sfo.result("explain")["association"]).set_index("feature")
+    assert set(found["outcome"]) == {"satisfaction"}
+    assert set(found["n"]) == {11_740}
+    # Measured independently on the same passengers with the rating and the flag as one block.
+    assert found["r2"].iloc[0] == pytest.approx(0.538, abs=0.005)
+    for measure, share in {"signs": 0.124, "screens": 0.113, "parking": 0.041, "rental_cars": 0.038}.items():
+        (name,) = (name for name in found.index if f"__{measure}_" in name)
+        assert found.loc[name, "share"] == pytest.approx(share, abs=0.006)
 
 
 def test_every_example_says_what_it_is_how_to_run_it_and_what_its_data_are() -> None:
