@@ -31,7 +31,8 @@ __all__ = ["explain"]
 
 _LABELS: Final = {"is_churned": "churn"}
 _ASSOCIATION: Final = (
-    "outcome", "journey", "driver", "feature", "share", "share_lo", "share_hi", "r2", "n", "warning",
+    "outcome", "journey", "driver", "feature", "share", "share_lo", "share_hi", "tier", "in_top_3", "quality", "reach",
+    "alone_r2", "last_r2", "r2", "n", "warning",
 )  # fmt: skip
 
 
@@ -189,6 +190,7 @@ def _show(drivers: Drivers, workspace: Workspace) -> None:
             "journey": rows["journey"],
             "driver": rows["driver"],
             "share (90 %)": console.intervals(rows, ("share", "share_lo", "share_hi"), percent),
+            "tier": [str(one) if one else "" for one in rows["tier"]],
             "warning": rows["warning"],
         }
         title = f"Association with {outcome}: all drivers together explain {percent(rows['r2'].iloc[0], 1)} of it"

@@ -124,11 +124,18 @@ def association_table(rows: pd.DataFrame, outcome: str) -> Table:
         Column("Driver", lambda row: label(row["journey"], row["driver"])),
         Column("Share of R²", lambda row: write(row["share"]), "number"),
         Column("90 % interval", lambda row: span(row["share_lo"], row["share_hi"], write), "number"),
+        Column("Tier", lambda row: str(int(row["tier"])) if row["tier"] else dash, "number"),
+        Column("Among the first three", lambda row: percent(row["in_top_3"]), "number"),
+        Column("Of it, whether it applied", lambda row: write(row["reach"]), "number"),
+        Column("R² alone", lambda row: write(row["alone_r2"]), "number"),
+        Column("R² on top of the others", lambda row: write(row["last_r2"]), "number"),
     ]
     if (rows["warning"].head(SHOWN) != "").any():
         columns.append(Column("Take care", lambda row: str(row["warning"])))
     rest = rows.iloc[SHOWN:]
-    note = f"{len(rest)} further drivers share {percent(float(rest['share'].sum()), 1)}." if len(rest) else ""
+    note = "Drivers of one tier cannot be told apart: within it the order says nothing."
+    if len(rest):
+        note += f" {len(rest)} further drivers share {percent(float(rest['share'].sum()), 1)}."
     return table(f"Association with {outcome}: shares of the explained variance", columns, rows.head(SHOWN), note)
 
 

@@ -17,9 +17,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import fdtrc
 
-from models.drivers import MISSING_FLAG, Design, Driver, design_matrix, drivers_from_features
-from models.lattice import coalition_r2, owen, partial_out
+from models.driver_game import Game, Shares, game_of, play, quality_parts
+from models.drivers import MISSING_FLAG, Driver, design_matrix, drivers_from_features
 from models.moments import GroupMoments, covariance, group_moments
+from models.standing import share_in_first, tiers
 
 __all__ = ["Association", "Driver", "DriverShare", "association", "drivers_from_features"]
 
@@ -28,29 +29,45 @@ FloatArray = NDArray[np.float64]
 MIN_CUSTOMERS = 200
 """With fewer customers intervals are so wide that any ranking is noise."""
 
-MAX_BITS = 20
-"""Other journeys + drivers of one journey: 2 ** 20 coalitions are still exact within a second."""
-
 SIGNIFICANCE = 0.05
-TOO_GOOD_R2 = 0.5
-TWIN_CORRELATION = 0.98
 
 _OUTCOME_LABELS = {"is_churned": "churn"}
 
 
 @dataclass(frozen=True, slots=True)
 class DriverShare:
-    """One driver's share of the explained variance, in [0, 1] (NaN where not ranked), with its interval.
+    """One driver's share of the explained variance, in [0, 1], with its interval; NaN where it is not ranked.
 
-    `alone_r2` is the R2 of this driver alone, `warning` a sentence or empty.
+    Parameters
+    ----------
+    driver
+        Which.
+    share, lo, hi
+        Owen value over R2, with its interval.
+    quality, reach
+        The parts of `share` that belong to the values (how good it was) and to the flag "did not apply" (whether it was
+        used at all); they sum to it.
+    alone_r2, last_r2
+        R2 of this driver alone, and what it adds to all others.
+    tier
+        1 for those that cannot be told from the largest, and so on (`models.standing.tiers`); 0 where not ranked.
+    in_top_3
+        Share of the bootstrap draws in which it is among the three largest.
+    warning
+        A sentence, or empty.
     """
 
     driver: Driver
-    share: float
-    lo: float
-    hi: float
-    alone_r2: float
-    warning: str
+    share: float = np.nan
+    lo: float = np.nan
+    hi: float = np.nan
+    quality: float = np.nan
+    reach: float = np.nan
+    alone_r2: float = np.nan
+    last_r2: float = np.nan
+    tier: int = 0
+    in_top_3: float = np.nan
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +117,12 @@ class Association:
                 "share": np.array([share.share for share in self.shares], dtype=np.float64),
                 "share_lo": np.array([share.lo for share in self.shares], dtype=np.float64),
                 "share_hi": np.array([share.hi for share in self.shares], dtype=np.float64),
+                "tier": [share.tier for share in self.shares],
+                "in_top_3": np.array([share.in_top_3 for share in self.shares], dtype=np.float64),
+                "quality": np.array([share.quality for share in self.shares], dtype=np.float64),
+                "reach": np.array([share.reach for share in self.shares], dtype=np.float64),
+                "alone_r2": np.array([share.alone_r2 for share in self.shares], dtype=np.float64),
+                "last_r2": np.array([share.last_r2 for share in self.shares], dtype=np.float64),
                 "r2": self.r2,
                 "n": self.n_customers,
                 "warning": [share.warning for share in self.shares],
@@ -179,39 +202,15 @@ def association(
     C = covariance(moments.total())
     if C[-1, -1] <= 0:
         return sample.refused("not ranked: the outcome does not vary")
-    game = _game(drivers, design, C)
-    point = _play(C[np.newaxis], design.n_controls, game)
+    game = game_of(drivers, design, C)
+    point = play(C[np.newaxis], design.n_controls, game)
     p_value = _score_test(moments, design.n_controls)
     if not p_value < SIGNIFICANCE:
         reason = f"not ranked: together the drivers do no better than chance (p = {p_value:.2f})"
         return sample.refused(reason, point, p_value)
-    drawn = _play(covariance(moments.resampled(replicates, rng)), design.n_controls, game)
-    return sample.ranked(game, point, drawn, p_value)
-
-
-@dataclass(frozen=True, slots=True)
-class _Game:
-    """The players: drivers that take part, and for all drivers what they explain alone and what to warn of."""
-
-    alone: FloatArray
-    warnings: tuple[str, ...]
-    played: tuple[int, ...]
-    blocks: tuple[tuple[int, ...], ...]
-    journeys: tuple[tuple[int, ...], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Shares:
-    """Owen values (stack, players) of the outcome's variance and the R2 of the controls (stack,)."""
-
-    owen: FloatArray
-    r2_controls: FloatArray
-
-    @property
-    def r2(self) -> FloatArray:
-        """R2 of all players on top of the controls: (stack,)."""
-        total: FloatArray = self.owen.sum(axis=1)
-        return total
+    drawn = play(covariance(moments.resampled(replicates, rng)), design.n_controls, game)
+    quality = quality_parts(C, design.n_controls, game, point)
+    return sample.ranked(game, point, drawn, quality, p_value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,11 +223,11 @@ class _Sample:
     n_customers: int
     n_rows: int
 
-    def refused(self, reason: str, point: _Shares | None = None, p_value: float = np.nan) -> Association:
+    def refused(self, reason: str, point: Shares | None = None, p_value: float = np.nan) -> Association:
         """Drivers in their order, no shares."""
         return Association(
             outcome=_OUTCOME_LABELS.get(self.outcome, self.outcome),
-            shares=tuple(DriverShare(driver, np.nan, np.nan, np.nan, np.nan, reason) for driver in self.drivers),
+            shares=tuple(DriverShare(driver, warning=reason) for driver in self.drivers),
             r2=np.nan if point is None else float(point.r2[0]),
             r2_lo=np.nan,
             r2_hi=np.nan,
@@ -240,19 +239,30 @@ class _Sample:
             refusal=reason,
         )
 
-    def ranked(self, game: _Game, point: _Shares, drawn: _Shares, p_value: float) -> Association:
+    def ranked(self, game: Game, point: Shares, drawn: Shares, quality: FloatArray, p_value: float) -> Association:
         """Shares with percentile intervals, largest first."""
         tails = [0.5 - self.level / 2, 0.5 + self.level / 2]
-        usable = drawn.r2 > 0
-        table = np.full((3, len(self.drivers)), np.nan)
-        table[0, list(game.played)] = point.owen[0] / point.r2[0]
+        usable, played = drawn.r2 > 0, list(game.played)
+        share = point.owen[0] / point.r2[0]
         relative = drawn.owen[usable] / drawn.r2[usable, np.newaxis]
-        table[1:, list(game.played)] = np.quantile(relative, tails, axis=0)
-        share, low, high = table.tolist()
+        lo, hi = np.quantile(relative, tails, axis=0)
+        tier, first = tiers(share, relative, level=self.level), share_in_first(relative)
         shares = [
-            DriverShare(driver, share[k], low[k], high[k], float(game.alone[k]), game.warnings[k])
+            DriverShare(driver, alone_r2=float(game.alone[k]), warning=game.warnings[k])
             for k, driver in enumerate(self.drivers)
         ]
+        for i, k in enumerate(played):
+            shares[k] = replace(
+                shares[k],
+                share=float(share[i]),
+                lo=float(lo[i]),
+                hi=float(hi[i]),
+                quality=float(quality[i] / point.r2[0]),
+                reach=float(share[i] - quality[i] / point.r2[0]),
+                last_r2=float(game.last[i]),
+                tier=int(tier[i]),
+                in_top_3=float(first[i]),
+            )
         shares.sort(key=lambda one: np.inf if np.isnan(one.share) else -one.share)
         r2_lo, r2_hi = np.quantile(drawn.r2, tails)
         return replace(self.refused("", point, p_value), shares=tuple(shares), r2_lo=float(r2_lo), r2_hi=float(r2_hi))
@@ -278,69 +288,6 @@ def _usable(frame: pd.DataFrame, outcome: str, weight: str | None) -> pd.DataFra
     if weight is not None:
         usable &= frame[weight] > 0
     return frame if bool(usable.all()) else frame[usable]
-
-
-def _game(drivers: Sequence[Driver], design: Design, C: FloatArray) -> _Game:
-    """Look at each driver alone, then choose the players that an exact answer can hold."""
-    alone = np.array([float(coalition_r2(C[np.newaxis], [block])[1, 0]) for block in design.blocks])
-    played = _affordable([driver.journey for driver in drivers], alone)
-    names = [drivers[k].journey for k in played]
-    return _Game(
-        alone=alone,
-        warnings=_warnings(drivers, design, C, alone, played),
-        played=played,
-        blocks=tuple(tuple(c - design.n_controls for c in design.blocks[k]) for k in played),
-        journeys=tuple(tuple(i for i, name in enumerate(names) if name == own) for own in dict.fromkeys(names)),
-    )
-
-
-def _affordable(journeys: Sequence[str], alone: FloatArray) -> tuple[int, ...]:
-    """Keep so many drivers that every journey's lattice stays within MAX_BITS: the strongest alone, in their order."""
-    room = max(1, MAX_BITS + 1 - len(set(journeys)))
-    kept: list[int] = []
-    for own in dict.fromkeys(journeys):
-        members = [k for k, journey in enumerate(journeys) if journey == own]
-        kept += sorted(members, key=lambda k: (-alone[k], k))[:room]
-    return tuple(sorted(kept))
-
-
-def _warnings(
-    drivers: Sequence[Driver], design: Design, C: FloatArray, alone: FloatArray, played: tuple[int, ...]
-) -> tuple[str, ...]:
-    """Say for each driver what a reader has to know before believing its share."""
-    varies = np.diagonal(C) > 0
-    twins = _twins(drivers, design, C)
-    texts = []
-    for k, block in enumerate(design.blocks):
-        parts = [
-            "" if varies[list(block)].any() else "does not vary, so it explains nothing",
-            "" if k in played else "left out: too many drivers in this journey for an exact answer",
-            "too good to be a driver: check that it is known before the outcome" if alone[k] > TOO_GOOD_R2 else "",
-            f"moves in step with {twins[k]}: the two share what either explains" if twins[k] else "",
-        ]
-        texts.append("; ".join(part for part in parts if part))
-    return tuple(texts)
-
-
-def _twins(drivers: Sequence[Driver], design: Design, C: FloatArray) -> tuple[str, ...]:
-    """For each driver, the name of another one that goes in step with it, or nothing."""
-    first = [block[0] for block in design.blocks]
-    variance = np.diagonal(C)[first]
-    deviation = np.sqrt(np.where(variance > 0, variance, np.inf))
-    correlation = np.abs(C[np.ix_(first, first)] / np.outer(deviation, deviation))
-    np.fill_diagonal(correlation, 0.0)
-    best = correlation.argmax(axis=1)
-    names = [f"{driver.journey} {driver.name}" for driver in drivers]
-    return tuple(names[j] if correlation[i, j] > TWIN_CORRELATION else "" for i, j in enumerate(best))
-
-
-def _play(C: FloatArray, n_controls: int, game: _Game) -> _Shares:
-    """Owen values on top of the controls, in units of the outcome's whole variance."""
-    partial = partial_out(C, range(n_controls))
-    values = owen(partial, game.blocks, game.journeys)
-    whole = C[:, -1, -1]
-    left = partial[:, -1, -1] / np.where(whole > 0, whole, np.inf)
-    return _Shares(owen=np.maximum(values, 0.0) * left[:, np.newaxis], r2_controls=1.0 - left)
 
 
 def _score_test(moments: GroupMoments, n_controls: int) -> float:

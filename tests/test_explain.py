@@ -14,7 +14,7 @@ def explained(demo_dir: Path) -> dict[str, Any]:
 def test_association_and_effect_are_two_tables(explained: dict[str, Any]) -> None:
     association, effects = pd.DataFrame(explained["association"]), pd.DataFrame(explained["effects"])
     assert set(association["outcome"]) <= {"churn", "revenue"}
-    assert {"share", "share_lo", "share_hi", "r2", "n"} <= set(association)
+    assert {"share", "share_lo", "share_hi", "tier", "in_top_3", "r2", "n"} <= set(association)
     assert {"churn_effect", "churn_lo", "churn_hi", "raw_churn_effect", "adjustment", "n", "verdict"} <= set(effects)
 
 
