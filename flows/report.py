@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import pandas as pd
 
@@ -36,6 +37,10 @@ _TEXT = frozenset(
     | {"reason", "title", "touchpoint", "unit", "verdict", "warning"}
 )
 """Columns of result tables that hold text; all others hold numbers."""
+
+
+_OF_CHURN: Final = frozenset({"worth", "effects", "initiatives", "quality"})
+"""Sections that say nothing about a survey."""
 
 
 def write_report(data: ReportData, path: Path) -> None:
@@ -74,7 +79,7 @@ def write_report(data: ReportData, path: Path) -> None:
 def render_report(data: ReportData) -> str:
     """Render the whole page as text."""
     data = _tidied(data)
-    parts = (
+    parts: tuple[Section, ...] = (
         sections.worth_section(data),
         sections.effects_section(data),
         sections.association_section(data),
@@ -84,8 +89,12 @@ def render_report(data: ReportData) -> str:
         sections.methods_section(data),
         glossary_section(),
     )
+    title = f"{data.header.study}: what drives churn and revenue"
+    if data.header.is_survey:
+        parts = tuple(part for part in parts if part.anchor not in _OF_CHURN)
+        title = f"{data.header.study}: what goes along with its outcomes"
     return page_template(_TEMPLATE).render(
-        header=data.header, facts=_facts(data.header), sections=parts, told=_told(parts)
+        header=data.header, title=title, facts=_facts(data.header), sections=parts, told=_told(parts)
     )
 
 
@@ -124,9 +133,12 @@ def _facts(header: ReportHeader) -> tuple[Entry, ...]:
     """Choose the few numbers that say what the report is about."""
     facts = (
         Entry("Customers", wording.whole(header.customers)),
-        Entry(f"Leave within {header.horizon_days} days", wording.percent(header.churn_rate, 1)),
+        Entry(
+            f"Leave within {header.horizon_days} days",
+            "" if header.is_survey else wording.percent(header.churn_rate, 1),
+        ),
         Entry("Data", f"{header.data_start} to {header.data_end}" if header.data_start else ""),
-        Entry("Cutoffs", wording.whole(len(header.cutoffs))),
+        Entry("Cutoffs", wording.whole(len(header.cutoffs)) if header.cutoffs else ""),
         Entry("Panel rows", wording.whole(header.rows)),
         Entry("Churn model", header.churn_model),
         Entry("Revenue model", header.revenue_model),

@@ -31,6 +31,8 @@ class ReportHeader:
         Over how many months money is counted.
     churn_rate : float
         Share of the customers at risk who leave within the horizon; NaN where unknown.
+    is_survey : bool
+        The study names outcomes of its own and no churn: there is nothing to predict or to simulate.
     churn_model, revenue_model : str
         Names and versions of the champions; empty where there is none.
     seed : int
@@ -51,6 +53,7 @@ class ReportHeader:
     horizon_days: int
     months: int
     churn_rate: float = float("nan")
+    is_survey: bool = False
     churn_model: str = ""
     revenue_model: str = ""
     seed: int = 0

@@ -12,6 +12,7 @@ import pandas as pd
 from features.contract import PanelContract, existing_contract
 from features.health import Health, describe
 from features.layout import open_layout
+from features.panel import read_panel
 from features.snapshot import iso
 from flows import console
 from flows.check import take_stock
@@ -96,6 +97,7 @@ def _header(workspace: Workspace, trained: Mapping[str, Any]) -> ReportHeader:
         horizon_days=study.snapshot.horizon_days,
         months=study.money.months,
         churn_rate=float(trained.get("churn_rate", "nan")),
+        is_survey=study.flat is not None and study.flat.churned is None,
         churn_model=_model(workspace, "churn") if trained else "",
         revenue_model=_model(workspace, "revenue") if trained else "",
         seed=int(trained.get("seed", 0)),
@@ -108,7 +110,7 @@ def _extent(workspace: Workspace, contract: PanelContract | None) -> tuple[str, 
     if contract is None:
         return "", "", 0
     if workspace.study.is_flat:
-        return "", "", max(partition.rows for partition in contract.partitions)
+        return "", "", int(read_panel(workspace.store.root)["customer_id"].nunique())
     found = open_layout(workspace.store.root).manifest
     return iso(found.data_start), iso(found.data_end), found.n_customers
 

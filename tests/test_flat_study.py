@@ -59,7 +59,10 @@ def test_a_survey_without_churn_is_explained_and_reported_and_nothing_is_predict
     assert (first["outcome"], first["journey"], first["n"]) == ("satisfaction", "help", 1_080)
     assert first["share"] > 0.95 > second["share"]
     assert explained["effects"] == []
-    assert "Association with satisfaction" in (tmp_path / "store" / "report.html").read_text("utf-8")
+    page = (tmp_path / "store" / "report.html").read_text("utf-8")
+    assert "Association with satisfaction" in page
+    assert "<h1>flat: what goes along with its outcomes</h1>" in page
+    assert "Run journeylift" not in page
     capsys.readouterr()
     for command in ("train", "score"):
         assert cli.main([command, "--study", str(tmp_path / "study.yaml")]) == 8
