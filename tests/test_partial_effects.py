@@ -66,6 +66,15 @@ def test_missing_values_and_categories_do_no_harm_and_values_are_those_that_are_
     assert set(found.loc[found["feature"] == "calls", "value"]) <= set(frame["calls"].dropna())
 
 
+def test_a_feature_that_hardly_anybody_has_stops_nothing() -> None:
+    frame = rows(2_000)
+    frame["calls"] = np.where(frame.index % 1_000 < 2, frame.index % 7, np.nan)
+    model = Pipeline([("prepare", tree_preparation(FEATURES)), ("model", HistGradientBoostingRegressor(max_iter=5))])
+    model.fit(frame[[one.name for one in FEATURES]], frame["wait"])
+    found = partial_effects(model, frame, FEATURES, np.random.default_rng(2))
+    assert found["feature"].iloc[0] == "wait"
+
+
 def test_the_same_seed_gives_the_same_curves_and_most_is_the_most() -> None:
     frame = rows()
     model = fitted(HistGradientBoostingRegressor(max_iter=20), frame["wait"] + frame["calls"].fillna(0))
