@@ -67,7 +67,7 @@ def partial_effects(
         ranks = table[numbers].rank().corrwith(pd.Series(base, index=table.index).rank()).abs().fillna(0.0)
         chosen = ranks.sort_values(ascending=False, kind="stable").index[:_LOOKED_AT]
         glance = table.sample(min(_GLANCE_ROWS, len(table)), random_state=rng)
-        told = [str(name) for name in chosen if glance[name].nunique() > 1]
+        told = [str(name) for name in chosen if glance[name].min() < glance[name].max()]
         spread = {name: _spread(_curve(model, glance, name, _GLANCE_POINTS)) for name in told}
         moving = sorted(spread, key=lambda name: -spread[name])[:most]
         curves = [_curve(model, table, name, _POINTS) for name in moving]
