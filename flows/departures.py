@@ -104,14 +104,15 @@ def _followed(workspace: Workspace, data_end: int, panel: pd.DataFrame) -> pd.Da
         spine, departures, on="at", by="customer_key", direction="forward", allow_exact_matches=False
     ).sort_values("row")
     left = found["left"].fillna(-1).to_numpy(np.int64)
-    until = np.minimum(spine.sort_values("row")["customer_key"].map(ends).fillna(data_end).to_numpy(np.int64), data_end)
+    ended = spine.sort_values("row")["customer_key"].map(ends).fillna(data_end).to_numpy(np.int64)
+    until = np.where(left >= 0, data_end, np.minimum(ended, data_end))  # many systems date a departure as an end, too
     rows = panel.assign(left=left, until=until)
     gap = workspace.study.snapshot.gap_days * DAY
     return rows.loc[(left < 0) | (left > at + gap)].reset_index(drop=True)
 
 
 def _dates(workspace: Workspace) -> tuple[pd.DataFrame, pd.Series]:
-    """Departures by time, and by customer when the relation ended without one."""
+    """Departures by time, and by customer when the relation ended."""
     departures, ends = [], []
     for bucket in open_layout(workspace.store.root).all_buckets():
         departures.append(bucket.churn.select(["customer_key", "churned_at"]).to_pandas())

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from features.contract import PanelContract
+from features.measures import Feature
 from features.snapshot import iso
 from features.study import Study
 from flows.succession import Promotion
@@ -52,12 +53,15 @@ class CardFacts:
         Fingerprints, seed, version of the code.
     meaning : str
         What the winning candidate is, one sentence.
+    most_rows : int
+        Rows that a fit takes at most.
     """
 
     study: Study
     contract: PanelContract
     tags: Mapping[str, str]
     meaning: str
+    most_rows: int
 
 
 def model_card(facts: CardFacts, frame: pd.DataFrame, evaluation: Evaluation, found: Promotion, number: str) -> str:
@@ -90,12 +94,11 @@ def model_card(facts: CardFacts, frame: pd.DataFrame, evaluation: Evaluation, fo
         _estimand(facts.study, outcome),
         f"It is `{evaluation.winner}`. {facts.meaning}",
         "## Data",
-        _data(facts, frame, outcome),
+        _data(facts, frame, evaluation.features, outcome),
         "## How good it is",
         evaluation.sentence,
         _table(evaluation),
-        "Every number with its 90 % interval, rows of one customer counted as one, on cutoffs after everything that "
-        "the tested model had learned from; the stored version was then fitted on all of these rows.",
+        _how_tested(facts, frame, evaluation),
         "## Where it is weak",
         _weak(evaluation),
         "## What it was not given",
@@ -119,17 +122,31 @@ def _estimand(study: Study, outcome: str) -> str:
     )
 
 
-def _data(facts: CardFacts, frame: pd.DataFrame, outcome: str) -> str:
+def _how_tested(facts: CardFacts, frame: pd.DataFrame, evaluation: Evaluation) -> str:
+    """Say on which rows the numbers were measured, and on which ones the stored version was fitted."""
+    is_timed = evaluation.predictions["fold"].isin({iso(int(at)) for at in cutoff_microseconds(frame)}).all()
+    learned = "the tested model had"
+    where = f"cutoffs after everything that {learned} learned from" if is_timed else f"customers {learned} not seen"
+    known = int(frame["is_churned" if evaluation.outcome == "churn" else "revenue"].notna().sum())
+    rows = "all rows" if known <= facts.most_rows else f"{whole(facts.most_rows)} of the {whole(known)} rows, drawn,"
+    return (
+        f"Every number with its 90 % interval, rows of one customer counted as one, on {where}; "
+        f"the stored version was then fitted on {rows}."
+    )
+
+
+def _data(facts: CardFacts, frame: pd.DataFrame, used: Sequence[Feature], outcome: str) -> str:
     at = cutoff_microseconds(frame)
     customers = frame["customer_id"].nunique()
-    known = frame["is_churned" if outcome == "churn" else "revenue"]
-    mean = float(np.average(known.dropna(), weights=frame.loc[known.notna(), "weight"]))
+    outcomes = frame["is_churned" if outcome == "churn" else "revenue"]
+    mean = float(np.average(outcomes.dropna(), weights=frame.loc[outcomes.notna(), "weight"]))
     base = f"{percent(mean, 1)} of them left" if outcome == "churn" else f"mean {plain(mean)} {facts.study.currency}"
+    days = facts.study.snapshot.window_days
+    known = "" if facts.study.is_flat else f" from the {days} days before each cutoff, as they were known then"
     lines = [
         f"{whole(len(frame))} rows of {whole(customers)} customers at {len(np.unique(at))} cutoffs from "
         f"{iso(int(at.min()))} to {iso(int(at.max()))}; {base}.",
-        f"{len(facts.contract.features)} features from the {facts.study.snapshot.window_days} days before each cutoff, "
-        "as they were known then; `store/dictionary.csv` lists them.",
+        f"{len(used)} features{known}; `store/dictionary.csv` lists them.",
     ]
     return " ".join(lines)
 

@@ -15,7 +15,7 @@ from flows.departures import log_survival
 from flows.identity import identity
 from flows.model_card import CardFacts, model_card
 from flows.model_record import example_rows, log_candidates, log_coefficients, log_figures
-from flows.registry import OUTCOMES, crown, withdraw
+from flows.registry import OUTCOMES, crown, standing, withdraw
 from flows.settings import Settings
 from flows.steps import io_step
 from flows.storage import Workspace, records
@@ -90,7 +90,7 @@ def record(
     tags = identity(workspace.study, contract, seed)
     for outcome, one in judged.fitted.items():
         refuse_foreign(one.model, outcome)
-    registered: dict[str, tuple[str, Promotion]] = {}
+    before, registered = standing(tracker), dict[str, tuple[str, Promotion]]()
     with console.progress("train") as tick, tracker.run("train", "train", tags) as parent:
         parent.log_params({"seed": seed, **workspace.study.model_dump(mode="json", by_alias=True)})
         parent.log_text(workspace.study_file.read_text(encoding="utf-8"), "study.yaml")
@@ -100,14 +100,15 @@ def record(
                 _log(parent, workspace, contract, judged, one, seed, tick)
                 found = _promotion(workspace, contract, judged.frame, one.evaluation, tracker, promote)
                 registered[outcome] = (_register(parent, workspace, contract, judged.frame, one, found, tags), found)
+            for outcome, (number, found) in registered.items():
+                if found.alias == CHAMPION:
+                    crown(tracker, outcome, number)
+                else:
+                    set_alias(tracker, outcome, number, CHALLENGER)
         except BaseException:
-            withdraw(tracker, {outcome: number for outcome, (number, _) in registered.items()})
+            withdraw(tracker, parent.run_id, before)
             raise
         for outcome, (number, found) in registered.items():
-            if found.alias == CHAMPION:
-                crown(tracker, outcome, number)
-            else:
-                set_alias(tracker, outcome, number, CHALLENGER)
             console.say(f"{outcome}: version {number} is the {found.alias}: {found.reason}")
     fitted = judged.fitted
     outcomes = {outcome: _result(fitted[outcome], found, number) for outcome, (number, found) in registered.items()}
@@ -163,7 +164,7 @@ def _register(
     more = {**tags, **_version_tags(one), TRAINED_UNTIL: trained_until(frame)}
     example = example_rows(one.model, frame, contract.features)
     number = parent.register(one.evaluation.outcome, one.model, more, example=example)
-    facts = CardFacts(workspace.study, contract, more, _meaning(one.evaluation))
+    facts = CardFacts(workspace.study, contract, more, _meaning(one.evaluation), Settings().training_rows)
     card = model_card(facts, frame, one.evaluation, found, number)
     parent.log_text(card, f"{one.evaluation.outcome}/model_card.md")
     parent.describe(one.evaluation.outcome, number, card)
@@ -184,7 +185,9 @@ def _meaning(evaluation: Evaluation) -> str:
 def _offer(workspace: Workspace, frame: pd.DataFrame) -> Offer:
     """Price an offer to stay: a customer is worth a year's margin; incentive and contact cost the paper's shares."""
     paper, study = Offer(), workspace.study
-    yearly = float(frame["revenue"].mean()) * 365 / study.snapshot.horizon_days if "revenue" in frame else math.nan
+    paid = frame["revenue"].notna() if "revenue" in frame else pd.Series(data=False, index=frame.index)
+    mean = float(np.average(frame.loc[paid, "revenue"], weights=frame.loc[paid, "weight"])) if paid.any() else math.nan
+    yearly = mean * 365 / study.snapshot.horizon_days
     value = yearly * study.money.margin
     if not value > 0:
         return paper

@@ -13,7 +13,17 @@ from flows.storage import open_workspace, write_json
 from flows.succession import TRAINED_UNTIL, dated
 from flows.tracking import CHAMPION, Tracker, find_champion, open_tracker, set_alias
 
-__all__ = ["OUTCOMES", "Version", "crown", "list_models", "roll_back", "versions", "withdraw"]
+__all__ = [
+    "OUTCOMES",
+    "Standing",
+    "Version",
+    "crown",
+    "list_models",
+    "roll_back",
+    "standing",
+    "versions",
+    "withdraw",
+]
 
 OUTCOMES: Final = ("churn", "revenue")
 
@@ -65,33 +75,62 @@ def versions(tracker: Tracker, outcome: str) -> tuple[Version, ...]:
     known = {model.name: model for model in client.search_registered_models(f"name = '{name}'")}
     if name not in known:
         return ()
-    standing: dict[str, list[str]] = {}
+    carried: dict[str, list[str]] = {}
     for alias, number in known[name].aliases.items():
-        standing.setdefault(str(number), []).append(alias)
+        carried.setdefault(str(number), []).append(alias)
     found = client.search_model_versions(f"name = '{name}'")
     ordered = sorted(found, key=lambda one: -int(one.version))
-    return tuple(_version(outcome, one, sorted(standing.get(str(one.version), []))) for one in ordered)
+    return tuple(_version(outcome, one, sorted(carried.get(str(one.version), []))) for one in ordered)
 
 
-def withdraw(tracker: Tracker, numbers: Mapping[str, str]) -> None:
-    """Take back versions (outcome to number) of a training that did not come to its end.
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Which versions have an alias, and which were champion before: what a training may have to put back."""
+
+    aliases: Mapping[str, str]
+    history: str
+
+
+def standing(tracker: Tracker) -> dict[str, Standing]:
+    """Note aliases and history of every model; a model that is not there has neither."""
+    found = {}
+    for outcome in OUTCOMES:
+        name = tracker.model_name(outcome)
+        known = tracker.client.search_registered_models(f"name = '{name}'")
+        aliases = {str(alias): str(number) for model in known for alias, number in model.aliases.items()}
+        found[outcome] = Standing(aliases, next((model.tags.get(_HISTORY, "") for model in known), ""))
+    return found
+
+
+def withdraw(tracker: Tracker, run_id: str, before: Mapping[str, Standing]) -> None:
+    """Take back the versions of a training that did not come to its end, and every alias it has moved.
 
     Raises
     ------
     ModelError
-        MLflow does not answer. The versions stay, without an alias, so that nothing uses them.
+        MLflow does not answer. ``journeylift models`` shows what is left.
     """
     tracker.require()
-    for outcome, number in numbers.items():
-        tracker.client.delete_model_version(tracker.model_name(outcome), number)
+    for outcome, present in standing(tracker).items():
+        name, earlier = tracker.model_name(outcome), before[outcome]
+        for alias in {*present.aliases, *earlier.aliases}:
+            if alias in earlier.aliases:
+                set_alias(tracker, outcome, earlier.aliases[alias], alias)
+            else:
+                tracker.client.delete_registered_model_alias(name, alias)
+        if present.history != earlier.history:
+            tracker.client.set_registered_model_tag(name, _HISTORY, earlier.history)
+        for version in versions(tracker, outcome):
+            if version.run_id == run_id:
+                tracker.client.delete_model_version(name, version.version)
 
 
 def crown(tracker: Tracker, outcome: str, number: str, *, deposed: str | None = None) -> None:
     """Make a version the champion, and remember which ones were champion before it, but for a deposed one."""
     history = [one for one in _history(tracker, outcome) if one not in {number, deposed}]
     name = tracker.model_name(outcome)
-    tracker.client.set_registered_model_tag(name, _HISTORY, ",".join([*history, number]))
     set_alias(tracker, outcome, number, CHAMPION)
+    tracker.client.set_registered_model_tag(name, _HISTORY, ",".join([*history, number]))
 
 
 def list_models(study_file: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -44,8 +44,9 @@ from models.evaluation import (
 from models.grids import Grid, Setting, churn_grids
 from models.leaks import Leak, kept_features, leak_warnings
 from models.metrics import churn_metrics, row_log_loss
+from models.preparation import usable
 from models.search import Memory, as_candidate, choose_settings, chosen_setting, out_of_fold, settled
-from models.splits import AnyFold, cluster_column
+from models.splits import AnyFold, Fold, cluster_column
 
 if TYPE_CHECKING:
     from features.measures import Feature
@@ -89,7 +90,7 @@ def candidates(features: Sequence[Feature], grids: Mapping[str, Grid]) -> tuple[
         meaning = f"Logistic regression on {len(simple)} features: how recently and how often."
         default = grids["logistic"].default
         one = as_candidate("recency-frequency", meaning, simple, _FITS["logistic"], Grid((default,), default), _risk)
-        tried.append(Candidate(one.name, meaning, one.learn, is_baseline=True))
+        tried.append(Candidate(one.name, meaning, _or_prevalence(one.learn, simple), is_baseline=True))
     return tuple(tried)
 
 
@@ -146,10 +147,10 @@ def evaluate_churn(
     -----
     Each candidate goes on in one of its settings, see :func:`models.search.choose_settings`; where few churned fewer
     are tried, see :mod:`models.grids`. Its risks in a fold are repaired by intercept and slope learned from the folds
-    before it (the first stays as it is), if that lowers its log loss; where churn drifts with the seasons it does not,
-    and the risks stay raw. The stored model is repaired by all folds under the same condition.
+    whose outcomes were known by then (the first stays as it is), if that lowers its log loss; where churn drifts with
+    the seasons it does not, and the risks stay raw. The stored model is repaired by all folds under the same condition.
     """
-    leaks = leak_warnings(frame, features) if leaks is None else leaks
+    leaks, folds = leak_warnings(frame, features) if leaks is None else leaks, tuple(folds)
     kept = kept_features(features, leaks, allow)
     known = known_rows(frame, kept, OUTCOME)
     _require_both_classes(known.observed, "all mature rows")
@@ -165,10 +166,11 @@ def evaluate_churn(
         memory=memory,
     )
     _require_both_classes(raw["observed"].to_numpy(np.float64), "the rows that the candidates are tested on")
-    settings = choose_settings(raw, tried, row_log_loss)
-    predictions = _repaired(settled(raw, settings), tried)
     loss = ("log loss", row_log_loss)
-    found = conclude("churn", predictions, tried, loss=loss, metrics=churn_metrics, known=known, leaks=leaks)
+    with one_thread():  # sums of many numbers depend on how they are divided among threads
+        settings = choose_settings(raw, tried, row_log_loss)
+        predictions = _repaired(settled(raw, settings), tried, folds)
+        found = conclude("churn", predictions, tried, loss=loss, metrics=churn_metrics, known=known, leaks=leaks)
     if ADDITIVE not in {one.name for one in tried}:
         return replace(found, settings=settings)
     return replace(found, settings=settings, comparisons=compare(predictions, ADDITIVE, "boosting"))
@@ -215,7 +217,8 @@ def fit_churn(
     model, _, _ = _fitted(frame, features, candidate, rng, evaluation, max_rows, allow)
     if evaluation is None:
         return model
-    return calibrated(model, _sigmoid(evaluation.predictions.query("candidate == @candidate")))
+    with one_thread():
+        return calibrated(model, _sigmoid(evaluation.predictions.query("candidate == @candidate")))
 
 
 def churn_coefficients(
@@ -255,7 +258,8 @@ def predict_churn(model: Pipeline, frame: pd.DataFrame, features: Sequence[Featu
     model : sklearn.pipeline.Pipeline
         From :func:`fit_churn`, or loaded.
     frame : DataFrame
-        Panel rows, mature or not; unseen categories count as missing.
+        Panel rows, mature or not. Categories that were not there in training count as missing in trees, and as rare
+        ones in the logistic regression.
     features : sequence of Feature
         Catalogue of the panel.
 
@@ -327,6 +331,17 @@ def _prevalence(train: Rows, seed: int) -> Predict:  # noqa: ARG001
     return lambda test: np.full(len(test), share)
 
 
+def _or_prevalence(
+    learn: Callable[[Rows, int], Predict], features: Sequence[Feature]
+) -> Callable[[Rows, int], Predict]:
+    """Fall back on the share of churners in a fold in which nothing was counted yet: a baseline ends no training."""
+
+    def learned(train: Rows, seed: int) -> Predict:
+        return learn(train, seed) if usable(train.table, features) else _prevalence(train, seed)
+
+    return learned
+
+
 def _recency_frequency(features: Sequence[Feature]) -> tuple[Feature, ...]:
     """Find what a simple rule would look at: how recently and how often the customer was seen."""
     return tuple(
@@ -336,24 +351,34 @@ def _recency_frequency(features: Sequence[Feature]) -> tuple[Feature, ...]:
     )
 
 
-def _repaired(predictions: pd.DataFrame, tried: Sequence[Candidate]) -> pd.DataFrame:
-    """Repair each candidate's risks in a fold by what the folds before it showed, where that lowers the loss."""
-    order = {fold: number for number, fold in enumerate(dict.fromkeys(predictions["fold"]))}
-    number = predictions["fold"].map(order).to_numpy()
-    name = predictions["candidate"].to_numpy()
+def _repaired(predictions: pd.DataFrame, tried: Sequence[Candidate], folds: Sequence[AnyFold]) -> pd.DataFrame:
+    """Repair each candidate's risks in a fold by what the folds known by then showed, where that lowers the loss."""
+    teachers = _teachers(folds)
+    label, name = predictions["fold"].to_numpy(), predictions["candidate"].to_numpy()
     raw, observed, weight = _columns(predictions)
     predicted = raw.copy()
     for candidate in tried:
-        own = (name == candidate.name) & (number > 0)
+        mine = (name == candidate.name) & (not candidate.is_baseline)
+        own = mine & np.isin(label, [fold for fold, known in teachers.items() if known])
         repaired = raw.copy()
-        for fold in range(1, 0 if candidate.is_baseline else len(order)):
-            now = own & (number == fold)
-            before = (name == candidate.name) & (number < fold)
+        for fold in dict.fromkeys(label[own]):
+            now, before = own & (label == fold), mine & np.isin(label, teachers[fold])
             repaired[now] = fit_sigmoid(to_logit(raw[before]), observed[before], weight[before]).apply(raw[now])
         gain = row_log_loss(observed[own], raw[own]) - row_log_loss(observed[own], repaired[own])
         if weight[own] @ gain > 0:
             predicted[own] = repaired[own]
     return predictions.assign(predicted=predicted)
+
+
+def _teachers(folds: Sequence[AnyFold]) -> dict[str, list[str]]:
+    """Name for each fold the earlier ones whose outcomes were known at its cutoff; by customer: those before it."""
+    found: dict[str, list[str]] = {}
+    for number, fold in enumerate(folds):
+        earlier = folds[:number]
+        if isinstance(fold, Fold):
+            earlier = [one for one in earlier if isinstance(one, Fold) and one.test in fold.train]
+        found[fold.label] = [one.label for one in earlier]
+    return found
 
 
 def _sigmoid(predictions: pd.DataFrame) -> Sigmoid:

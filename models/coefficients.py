@@ -103,12 +103,12 @@ def penalised_covariance(
     observed, weight : ndarray of float, shape (n,)
         Outcome 0 or 1; row weights as in the fit.
     customer : array_like, shape (n,)
-        Cluster of each row; at least two.
+        Cluster of each row.
 
     Returns
     -------
     ndarray of float, shape (p + 1, p + 1)
-        The intercept first.
+        The intercept first; NaN with one cluster.
 
     Raises
     ------
@@ -120,7 +120,8 @@ def penalised_covariance(
     The estimate solves :math:`\sum_i w_i x_i (y_i - p_i) - \Lambda b = 0` with :math:`\Lambda = diag(0, 1/C, ...)`. As
     for every such estimator the covariance is :math:`A^{-1} B A^{-1}`, :math:`A = \sum_i w_i p_i (1 - p_i) x_i x_i' +
     \Lambda`, and :math:`B` the sum over customers of the outer product of their summed scores, times :math:`G / (G - 1)
-    \cdot (n - 1) / (n - k)` as statsmodels does it. Without penalty it is statsmodels' ``cov_type="cluster"``. Few
+    \cdot (n - 1) / (n - k)` as statsmodels does it, with k the effective number of parameters, :math:`tr A^{-1} (A -
+    \Lambda)`. Without penalty it is statsmodels' ``cov_type="cluster"``. Few
     customers (below about 50) make it too small.
 
     References
@@ -137,9 +138,12 @@ def penalised_covariance(
     bread = -np.asarray(glm.hessian(value, scale=1.0, observed=False), dtype=np.float64) + np.diag(penalty)
     _require_solution(score.sum(axis=0) - penalty * value, bread)
     group = pd.factorize(np.asarray(customer))[0]
-    groups, n, k = int(group.max()) + 1, len(design), len(value)
+    groups, n = int(group.max()) + 1, len(design)
+    if groups < 2:
+        return np.full((len(value), len(value)), np.nan)
+    used = len(value) - float(np.trace(np.linalg.solve(bread, np.diag(penalty))))
     meat = np.asarray(S_crosssection(score, group), dtype=np.float64)
-    meat *= groups / (groups - 1) * (n - 1) / (n - k)
+    meat *= groups / (groups - 1) * (n - 1) / max(n - used, 1.0)
     half = np.linalg.solve(bread, meat)
     return np.asarray(np.linalg.solve(bread, half.T), dtype=np.float64)
 

@@ -237,7 +237,7 @@ def _r2(sample: Sample) -> Term:
     y = sample.observed
     deviation = (y - sample.mean(y)) ** 2
     variance = sample.mean(deviation)
-    if variance == 0:
+    if np.ptp(y) == 0:  # the computed variance of equal amounts is rounding, not zero
         return undefined(sample, "r2")[0]
     error = (y - sample.predicted) ** 2
     left = sample.mean(error) / variance

@@ -21,6 +21,9 @@ FloatArray = NDArray[np.float64]
 TOP = (0.01, 0.05, 0.1, 0.2)
 """Shares of customers with the highest risk whose lift is told."""
 
+FEWEST = 10
+"""Customers who churned, and who stayed, below which the interval of a ranking says nothing."""
+
 _EDGE = 0.025
 
 
@@ -81,7 +84,7 @@ def auc(ranking: Ranking) -> Term:
     influence = ranking.rows(
         (stayed_below - value) * total / churned.sum(), (churned_above - value) * total / stayed.sum()
     )
-    return Term("auc", value, influence, "logit")
+    return Term("auc", value, influence, "logit", bounds=_untold(ranking))
 
 
 def average_precision(ranking: Ranking) -> Term:
@@ -99,7 +102,18 @@ def average_precision(ranking: Ranking) -> Term:
         (precision - value + churned_moved - stayed_moved) * factor,
         -stayed_moved * factor,
     )
-    return Term("average_precision", value, influence, "logit")
+    return Term("average_precision", value, influence, "logit", bounds=_untold(ranking))
+
+
+def _untold(ranking: Ranking) -> tuple[float, float] | None:
+    """Say nothing where hardly anybody churned (or stayed): the influence of one churner on itself is zero.
+
+    With one, two and three churners the intervals of the formula held the truth in 14, 57 and 70 % of 200 rows.
+    """
+    sample = ranking.sample
+    churned = sample.observed > 0
+    fewest = min(len(np.unique(sample.customer[side])) for side in (churned, ~churned))
+    return (0.0, 1.0) if fewest < FEWEST else None
 
 
 def top_share(ranking: Ranking, share: float) -> tuple[Term, Term]:

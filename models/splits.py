@@ -116,8 +116,9 @@ def rolling_origin(
     gap_days, horizon_days : int
         Lengths of the snapshot: the embargo between a training cutoff and the test cutoff is their sum.
     folds : int
-        How many test cutoffs at most. They lie a horizon apart when there are enough, so that their outcomes do not
-        overlap; otherwise the latest ones are taken as they come.
+        How many test cutoffs at most. They lie gap + horizon apart when there are enough, counted from the oldest that
+        can test: then the outcomes of one are known at the next, and a later training, with new cutoffs at the end,
+        tests on the same ones again. Otherwise the latest ones are taken as they come.
     min_train : int
         Fewest training cutoffs of a fold.
 
@@ -143,10 +144,10 @@ def rolling_origin(
     eligible = [test for test in known if len(trainable[test]) >= max(1, min_train)]
     if not eligible:
         raise EmptyResultError(_too_few(known, gap_days + horizon_days))
-    tests = _spaced(eligible, horizon_days * DAY, folds)
+    tests = _spaced(eligible, embargo)
     if len(tests) < folds:
-        tests = eligible[-folds:]
-    return tuple(Fold(trainable[test], test) for test in sorted(tests))
+        tests = eligible
+    return tuple(Fold(trainable[test], test) for test in tests[-folds:])
 
 
 def grouped(frame: pd.DataFrame, folds: int, rng: np.random.Generator) -> tuple[CustomerFold, ...]:
@@ -294,11 +295,11 @@ def _dealt(sizes: pd.Series, folds: int, rng: np.random.Generator) -> pd.Series:
     return pd.Series(number, index=sizes.index)
 
 
-def _spaced(eligible: list[int], distance: int, folds: int) -> list[int]:
-    """Take cutoffs from the newest on, at least `distance` apart."""
+def _spaced(eligible: list[int], distance: int) -> list[int]:
+    """Take cutoffs from the oldest on, at least `distance` apart."""
     chosen: list[int] = []
-    for cutoff in reversed(eligible):
-        if len(chosen) < folds and (not chosen or chosen[-1] - cutoff >= distance):
+    for cutoff in eligible:
+        if not chosen or cutoff - chosen[-1] >= distance:
             chosen.append(cutoff)
     return chosen
 

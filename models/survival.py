@@ -202,20 +202,22 @@ def _curve(
     np.add.at(by_customer, (codes, month - 1), each)
     influence = -np.cumsum(by_customer, axis=1)
     error = np.sqrt((influence**2).sum(axis=0))
-    lo, hi = _interval(np.asarray(stays, np.float64), error)
+    lo, hi = _interval(np.asarray(stays, np.float64), error, len(by_customer))
     counts = [np.bincount(month, minlength=last + 1)[1:], np.bincount(month, churned, last + 1)[1:].astype(np.int64)]
     columns = [name, np.arange(1, last + 1), *counts, hazard, stays, lo, hi]
     return pd.DataFrame(dict(zip(_COLUMNS, columns, strict=True)))
 
 
-def _interval(survival: FloatArray, error: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Turn the standard error of the logarithm into an interval within 0 and 1; none where nobody or everybody left."""
+def _interval(survival: FloatArray, error: FloatArray, customers: int) -> tuple[FloatArray, FloatArray]:
+    """Turn the standard error of the logarithm into an interval within 0 and 1; Wilson's where nobody or all left."""
     z = float(norm.ppf(0.5 + LEVEL / 2))
     with np.errstate(divide="ignore", invalid="ignore"):
         factor = np.exp(z * error / np.abs(np.log(survival)))
         lo, hi = survival**factor, survival ** (1 / factor)
     inside = (survival > 0) & (survival < 1)
-    return np.where(inside, lo, survival), np.where(inside, hi, survival)
+    least, nobody_left = z**2 / (customers + z**2), survival >= 1
+    lowest, highest = np.where(nobody_left, 1 - least, 0.0), np.where(nobody_left, 1.0, least)
+    return np.where(inside, lo, lowest), np.where(inside, hi, highest)
 
 
 def _none() -> pd.DataFrame:

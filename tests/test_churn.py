@@ -1,3 +1,4 @@
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -189,6 +190,24 @@ def test_a_lasting_change_of_the_churn_rate_is_repaired_by_earlier_folds_and_in_
             for e in (found, unrepaired)
         )
         assert repaired.mean() > 1.05 * raw.mean()
+
+
+def test_a_shock_that_is_not_yet_known_repairs_nothing():
+    # Outcomes take 120 days to be known and the test cutoffs follow each other by 30: none may teach another.
+    frame = panel(900)
+    frame.loc[(frame["cutoff"] < frame["cutoff"].max()) & (np.arange(len(frame)) % 3 > 0), "is_churned"] = 0.0
+    plan = rolling_origin([day * DAY for day in DAYS], gap_days=0, horizon_days=120, folds=3)
+    assert [later.test - fold.test for fold, later in itertools.pairwise(plan)] == [30 * DAY] * 2
+    found = evaluate_churn(frame, FEATURES, plan, np.random.default_rng(1))
+    assert (found.predictions["predicted"] == found.predictions["raw"]).all()
+
+
+def test_where_nothing_was_counted_yet_the_simple_rule_is_the_churn_rate():
+    frame = panel(300).assign(since=np.nan, contacts=0.0)
+    frame.loc[frame["cutoff"] == frame["cutoff"].max(), "contacts"] = 3.0 - frame["is_churned"]
+    found = evaluate_churn(frame, FEATURES, folds(1), np.random.default_rng(1))
+    own = found.predictions.query("candidate == 'recency-frequency'")["predicted"]
+    assert own.min() == own.max()
 
 
 def test_weighted_risks_add_up_to_the_weighted_churners_and_the_unit_of_weights_has_no_influence():

@@ -293,3 +293,10 @@ def test_intervals_cover_the_truth_nine_times_in_ten(coverage, metric):
 def test_customers_are_numbered_whatever_their_type():
     s = Sample.of([0.0, 1.0, 0.0], [0.1, 0.2, 0.3], pd.Series(["b", "a", "b"]), [1, 1, 1])
     assert s.customer.tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("amount", [0.1, 29.95, 9.99])
+def test_equal_amounts_have_no_variance_to_explain(amount):
+    y = np.full(60_000, amount)
+    found = {one.metric: one for one in revenue_metrics(Sample.of(y, y + 1e-9, np.arange(len(y)), np.ones(len(y))))}
+    assert np.isnan(found["r2"].value)

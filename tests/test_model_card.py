@@ -41,6 +41,7 @@ def test_a_card_says_what_from_which_data_how_good_where_weak_and_what_not_for(c
     assert f"{len(frame):,} rows of {frame['customer_id'].nunique():,} customers" in card
     assert "leaves within 91 days after a cutoff" in card
     assert "journeylift simulate" in card
+    assert "on cutoffs after everything that the tested model had learned from" in card
     assert "prevalence" in card
     assert f"`{read_contract(demo_dir / 'store').feature_contract_hash}`" in card
 
@@ -69,7 +70,7 @@ def _evaluation(**changes: Any) -> Evaluation:
     whole = Evaluation(
         outcome="revenue",
         metrics=metrics,
-        predictions=pd.DataFrame(),
+        predictions=pd.DataFrame({"fold": ["part 1 of 3"]}),
         reliability=pd.DataFrame(),
         segments=segments,
         winner="ridge",
@@ -83,7 +84,7 @@ def _evaluation(**changes: Any) -> Evaluation:
 
 def _card(demo_dir: Path, evaluation: Evaluation) -> str:
     study = open_workspace(demo_dir / "study.yaml").study
-    facts = CardFacts(study, read_contract(demo_dir / "store"), {"seed": "7"}, "A line.")
+    facts = CardFacts(study, read_contract(demo_dir / "store"), {"seed": "7"}, "A line.", 60)
     frame = read_panel(demo_dir / "store").loc[lambda rows: rows["is_mature"]]
     return model_card(facts, frame, evaluation, Promotion("challenger", "version 1 stays."), "4")
 
@@ -106,3 +107,10 @@ def test_a_model_that_does_not_beat_its_baseline_says_so_and_leaks_are_named(dem
     text = _card(demo_dir, _evaluation(beats_baseline=False, leaks=(leak,)))
     assert "**It does not beat the best baseline.**" in text
     assert "- left out: 'a' bears the outcome's name." in text
+
+
+def test_a_model_tested_by_customer_and_fitted_on_a_part_of_the_rows_says_so(demo_dir: Path) -> None:
+    text = _card(demo_dir, _evaluation())
+    assert "on customers the tested model had not seen" in text
+    assert "fitted on all rows" not in text
+    assert "60 of the" in text

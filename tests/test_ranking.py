@@ -94,3 +94,12 @@ def test_gains_are_the_captured_shares_from_nobody_to_everybody():
     one = estimate(sample, top_share(Ranking.of(sample), 0.1)[1])
     assert found.loc[1, ["captured", "lo", "hi"]].tolist() == pytest.approx([one.value, one.lo, one.hi])
     assert ((found["lo"] <= found["captured"]) & (found["captured"] <= found["hi"])).all()
+
+
+def test_with_hardly_a_churner_the_interval_of_a_ranking_says_nothing() -> None:
+    rng = np.random.default_rng(0)
+    for churned, expected in ((1, True), (9, True), (10, False), (191, True)):
+        y = np.zeros(200)
+        y[:churned] = 1
+        found = estimate(ranking(y, rng.random(200)).sample, auc(ranking(y, rng.random(200))))
+        assert ((found.lo, found.hi) == (0.0, 1.0)) == expected

@@ -131,8 +131,16 @@ def test_a_registry_that_does_not_answer_is_one_message_without_secrets(
 
 
 def test_what_an_unfinished_training_registered_is_taken_back(tracker: Tracker) -> None:
-    numbers = [_register(tracker) for _ in range(2)]
-    registry.crown(tracker, "churn", numbers[0])
-    registry.withdraw(tracker, {"churn": numbers[1]})
+    first = _register(tracker)
+    registry.crown(tracker, "churn", first)
+    before = registry.standing(tracker)
+    for outcome in registry.OUTCOMES:
+        number = _register(tracker, outcome)
+        registry.crown(tracker, outcome, number)
+        (run_id,) = (one.run_id for one in registry.versions(tracker, outcome) if one.version == number)
+        registry.withdraw(tracker, run_id, before)
     (left,) = registry.versions(tracker, "churn")
-    assert (left.version, left.aliases) == (numbers[0], CHAMPION)
+    assert (left.version, left.aliases) == (first, CHAMPION)
+    assert registry.versions(tracker, "revenue") == ()
+    assert registry.standing(tracker)["churn"] == before["churn"]
+    assert registry.standing(tracker)["revenue"].aliases == {}

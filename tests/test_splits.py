@@ -50,9 +50,20 @@ def test_folds_do_not_depend_on_the_order_or_repetition_of_cutoffs(days, horizon
     assert plan(days) == plan([*reversed(days), *days])
 
 
-def test_test_cutoffs_lie_a_horizon_apart_when_there_are_enough():
+def test_test_cutoffs_lie_gap_and_horizon_apart_when_there_are_enough():
     folds = rolling_origin([30 * i * DAY for i in range(24)], gap_days=0, horizon_days=90)
-    assert [fold.test // (30 * DAY) for fold in folds] == [17, 20, 23]
+    assert [fold.test // (30 * DAY) for fold in folds] == [15, 18, 21]
+    folds = rolling_origin([30 * i * DAY for i in range(24)], gap_days=30, horizon_days=90)
+    assert [fold.test // (30 * DAY) for fold in folds] == [12, 16, 20]
+
+
+def test_new_months_leave_most_test_cutoffs_as_they_were():
+    every = [30 * i * DAY for i in range(30)]
+    for last in range(20, 29):
+        before, after = (
+            {fold.test for fold in rolling_origin(every[:end], gap_days=0, horizon_days=91)} for end in (last, last + 1)
+        )
+        assert len(before & after) >= 2
 
 
 def test_the_latest_cutoffs_test_when_history_is_short():

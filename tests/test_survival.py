@@ -7,6 +7,7 @@ from statsmodels.duration.survfunc import SurvfuncRight
 
 from features.errors import EmptyResultError
 from features.snapshot import DAY
+from models.estimates import wilson
 from models.survival import MONTH_DAYS, fitted_survival, mean_survival, observed_survival, person_months
 
 MONTH = MONTH_DAYS * DAY
@@ -123,11 +124,12 @@ def test_weights_count_as_so_many_rows() -> None:
     np.testing.assert_allclose(mean, mean_survival(second, _all(400), np.ones(400))["survival"].to_numpy(float))
 
 
-def test_nobody_and_everybody_leaving_have_no_interval_to_speak_of() -> None:
+def test_where_nobody_or_everybody_leaves_the_interval_is_that_of_a_share() -> None:
     stays = observed_survival(_rows(np.full(5, -1), np.full(5, 2)), _all(5), np.arange(5), np.ones(5))
-    assert stays[["survival", "lo", "hi"]].to_numpy().tolist() == [[1, 1, 1], [1, 1, 1]]
+    least = wilson(0.0, np.arange(5), np.ones(5))[1]
+    np.testing.assert_allclose(stays[["survival", "lo", "hi"]].astype(float), [[1, 1 - least, 1], [1, 1 - least, 1]])
     leaves = observed_survival(_rows(np.full(5, 1), np.full(5, 2)), _all(5), np.arange(5), np.ones(5))
-    assert leaves[["survival", "lo", "hi"]].to_numpy().tolist() == [[0, 0, 0]]
+    np.testing.assert_allclose(leaves[["survival", "lo", "hi"]].astype(float), [[0, 0, least]])
 
 
 def test_too_few_departures_are_refused() -> None:

@@ -14,7 +14,7 @@ from features.errors import ModelError
 from flows import cli, registration
 from flows.registry import OUTCOMES, versions
 from flows.storage import open_workspace
-from flows.tracking import Run, Tracker, find_champion, open_tracker
+from flows.tracking import Tracker, find_champion, open_tracker
 
 REVENUE = {"ridge", "Tweedie", "two-part", "boosting"}
 
@@ -78,17 +78,18 @@ def test_training_that_breaks_off_registers_nothing_and_goes_on_to_the_same_numb
     command = ["train", "--study", str(study), "--seed", str(trained["seed"])]
     workspace = open_workspace(study)
     tracker = open_tracker(workspace.study, workspace.store)
-    register = registration._register
+    crown = registration.crown
 
-    def breaks_for_revenue(parent: Run, workspace: Any, contract: Any, frame: Any, one: Any, *more: Any) -> str:
-        if one.evaluation.outcome == "revenue":
+    def breaks_for_revenue(tracker: Tracker, outcome: str, number: str) -> None:
+        if outcome == "revenue":
             raise ModelError("MLflow at nowhere does not answer.")
-        return register(parent, workspace, contract, frame, one, *more)
+        crown(tracker, outcome, number)
 
-    monkeypatch.setattr(registration, "_register", breaks_for_revenue)
+    monkeypatch.setattr(registration, "crown", breaks_for_revenue)
     assert cli.main(command) == 7
     assert "MLflow at nowhere does not answer." in capsys.readouterr().err
     assert [one.version for outcome in OUTCOMES for one in versions(tracker, outcome)] == ["1", "1"]
+    assert [one.aliases for outcome in OUTCOMES for one in versions(tracker, outcome)] == ["champion", "champion"]
 
     monkeypatch.undo()
     assert cli.main(command) == 0
