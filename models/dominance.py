@@ -145,13 +145,14 @@ def _by_total(tables: FloatArray) -> FloatArray:
     """Add up (tables, deep, late, first, stack) where the sizes have the same sum: (stack, tables, players + 1)."""
     total = np.indices(tables.shape[1:4]).sum(axis=0)
     same = (total.ravel() == np.arange(int(total.max()) + 1)[:, np.newaxis]).astype(np.float64)
-    return np.moveaxis(same @ tables.reshape(len(tables), same.shape[1], -1), (0, 1, 2), (1, 2, 0))
+    summed: FloatArray = same @ tables.reshape(len(tables), same.shape[1], -1)
+    return np.moveaxis(summed, (0, 1, 2), (1, 2, 0))
 
 
 def _of_size(players: int) -> FloatArray:
     """Rows: sizes from 0 on; columns: coalitions; 1 where the coalition has that size."""
     size = np.bitwise_count(np.arange(1 << players, dtype=np.uint32))
-    return (size == np.arange(players + 1)[:, np.newaxis]).astype(np.float64)
+    return np.asarray(size == np.arange(players + 1)[:, np.newaxis], dtype=np.float64)
 
 
 def _with_each(of_size: FloatArray) -> FloatArray:
