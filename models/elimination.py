@@ -19,7 +19,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["TOLERANCE", "Block", "Shape", "conditioned", "correlation", "reciprocal", "unexplained"]
+__all__ = ["TOLERANCE", "Block", "Shape", "correlation", "reciprocal", "unexplained"]
 
 FloatArray = NDArray[np.float64]
 
@@ -109,41 +109,6 @@ def _aligned(*shape: int) -> FloatArray:
     return room[start : start + prod(shape)].reshape(shape)
 
 
-def conditioned(A: FloatArray, width: int) -> FloatArray:
-    """Let the player that owns the first columns stay out and join.
-
-    Parameters
-    ----------
-    A
-        (q, q, n): partial correlations for n coalitions.
-    width
-        How many columns the player owns.
-
-    Returns
-    -------
-    NDArray[np.float64]
-        (q - width, q - width, 2 n): of the other columns, first without the player, then given its columns.
-    """
-    result = _aligned(len(A) - width, len(A) - width, 2 * A.shape[2])
-    result[:, :, : A.shape[2]] = A[width:, width:]
-    _given(A, width, result[:, :, A.shape[2] :])
-    return result
-
-
-def _given(A: FloatArray, width: int, out: FloatArray) -> None:
-    """Write the Schur complement of the first columns."""
-    before = A
-    for _ in range(width - 1):
-        slopes = before[0, 1:] * reciprocal(before[0, 0])
-        before = before[1:, 1:] - before[0, 1:, np.newaxis] * slopes
-    if width == 0:
-        out[...] = A
-        return
-    slopes = before[0, 1:] * reciprocal(before[0, 0])
-    np.multiply(before[0, 1:, np.newaxis], slopes, out=out)
-    np.subtract(before[1:, 1:], out, out=out)
-
-
 def unexplained(A: FloatArray, sizes: Sequence[int]) -> Iterator[Block]:
     """Walk over all coalitions of players, block by block.
 
@@ -168,66 +133,85 @@ def unexplained(A: FloatArray, sizes: Sequence[int]) -> Iterator[Block]:
     batch = max(1, 1 << _LATE + _MIDDLE >> len(sizes))
     walk: _Walk | None = None
     for start in range(0, A.shape[2], batch):
-        state = A[:, :, start : start + batch]
-        n = state.shape[2]
-        if walk is None or walk.n != n << shape.first:
-            walk = _Walk(sizes[shape.first :], shape.deep, n << shape.first)
-        for size in sizes[: shape.first]:
-            state = conditioned(state, size)
-        for deep, left in walk.run(state):
+        n = min(batch, A.shape[2] - start)
+        if walk is None or walk.n != n:
+            walk = _Walk(sizes, shape, n)
+        rows = [A[i, i:, start : start + n] for i in range(len(A))]
+        for deep, left in walk.run(rows):
             yield Block(slice(start, start + n), deep, left.reshape(1 << shape.late, 1 << shape.first, n))
 
 
 class _Walk:
-    """Into depth: a player stays out, then joins, each with all that follows."""
+    """The first players side by side; then into depth: a player stays out, then joins, each with all that follows.
 
-    def __init__(self, sizes: Sequence[int], deep: int, n: int) -> None:
+    A state is the upper triangle of its partial correlations: row i is (columns from i on, coalitions).
+    """
+
+    def __init__(self, sizes: Sequence[int], shape: Shape, n: int) -> None:
         self.n = n
-        self._sizes = sizes[:deep]
-        self._tail = _Tail(sizes[deep:], n)
-        widths = [sum(sizes[depth + 1 :]) + 1 for depth in range(deep)]
-        self._room = [_aligned(width, width, n) for width in widths]
-        self._slopes, self._inverse = _aligned(max(widths, default=0), n), _aligned(n)
+        first = shape.first if shape.deep else len(sizes)
+        depth = first + shape.deep
+        rest = sum(sizes[first:]) + 1
+        self._head = _Steps(sizes[:first], rest, n)
+        self._tail = _Steps(sizes[depth:], 1, n << first) if shape.deep else None
+        self._deep = sizes[first:depth]
+        self._room: list[list[FloatArray]] = []
+        for width in self._deep:
+            rest -= width
+            self._room.append([_aligned(rest - i, n << first) for i in range(rest)])
+        self._slopes, self._inverse = _aligned(sum(sizes[first:]), n << first), _aligned(n << first)
 
-    def run(self, A: FloatArray, depth: int = 0, joined: int = 0) -> Iterator[tuple[int, FloatArray]]:
-        """Yield the coalition of deep players and (2 ** late, n) variances that are left."""
-        if depth == len(self._sizes):
-            yield joined, self._tail.run(A)
-            return
-        width = self._sizes[depth]
-        yield from self.run(A[width:, width:], depth + 1, joined)
-        given = self._room[depth]
-        if width == 1:
-            self._join(A, given)
+    def run(self, rows: Sequence[FloatArray]) -> Iterator[tuple[int, FloatArray]]:
+        """Yield the coalition of deep players and the variances that all others leave to the outcome."""
+        state = self._head.run(rows)
+        if self._tail is None:
+            yield 0, state[-1]
         else:
-            _given(A, width, given)
-        yield from self.run(given, depth + 1, joined | 1 << depth)
+            yield from self._follow(self._tail, state, 0, 0)
 
-    def _join(self, A: FloatArray, out: FloatArray) -> None:
-        """Write the upper triangle of the Schur complement of the first column: wide rows are worth half the work."""
+    def _follow(
+        self, tail: _Steps, rows: Sequence[FloatArray], depth: int, joined: int
+    ) -> Iterator[tuple[int, FloatArray]]:
+        if depth == len(self._deep):
+            yield joined, tail.run(rows)[-1]
+            return
+        width = self._deep[depth]
+        yield from self._follow(tail, rows[width:], depth + 1, joined)
+        for _ in range(width - 1):
+            rows = self._given(rows, [np.empty_like(row) for row in rows[1:]])
+        given = self._room[depth]
+        if width:
+            self._given(rows, given)
+        else:
+            for row, out in zip(rows, given, strict=True):
+                out[...] = row
+        yield from self._follow(tail, given, depth + 1, joined | 1 << depth)
+
+    def _given(self, rows: Sequence[FloatArray], out: list[FloatArray]) -> list[FloatArray]:
+        """Write the Schur complement of the first column."""
+        pivots = rows[0]
         slopes = self._slopes[: len(out)]
-        np.multiply(A[0, 1:], reciprocal(A[0, 0], self._inverse), out=slopes)
+        np.multiply(pivots[1:], reciprocal(pivots[0], self._inverse), out=slopes)
         for i, slope in enumerate(slopes):
-            row = out[i, i:]
-            np.multiply(A[0, i + 1 :], slope, out=row)
-            np.subtract(A[i + 1, i + 1 :], row, out=row)
+            np.multiply(pivots[i + 1 :], slope, out=out[i])
+            np.subtract(rows[i + 1], out[i], out=out[i])
+        return out
 
 
-class _Tail:
-    """Room for the last players, the upper triangle, and all that is done in it: run for one block after the other.
+class _Steps:
+    """All coalitions of some players side by side: room for the upper triangle, and all that is done in it.
 
     Row i is as wide as the coalitions before its owner. What is multiplied with what is the same for every block, so
     it is laid out once: looking it up anew would take longer than the arithmetic.
     """
 
-    def __init__(self, sizes: Sequence[int], n: int) -> None:
-        owners = [player for player, size in enumerate(sizes) for _ in range(size)] + [len(sizes)]
+    def __init__(self, sizes: Sequence[int], rest: int, n: int) -> None:
+        owners = [player for player, size in enumerate(sizes) for _ in range(size)] + [len(sizes)] * rest
         q = len(owners)
-        self.n = n
         self._rows = [_aligned(q - i, n << owner) for i, owner in enumerate(owners)]
         self._starts = [row[:, :n] for row in self._rows]
-        self._result = self._rows[-1].reshape(1 << len(sizes), n)
-        most = max((q - 1 - i) * (n << owner) for i, owner in enumerate(owners))
+        self._result = self._rows[q - rest :]
+        most = max((q - i) * (n << owner) for i, owner in enumerate(owners))
         self._slopes, self._update, self._inverse = _aligned(most), _aligned(most), _aligned(n << len(sizes))
         self._steps: list[tuple[FloatArray, FloatArray, FloatArray, list[_Update]]] = []
         position = 0
@@ -236,10 +220,10 @@ class _Tail:
             position += size
             n *= 2
 
-    def run(self, A: FloatArray) -> FloatArray:
-        """Eliminate all players from (q, q, n): (2 ** players, n) variances left to the outcome."""
-        for i, start in enumerate(self._starts):
-            start[...] = A[i, i:]
+    def run(self, rows: Sequence[FloatArray]) -> list[FloatArray]:
+        """Fill in a state; the rows of what remains, with the coalition as the slower index of their width."""
+        for start, row in zip(self._starts, rows, strict=True):
+            start[...] = row
         for pivots, others, slopes, updates in self._steps:
             np.multiply(others, reciprocal(pivots, self._inverse[: len(pivots)]), slopes)
             for a, b, product, before, after in updates:

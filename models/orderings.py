@@ -156,7 +156,7 @@ def _places(n: int, unions: IntArray, rng: np.random.Generator) -> FloatArray:
 def _by_cholesky(R: FloatArray, columns: IntArray) -> FloatArray:
     """Compute what each column adds to R2 after those before it: (orders, columns), in the order of `columns`."""
     factors = np.linalg.cholesky(_ordered(R, columns))
-    return np.square(factors[:, -1, :-1], dtype=np.float64)
+    return np.asarray(factors[:, -1, :-1] ** 2, dtype=np.float64)
 
 
 def _by_elimination(R: FloatArray, columns: IntArray) -> FloatArray:
