@@ -313,6 +313,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="small sizes, no goals")
+    parser.add_argument("--only", default="", help="a text in the names of the tasks to run")
     parser.add_argument("--json", type=Path, help="where to keep every repeat")
     asked = parser.parse_args(arguments)
     print(f"{os.cpu_count()} cores, NumPy {np.__version__}, one thread, load {os.getloadavg()[0]:.1f}")
@@ -320,7 +321,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print("|---|---|---|---|---|---|---|---|")
     kept = []
     with threadpool_limits(1):
-        for task in tasks(quick=asked.quick):
+        for task in (one for one in tasks(quick=asked.quick) if asked.only in one.name):
             difference = task.check()
             if difference > (POINTS if "McFadden" in task.name else EXACT):
                 print(f"{task.name}: answers differ by {difference:.1e}", file=sys.stderr)

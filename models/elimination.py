@@ -29,6 +29,9 @@ TOLERANCE = 1e-10
 _LATE, _MIDDLE = 6, 9
 """Players eliminated last and first, within a block of at most 2 ** 15 numbers: so long arrays are fastest."""
 
+_TOGETHER = 2**17
+"""Coalitions times states of few players taken together: more than a cache likes, for fewer and longer arrays."""
+
 _Update = tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]
 
 
@@ -130,7 +133,7 @@ def unexplained(A: FloatArray, sizes: Sequence[int]) -> Iterator[Block]:
     Memory: 11 MB with 25 players of one column each, whatever the number of states.
     """
     shape = Shape.of(len(sizes))
-    batch = max(1, 1 << _LATE + _MIDDLE >> len(sizes))
+    batch = max(1, _TOGETHER >> len(sizes))
     walk: _Walk | None = None
     for start in range(0, A.shape[2], batch):
         n = min(batch, A.shape[2] - start)

@@ -139,10 +139,11 @@ def group_moments(
     edges = np.concatenate([[0], np.cumsum(np.bincount(group))])
     sums = np.empty((len(edges) - 1, columns + 1, columns + 1))
     room = np.empty((int(np.diff(edges).max(initial=0)), columns))
+    once = np.ones(len(room))
     for number, (start, stop) in enumerate(itertools.pairwise(edges.tolist())):
         mine = order[start:stop]
         x = np.take(values, mine, axis=0, out=room[: len(mine)], mode="clip")
-        w = np.ones(len(mine)) if weight is None else weight[mine]
+        w = once[: len(mine)] if weight is None else weight[mine]
         sums[number, 0, 0] = w.sum()
         sums[number, 0, 1:] = sums[number, 1:, 0] = w @ x
         sums[number, 1:, 1:] = x.T @ x if weight is None else x.T @ (x * w[:, np.newaxis])
