@@ -94,6 +94,8 @@ def test_a_weight_of_two_counts_like_two_rows_and_their_order_does_not_matter() 
     order = np.random.default_rng(10).permutation(600)
     twice = run(np.vstack([X, X])[order], np.concatenate([y, y])[order])
     np.testing.assert_allclose(run(X, y, weight=np.full(300, 2.0)).values, twice.values, atol=1e-10)
+    kept = np.arange(300) < 250
+    np.testing.assert_allclose(run(X, y, weight=kept * 1.0).values, run(X[kept], y[kept]).values, atol=1e-10)
 
 
 def test_the_generator_decides_which_coalitions_are_drawn() -> None:
