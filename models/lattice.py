@@ -1,10 +1,6 @@
 """Exact Shapley (LMG) and Owen shares of R2 from a correlation matrix: every coalition, none refitted.
 
-The recursion eliminates the columns one player at a time. After k players the state holds, for each of the 2^k
-coalitions of them, the partial covariances of the remaining columns. The next player doubles the state: the lower half
-is left alone (the player stays out), the upper half is a Schur complement (the player joins). Entry (i, j) only ever
-needs the coalitions of the players before i, so work and memory are a geometric series: a few multiplications for each
-coalition, however many players there are.
+`models.elimination` walks over the coalitions; here and in `models.dominance` they are summed up.
 
 References
 ----------
@@ -21,19 +17,16 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
+from models.dominance import dominance
+from models.elimination import TOLERANCE, Shape, correlation, reciprocal, unexplained
+
 __all__ = ["coalition_r2", "lmg", "owen", "partial_out", "shapley"]
 
 FloatArray = NDArray[np.float64]
 Blocks = Sequence[Sequence[int]]
 
-TOLERANCE = 1e-10
-"""Below this share of its own variance left, a column adds nothing: an exact copy of others, or a constant."""
-
-_CACHED = 2**17
-"""Numbers in the widest row of one working block: what stays in a second-level cache."""
-
-_LAST_PLAYERS = 9
-"""Players eliminated block by block rather than over the whole breadth of the lattice."""
+_STATES = 2**18
+"""Numbers in the widest state on the way to an Owen value: matrices of a stack are taken together up to there."""
 
 
 def partial_out(C: FloatArray, controls: Sequence[int]) -> FloatArray:
@@ -85,77 +78,12 @@ def coalition_r2(C: FloatArray, blocks: Blocks) -> FloatArray:
     A constant column and an exact copy add nothing (see `TOLERANCE`); an outcome that does not vary has R2 of 0.
     """
     order = [column for block in blocks for column in block] + [C.shape[-1] - 1]
-    R = _correlation(C[:, order, :][:, :, order])
-    sizes = [len(block) for block in blocks]
-    room = max(1, 2**20 >> len(blocks))
-    parts = [_lattice(R[start : start + room], sizes) for start in range(0, len(R), room)]
-    varies = (R[:, -1, -1] > 0).astype(np.float64)
-    return np.concatenate(parts, axis=1) * varies
-
-
-def _correlation(C: FloatArray) -> FloatArray:
-    """Scale to unit variances; the rows of a column that does not vary become zero."""
-    variance = np.diagonal(C, axis1=-2, axis2=-1)
-    scale = np.sqrt(np.where(variance > 0, variance, np.inf))
-    result: FloatArray = C / (scale[..., :, np.newaxis] * scale[..., np.newaxis, :])
-    return result
-
-
-def _lattice(R: FloatArray, sizes: Sequence[int]) -> FloatArray:
-    """(stack, q, q) correlations in players' order -> (2 ** players, stack) R2."""
-    stack, players = len(R), len(sizes)
-    first = max(0, players - _LAST_PLAYERS)
-    rows = _rows(sizes, [R[:, i, i:].T for i in range(R.shape[-1])], first)
-    _advance(rows, sizes[:first], stack)
-    later = rows[sum(sizes[:first]) :]
-    width = stack << first
-    step = max(1, _CACHED >> (players - first))
-    r2 = np.empty((1 << (players - first), width))
-    for start in range(0, width, step):
-        chunk = [row[:, start : start + step] for row in later]
-        inner = _rows(sizes[first:], chunk, players - first)
-        _advance(inner, sizes[first:], chunk[0].shape[1])
-        np.subtract(1.0, inner[-1].reshape(len(r2), -1), out=r2[:, start : start + step])
-    return r2.reshape(1 << players, stack)
-
-
-def _rows(sizes: Sequence[int], start: Sequence[FloatArray], depth: int) -> list[FloatArray]:
-    """Room for the upper triangle: row i for the coalitions of the players before its owner, at most 2 ** depth."""
-    owners = [player for player, size in enumerate(sizes) for _ in range(size)] + [len(sizes)]
-    rows = []
-    for owner, entries in zip(owners, start, strict=True):
-        row = np.empty((entries.shape[0], entries.shape[1] << min(owner, depth)))
-        row[:, : entries.shape[1]] = entries
-        rows.append(row)
-    return rows
-
-
-def _advance(rows: list[FloatArray], sizes: Sequence[int], n: int) -> None:
-    """Let the players join one after the other, starting from n filled columns."""
-    position = 0
-    for size in sizes:
-        _join(rows, position, position + size, n)
-        position += size
-        n *= 2
-
-
-def _join(rows: list[FloatArray], start: int, stop: int, n: int) -> None:
-    """Write the state given a player's columns (start to stop) into columns n to 2n of the later rows."""
-    for c in range(start, stop):
-        pivots = rows[c][:, :n]
-        inverse = np.divide(1.0, pivots[0], out=np.zeros(n), where=pivots[0] >= TOLERANCE)
-        slopes = pivots[1:] * inverse
-        for i in range(c + 1, len(rows)):
-            update = pivots[i - c :] * slopes[i - c - 1]
-            if i < stop:
-                rows[i][:, :n] -= update
-            elif c == start:
-                np.subtract(rows[i][:, :n], update, out=rows[i][:, n : 2 * n])
-            else:
-                rows[i][:, n : 2 * n] -= update
-    if start == stop:
-        for row in rows[stop:]:
-            row[:, n : 2 * n] = row[:, :n]
+    R = correlation(C[:, order, :][:, :, order])
+    shape = Shape.of(len(blocks))
+    r2 = np.empty((1 << shape.late, 1 << shape.deep, 1 << shape.first, len(R)))
+    for block in unexplained(np.moveaxis(R, 0, -1), [len(block) for block in blocks]):
+        np.subtract(1.0, block.left, out=r2[:, block.deep, :, block.states])
+    return r2.reshape(1 << len(blocks), len(R)) * (R[:, -1, -1] > 0)
 
 
 def shapley(v: FloatArray) -> FloatArray:
@@ -213,16 +141,14 @@ def lmg(C: FloatArray, blocks: Blocks) -> FloatArray:
 
     Notes
     -----
-    Cost grows as 2 ** players: 0.03 s for 20 players of one column each, 1 s for 25.
+    Cost grows as 2 ** players: some nanoseconds for each coalition. Memory does not (see `models.dominance`).
 
     Examples
     --------
     >>> lmg(np.array([[1.0, 0.0, 0.6], [0.0, 1.0, 0.3], [0.6, 0.3, 1.0]]), [[0], [1]]).round(2).tolist()
     [0.36, 0.09]
     """
-    stack = C.reshape(-1, *C.shape[-2:])
-    values = shapley(coalition_r2(stack, blocks))
-    return values.reshape(*C.shape[:-2], len(blocks))
+    return dominance(C, blocks).general
 
 
 def owen(C: FloatArray, blocks: Blocks, journeys: Sequence[Sequence[int]]) -> FloatArray:
@@ -253,12 +179,62 @@ def owen(C: FloatArray, blocks: Blocks, journeys: Sequence[Sequence[int]]) -> Fl
             f"journeys are {list(map(list, journeys))} for {len(blocks)} players. Every player belongs to exactly one "
             "journey. List each player from 0 on once."
         )
+    order = [c for members in journeys for player in members for c in blocks[player]] + [C.shape[-1] - 1]
     stack = C.reshape(-1, *C.shape[-2:])
-    values = np.empty((len(stack), len(blocks)))
-    weights = _weights(len(journeys))[np.bitwise_count(np.arange(1 << (len(journeys) - 1), dtype=np.uint32))]
-    for number, members in enumerate(journeys):
-        others = [[c for player in other for c in blocks[player]] for o, other in enumerate(journeys) if o != number]
-        v = coalition_r2(stack, [*others, *(blocks[player] for player in members)])
-        within = v.reshape(1 << len(members), len(weights), len(stack))
-        values[:, list(members)] = shapley(np.einsum("mob,o->mb", within, weights))
+    R = correlation(stack[:, order, :][:, :, order])
+    sizes = [[len(blocks[player]) for player in members] for members in journeys]
+    widest = max(map(len, sizes)) + 1
+    batch = max(1, _STATES // (widest**2 << (len(journeys) - 1)))
+    values = np.empty((len(R), len(blocks)))
+    place = [player for members in journeys for player in members]
+    for start in range(0, len(R), batch):
+        A = R[start : start + batch]
+        values[start : start + batch, place] = np.concatenate(_owen(A, sizes, len(A), len(sizes)), axis=1)
     return values.reshape(*C.shape[:-2], len(blocks))
+
+
+def _owen(A: FloatArray, journeys: list[list[int]], stack: int, everyone: int) -> list[FloatArray]:
+    """Owen values (stack, players) of each journey, given states for all coalitions of the journeys that are gone.
+
+    Halving lets what the journeys of one half have in common, all coalitions of the other half, be computed once.
+    """
+    if len(journeys) == 1:
+        return [_within(A, journeys[0], stack, everyone)]
+    half = len(journeys) // 2
+    widths = [sum(sizes) for sizes in journeys]
+    split, end = sum(widths[:half]), sum(widths)
+    turned = [*range(split, end), *range(split), end]
+    left, right = A[:, turned, :][:, :, turned], A
+    for width in widths[half:]:
+        left = _out_and_in(left, width)
+    for width in widths[:half]:
+        right = _out_and_in(right, width)
+    return [*_owen(left, journeys[:half], stack, everyone), *_owen(right, journeys[half:], stack, everyone)]
+
+
+def _out_and_in(A: FloatArray, width: int) -> FloatArray:
+    """Let the journey that owns the first columns of (states, q, q) stay out, then join: twice the states.
+
+    As `models.elimination` does it with one column at a time, but wide journeys are worth a product of matrices.
+    """
+    rows = A[:, :width].copy()
+    slopes = np.empty_like(rows)
+    for c in range(width):
+        np.multiply(rows[:, c], reciprocal(rows[:, c, c])[:, np.newaxis], out=slopes[:, c])
+        rows[:, c + 1 :] -= rows[:, c + 1 :, c, np.newaxis] * slopes[:, c, np.newaxis]
+    rest = A[:, width:, width:]
+    given = rest - np.matmul(np.swapaxes(slopes[:, :, width:], 1, 2), rows[:, :, width:])
+    return np.concatenate([rest, given])
+
+
+def _within(A: FloatArray, sizes: list[int], stack: int, everyone: int) -> FloatArray:
+    """Shapley values within a journey of R2, averaged over the other journeys that stand before it."""
+    others = np.bitwise_count(np.arange(len(A) // stack, dtype=np.uint32))
+    weights = np.repeat(_weights(everyone)[others], stack)
+    matrix = np.arange(len(A)) % stack
+    shape = Shape.of(len(sizes))
+    left = np.zeros((1 << shape.late, 1 << shape.deep, 1 << shape.first, stack))
+    for block in unexplained(np.ascontiguousarray(np.moveaxis(A, 0, -1)), sizes):
+        mine = (matrix[block.states, np.newaxis] == np.arange(stack)) * weights[block.states, np.newaxis]
+        left[:, block.deep] += block.left @ mine
+    return -shapley(left.reshape(-1, stack))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -76,12 +77,34 @@ def customer_groups(customers: pd.Series, groups: int = 1024) -> NDArray[np.int6
     >>> customer_groups(pd.Series(["b", "a", "b"])).tolist()
     [1, 0, 1]
     """
+    return _grouped(customers, groups)[0]
+
+
+def _grouped(customers: pd.Series, groups: int) -> tuple[NDArray[np.int64], int]:
+    """Return each row's group and how many different customers there are.
+
+    Numbers are hashed row by row, which is faster than numbering the customers first; texts once a customer.
+    """
+    if isinstance(customers.dtype, np.dtype) and customers.dtype.kind in "iu":
+        ascending = np.sort(customers.to_numpy())
+        n_customers = int(np.count_nonzero(ascending[1:] != ascending[:-1])) + min(1, len(ascending))
+        if n_customers > groups:
+            return _dense(_hashed(customers.to_numpy(), groups)), n_customers
     codes, unique = pd.factorize(customers, sort=True)
     if len(unique) <= groups:
-        return np.asarray(codes, dtype=np.int64)
-    hashed = pd.util.hash_array(np.asarray(unique)) % np.uint64(groups)
-    _, dense = np.unique(hashed[codes], return_inverse=True)
-    return np.asarray(dense, dtype=np.int64)
+        return np.asarray(codes, dtype=np.int64), len(unique)
+    return _dense(_hashed(np.asarray(unique), groups)[codes]), len(unique)
+
+
+def _dense(group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Close gaps in the numbers of groups."""
+    there = np.bincount(group) > 0
+    return np.asarray((np.cumsum(there) - 1)[group], dtype=np.int64)
+
+
+def _hashed(customers: NDArray[Any], groups: int) -> NDArray[np.int64]:
+    """Return a group for each customer that depends on its identifier alone."""
+    return np.asarray(pd.util.hash_array(customers) % np.uint64(groups), dtype=np.int64)
 
 
 def group_moments(
@@ -102,7 +125,7 @@ def group_moments(
 
     Notes
     -----
-    Cost: rows x columns^2 multiplications; memory beyond `values`: groups x columns^2.
+    Cost: rows x columns^2 multiplications; memory beyond `values`: groups x columns^2 and some numbers a row.
 
     Examples
     --------
@@ -110,16 +133,21 @@ def group_moments(
     [[2.0, 5.0], [5.0, 13.0]]
     """
     rows, columns = values.shape
-    w = np.ones(rows) if weight is None else weight
-    group = customer_groups(customers, groups)
-    order = np.argsort(group, kind="stable")
-    edges = np.flatnonzero(np.diff(group[order], prepend=-1, append=-2))
+    group, n_customers = _grouped(customers, groups)
+    # numbers of 16 bits are sorted by radix, in a tenth of the time
+    order = np.argsort(group.astype(np.min_scalar_type(groups)), kind="stable")
+    edges = np.concatenate([[0], np.cumsum(np.bincount(group))])
     sums = np.empty((len(edges) - 1, columns + 1, columns + 1))
-    for number, (start, stop) in enumerate(itertools.pairwise(edges)):
+    room = np.empty((int(np.diff(edges).max(initial=0)), columns))
+    once = np.ones(len(room))
+    for number, (start, stop) in enumerate(itertools.pairwise(edges.tolist())):
         mine = order[start:stop]
-        z = np.column_stack([np.ones(len(mine)), values[mine]])
-        sums[number] = (z * w[mine, np.newaxis]).T @ z
-    return GroupMoments(sums=sums, n_customers=int(customers.nunique()), n_rows=rows)
+        x = np.take(values, mine, axis=0, out=room[: len(mine)], mode="clip")
+        w = once[: len(mine)] if weight is None else weight[mine]
+        sums[number, 0, 0] = w.sum()
+        sums[number, 0, 1:] = sums[number, 1:, 0] = w @ x
+        sums[number, 1:, 1:] = x.T @ x if weight is None else x.T @ (x * w[:, np.newaxis])
+    return GroupMoments(sums=sums, n_customers=n_customers, n_rows=rows)
 
 
 def covariance(moments: FloatArray) -> FloatArray:

@@ -41,6 +41,36 @@ def test_rows_of_one_customer_share_a_group() -> None:
     assert group.max() == 63
 
 
+def test_numbers_and_texts_count_the_same_customers_and_keep_their_rows_together() -> None:
+    rng = np.random.default_rng(9)
+    who = rng.permutation(np.repeat(np.arange(700) * 7919 - 5000, 3))
+    values = rng.normal(size=(len(who), 2))
+    numbers = group_moments(values, pd.Series(who), groups=32)
+    texts = group_moments(values, pd.Series(who).astype(str), groups=32)
+    assert numbers.n_customers == texts.n_customers == 700
+    assert len(numbers.sums) == len(texts.sums) == 32
+    assert pd.Series(customer_groups(pd.Series(who), 32)).groupby(who).nunique().max() == 1
+    np.testing.assert_allclose(numbers.total(), texts.total(), rtol=1e-9)
+    sizes = np.bincount(customer_groups(pd.Series(np.arange(6400)), 32))
+    # 200 customers a group by chance: a standard deviation of 14
+    assert sizes.min() > 130
+    assert sizes.max() < 270
+
+
+@pytest.mark.parametrize("groups", [5, 200, 300])
+def test_each_group_holds_the_sums_over_its_own_rows(groups: int) -> None:
+    values, customers, weight = some_rows(10, customers=250, rows=3)
+    found = group_moments(values, customers, weight, groups=groups)
+    group = customer_groups(customers, groups)
+    for number in (0, 3, len(found.sums) - 1):
+        z = np.column_stack([np.ones(len(values)), values])[group == number]
+        np.testing.assert_allclose(found.sums[number], (z * weight[group == number, np.newaxis]).T @ z, atol=1e-12)
+
+
+def test_no_rows_have_no_groups() -> None:
+    assert group_moments(np.empty((0, 2)), pd.Series([], dtype=np.int64)).sums.shape == (0, 3, 3)
+
+
 def test_few_customers_get_a_group_each() -> None:
     assert customer_groups(pd.Series([30, 10, 20, 10]), 3).tolist() == [2, 0, 1, 0]
 
