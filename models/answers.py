@@ -1,0 +1,384 @@
+"""Ratings that were not answered, beside ratings that did not apply: second moments that keep the two apart.
+
+Who never had a call has no opinion of it, and a flag says so. Who had one and did not answer has an opinion that nobody
+knows, and to put the mean in its place weakens every slope. So unanswered ratings enter moments by what the other
+columns say of them: their conditional mean and, which filling in forgets, their conditional variance. The parameters
+are the maximum likelihood of a multivariate normal, by EM.
+
+For slopes, shares and anything else computed from `models.moments`; not for guessing what one customer thinks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from models.moments import GroupMoments, customer_groups, group_moments
+
+__all__ = ["AnswerModel", "expected_moments", "fit_answers"]
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+_AT_ONCE = 256
+"""Patterns of missing values worked on together: it bounds memory."""
+
+_JITTER = 1e-9
+"""Added to unit variances before they are inverted, so that columns which repeat each other do no harm."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerModel:
+    """A multivariate normal of all columns, fitted to rows with gaps.
+
+    Attributes
+    ----------
+    mean : ndarray of float, shape (columns,)
+        Of the columns as given; of a column with values that do not apply, among those to whom it applies.
+    covariance : ndarray of float, shape (columns + flags, columns + flags)
+        In units of the columns; flags ("does not apply") stand behind all columns. The covariance of a column and its
+        own flag means nothing: no row shows both.
+    flagged : tuple of int
+        Columns that do not apply to some rows; each has a flag.
+    log_likelihood : tuple of float
+        Of the observed values, before each step and after the last, per unit of weight.
+    is_converged : bool
+        The last step raised it by less than the tolerance.
+    n_rows, n_patterns : int
+        Rows, and different sets of missing columns among them.
+    unanswered : ndarray of float, shape (columns,)
+        Share of the weight, among rows to which a column applies, that did not answer.
+    """
+
+    mean: FloatArray
+    covariance: FloatArray
+    flagged: tuple[int, ...]
+    log_likelihood: tuple[float, ...]
+    is_converged: bool
+    n_rows: int
+    n_patterns: int
+    unanswered: FloatArray
+
+    @property
+    def blocks(self) -> tuple[tuple[int, ...], ...]:
+        """The columns of :func:`expected_moments` that belong to each column: itself and, if it has one, its flag."""
+        has_flag = np.isin(np.arange(len(self.mean)), self.flagged)
+        stops = np.cumsum(1 + has_flag)
+        return tuple(
+            tuple(range(int(stop) - 1 - int(more), int(stop))) for stop, more in zip(stops, has_flag, strict=True)
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a column: column, mean, deviation, unanswered, is_converged, iterations, n_rows, n_patterns."""
+        columns = len(self.mean)
+        return pd.DataFrame(
+            {
+                "column": np.arange(columns),
+                "mean": self.mean,
+                "deviation": np.sqrt(np.diagonal(self.covariance)[:columns]),
+                "unanswered": self.unanswered,
+                "is_converged": self.is_converged,
+                "iterations": len(self.log_likelihood) - 1,
+                "n_rows": self.n_rows,
+                "n_patterns": self.n_patterns,
+            }
+        )
+
+
+def fit_answers(
+    values: FloatArray,
+    not_answered: BoolArray,
+    weight: FloatArray | None = None,
+    *,
+    tolerance: float = 1e-8,
+    max_iterations: int = 1_000,
+) -> AnswerModel:
+    """Fit a multivariate normal to rows with gaps.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (rows, columns)
+        Ratings, controls and the outcome together, NaN where there is no value. Without the outcome among them slopes
+        would be too small.
+    not_answered : ndarray of bool, shape (columns,) or (rows, columns)
+        Where NaN means that nobody answered; elsewhere it means that the column does not apply, and the column gets a
+        flag. By column, or by cell where a column has both.
+    weight : ndarray of float, shape (rows,), optional
+        Non-negative; None counts every row once.
+    tolerance : float
+        EM stops when a step raises the log likelihood of a row by less.
+    max_iterations : int
+        EM stops here at the latest; `is_converged` is False then.
+
+    Returns
+    -------
+    AnswerModel
+        The order of rows has no influence but for rounding.
+
+    Raises
+    ------
+    ValueError
+        Infinite values, shapes that do not fit, or a column without any value.
+
+    Notes
+    -----
+    Model: rows are draws from one normal distribution and answers are *missing at random*: given the other values,
+    whether somebody answered has nothing to do with what the answer would have been. That cannot be checked from the
+    data; where the unhappy stay silent for reasons that no other column knows, the estimate is off. Values that do not
+    apply are left out of the fit, so that it says how answers of those who were asked go together; flags take part as
+    columns, so that users and others may differ.
+
+    Each step replaces missing values by their conditional mean and adds their conditional covariance to the moments
+    (Little and Rubin 2019, section 11.2.1); the likelihood never falls, but for rounding. Rows with the same columns
+    missing are one pattern and enter by their moments: a step costs patterns x columns^3, however many rows there are.
+
+    References
+    ----------
+    Dempster, Laird, Rubin (1977), doi:10.1111/j.2517-6161.1977.tb01600.x. Little, Rubin (2019), Statistical Analysis
+    with Missing Data, 3rd ed., doi:10.1002/9781119482260. Allison (2002), Missing Data (flags for what does not apply).
+    """
+    cells = _Cells.of(values, not_answered, weight)
+    z, origin, unit = _standardised(cells)
+    patterns = _Patterns.of(z, cells.weight)
+    state = _Normal(np.zeros(z.shape[1]), np.eye(z.shape[1]))
+    state, trace, is_converged = _maximised(patterns, state, tolerance, max_iterations)
+    columns = values.shape[1]
+    applies = (cells.weight @ ~cells.idle).clip(min=np.finfo(float).tiny)
+    return AnswerModel(
+        mean=origin[:columns] + unit[:columns] * state.mean[:columns],
+        covariance=state.covariance * np.outer(unit, unit),
+        flagged=cells.flagged,
+        log_likelihood=tuple(trace),
+        is_converged=is_converged,
+        n_rows=len(values),
+        n_patterns=len(patterns.weight),
+        unanswered=cells.weight @ cells.blank / applies,
+    )
+
+
+def expected_moments(
+    values: FloatArray,
+    not_answered: BoolArray,
+    model: AnswerModel,
+    customers: pd.Series,
+    weight: FloatArray | None = None,
+    *,
+    groups: int = 1024,
+) -> GroupMoments:
+    """Sum expected products of the columns within groups of customers.
+
+    Parameters
+    ----------
+    values, not_answered, weight
+        As in :func:`fit_answers`.
+    model : AnswerModel
+        Fitted to these rows.
+    customers : Series, shape (rows,)
+        Identifiers.
+    groups : int
+        As in :func:`models.moments.group_moments`.
+
+    Returns
+    -------
+    GroupMoments
+        Of ``z = (1, columns)`` with the columns in the order of `AnswerModel.blocks`: each value less its mean (0 where
+        it does not apply), followed by its flag where it has one. Without unanswered ratings they are the moments of
+        :func:`models.moments.group_moments`.
+
+    Notes
+    -----
+    The sum over a group's rows of ``weight * E[z z' | what is observed]``: products of conditional means, plus the
+    conditional covariance of what was not answered. Slopes and R2 from the total are those of the maximum likelihood
+    estimate.
+
+    Drawing groups with replacement holds the model fixed. That the model is estimated too is therefore *not* in such an
+    interval, which is too narrow where many did not answer; a drawn sample fitted anew has it.
+
+    Cost: rows x columns^2, and groups x patterns x columns^2 for the covariances.
+    """
+    cells = _Cells.of(values, not_answered, weight)
+    if cells.flagged != model.flagged:
+        raise ValueError(
+            f"Columns {list(cells.flagged)} do not apply to some rows, and {list(model.flagged)} when the model was "
+            "fitted. Expected the same rows. Fit again."
+        )
+    expected, kinds = _expected(cells, model)
+    place = np.array([block[0] for block in model.blocks])
+    filled = np.zeros((len(values), len(model.covariance)))
+    filled[:, place] = np.where(cells.idle, 0.0, expected)
+    filled[:, place[list(cells.flagged)] + 1] = cells.idle[:, list(cells.flagged)]
+    found = group_moments(filled, customers, cells.weight, groups=groups)
+    share = np.zeros((len(found.sums), len(kinds.left)))
+    np.add.at(share, (customer_groups(customers, groups), kinds.number), cells.weight)
+    found.sums[np.ix_(np.arange(len(share)), place + 1, place + 1)] += np.tensordot(share, kinds.left, axes=1)
+    return found
+
+
+class _Kinds(NamedTuple):
+    """Rows by what they miss and why: the number of each row's kind, and what stays open (kinds, columns, columns)."""
+
+    number: NDArray[np.intp]
+    left: FloatArray
+
+
+def _expected(cells: _Cells, model: AnswerModel) -> tuple[FloatArray, _Kinds]:
+    """Give expected values less their means, shape (rows, columns), and covariances of what was not answered."""
+    columns = len(model.mean)
+    flags = cells.idle[:, list(cells.flagged)].astype(np.float64)
+    spread = np.sqrt(np.diagonal(model.covariance))
+    unit = np.where(spread > 0, spread, 1.0)
+    origin = np.concatenate([model.mean, cells.weight @ flags / cells.weight.sum()])
+    z = (np.column_stack([cells.given, flags]) - origin) / unit
+    kinds, number = np.unique(np.column_stack([np.isnan(z), cells.blank]), axis=0, return_inverse=True)
+    z = np.nan_to_num(z)
+    sigma = model.covariance / np.outer(unit, unit)
+    own = np.outer(unit, unit)[:columns, :columns]
+    rows = np.split(np.argsort(number, kind="stable"), np.cumsum(np.bincount(number))[:-1])
+    left = np.zeros((len(kinds), columns, columns))
+    for chunk in _chunks(len(kinds)):
+        known = _given(sigma, ~kinds[chunk, : len(unit)])
+        blank = kinds[chunk, len(unit) :]
+        left[chunk] = known.left[:, :columns, :columns] * own * blank[:, :, np.newaxis] * blank[:, np.newaxis, :]
+        for mine, onto in zip(rows[chunk], known.map, strict=True):
+            z[mine] = z[mine] @ onto.T
+    return z[:, :columns] * unit[:columns], _Kinds(number, left)
+
+
+class _Cells(NamedTuple):
+    """Which cells hold no value because they do not apply (idle) or were not answered (blank)."""
+
+    given: FloatArray
+    idle: BoolArray
+    blank: BoolArray
+    weight: FloatArray
+    flagged: tuple[int, ...]
+
+    @classmethod
+    def of(cls, values: FloatArray, not_answered: BoolArray, weight: FloatArray | None) -> _Cells:
+        w = np.ones(len(values)) if weight is None else np.asarray(weight, dtype=np.float64)
+        _check(values, not_answered, w)
+        missing = np.isnan(values)
+        blank = missing & not_answered
+        idle = missing & ~blank
+        return cls(values, idle, blank, w, tuple(int(column) for column in np.flatnonzero(idle.any(axis=0))))
+
+
+def _check(values: FloatArray, not_answered: BoolArray, weight: FloatArray) -> None:
+    """Refuse what cannot be fitted."""
+    rows, columns = values.shape
+    if not_answered.shape not in {(columns,), (rows, columns)}:
+        raise ValueError(f"not_answered has shape {not_answered.shape}. Expected {(columns,)} or {(rows, columns)}.")
+    if weight.shape != (rows,) or not (np.isfinite(weight).all() and (weight >= 0).all() and weight.sum() > 0):
+        raise ValueError(f"weight must hold {rows} finite numbers, none negative and not all 0. Drop other rows first.")
+    if np.isinf(values).any():
+        raise ValueError(f"{int(np.isinf(values).sum())} values are infinite. Expected numbers or NaN. Correct them.")
+    empty = np.flatnonzero((~np.isnan(values) & (weight[:, np.newaxis] > 0)).sum(axis=0) == 0)
+    if len(empty):
+        raise ValueError(f"Column {int(empty[0])} has no value in {rows} rows. Expected at least one. Leave it out.")
+
+
+def _standardised(cells: _Cells) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Columns and flags with mean 0 and deviation 1 where they have a value; with their means and deviations."""
+    z = np.column_stack([cells.given, cells.idle[:, list(cells.flagged)]])
+    there = ~np.isnan(z)
+    total = cells.weight @ there
+    mean = cells.weight @ np.where(there, z, 0.0) / total
+    centred = np.where(there, z - mean, 0.0)
+    deviation = np.sqrt(cells.weight @ centred**2 / total)
+    unit = np.where(deviation > 1e-12 * np.abs(mean), deviation, 1.0)
+    return (z - mean) / unit, mean, unit
+
+
+class _Normal(NamedTuple):
+    """Mean and covariance of a normal distribution."""
+
+    mean: FloatArray
+    covariance: FloatArray
+
+
+class _Patterns(NamedTuple):
+    """Rows by which columns they miss: observed columns (patterns, q), weight, sums and products of what is there."""
+
+    seen: BoolArray
+    weight: FloatArray
+    sums: FloatArray
+    products: FloatArray
+
+    @classmethod
+    def of(cls, z: FloatArray, weight: FloatArray) -> _Patterns:
+        missing, pattern = np.unique(np.isnan(z), axis=0, return_inverse=True)
+        moments = group_moments(np.nan_to_num(z), pd.Series(pattern), weight, groups=len(missing)).sums
+        return cls(~missing, moments[:, 0, 0], moments[:, 0, 1:], moments[:, 1:, 1:])
+
+
+class _Given(NamedTuple):
+    """What patterns know (patterns, q, q): the map to expected values, what stays open, the inverse; log determinants.
+
+    The map leaves observed values as they are and gives missing ones, both less their means.
+    """
+
+    map: FloatArray
+    left: FloatArray
+    inverse: FloatArray
+    log_determinant: FloatArray
+
+
+def _given(covariance: FloatArray, seen: BoolArray) -> _Given:
+    """Condition on the observed columns of each pattern."""
+    o = seen.astype(np.float64)
+    both = o[:, :, np.newaxis] * o[:, np.newaxis, :]
+    eye = np.eye(o.shape[1])
+    A = both * covariance + eye * (1.0 - o + _JITTER)[:, np.newaxis, :]
+    inverse = np.linalg.inv(A) * both
+    regression = (1.0 - o)[:, :, np.newaxis] * (covariance @ inverse)
+    hidden = (1.0 - o)[:, :, np.newaxis] * (1.0 - o)[:, np.newaxis, :]
+    left = hidden * (covariance - regression @ covariance)
+    return _Given(eye * o[:, np.newaxis, :] + regression, left, inverse, np.linalg.slogdet(A)[1])
+
+
+def _maximised(
+    patterns: _Patterns, state: _Normal, tolerance: float, max_iterations: int
+) -> tuple[_Normal, list[float], bool]:
+    """Step until the likelihood hardly rises."""
+    following, likelihood = _step(patterns, state)
+    trace = [likelihood]
+    for _ in range(max_iterations):
+        state = following
+        following, likelihood = _step(patterns, state)
+        trace.append(likelihood)
+        if trace[-1] - trace[-2] < tolerance:
+            return state, trace, True
+    return state, trace, False
+
+
+def _step(patterns: _Patterns, state: _Normal) -> tuple[_Normal, float]:
+    """Take one step of EM; with the log likelihood per unit of weight before it."""
+    q = len(state.mean)
+    first, second, likelihood = np.zeros(q), np.zeros((q, q)), 0.0
+    for chunk in _chunks(len(patterns.weight)):
+        seen, n = patterns.seen[chunk], patterns.weight[chunk]
+        known = _given(state.covariance, seen)
+        mean = state.mean * seen
+        sums, n3 = patterns.sums[chunk], n[:, np.newaxis, np.newaxis]
+        cross = sums[:, :, np.newaxis] * mean[:, np.newaxis, :]
+        square = mean[:, :, np.newaxis] * mean[:, np.newaxis, :]
+        S = patterns.products[chunk] - cross - np.swapaxes(cross, 1, 2) + n3 * square
+        centred = sums - n[:, np.newaxis] * mean
+        first += np.einsum("pij,pj->i", known.map, centred)
+        second += (known.map @ S @ np.swapaxes(known.map, 1, 2) + n3 * known.left).sum(axis=0)
+        constant = seen.sum(axis=1) * np.log(2 * np.pi) + known.log_determinant
+        likelihood -= 0.5 * float(n @ constant + (known.inverse * S).sum())
+    total = patterns.weight.sum()
+    moved = first / total
+    return _Normal(state.mean + moved, second / total - np.outer(moved, moved)), likelihood / float(total)
+
+
+def _chunks(count: int) -> Iterator[slice]:
+    """Cut a range into pieces."""
+    for start in range(0, count, _AT_ONCE):
+        yield slice(start, min(start + _AT_ONCE, count))

@@ -1,0 +1,248 @@
+"""Unanswered ratings: EM against closed forms, plain loops and known truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.stats import multivariate_normal
+
+from models.answers import AnswerModel, expected_moments, fit_answers
+from models.moments import covariance, group_moments
+
+FloatArray = NDArray[np.float64]
+TIGHT = 1e-13
+
+
+def gappy(rows: int = 300, columns: int = 4, seed: int = 0) -> FloatArray:
+    """Correlated columns, a fifth of the values missing, the last column complete."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(rows, columns)) + rng.normal(size=(rows, 1)) + 5.0
+    values[:, :-1][rng.random((rows, columns - 1)) < 0.2] = np.nan
+    return values
+
+
+def blanks(values: FloatArray) -> NDArray[np.bool_]:
+    return np.ones(values.shape[1], dtype=bool)
+
+
+def row_likelihood(values: FloatArray, mean: FloatArray, cov: FloatArray) -> float:
+    """Log likelihood of the observed values of an average row, row by row."""
+    total = 0.0
+    for row in values:
+        seen = ~np.isnan(row)
+        total += multivariate_normal(mean[seen], cov[np.ix_(seen, seen)]).logpdf(row[seen])
+    return total / len(values)
+
+
+def slopes(moments: FloatArray) -> FloatArray:
+    """Least squares of the last column on the others."""
+    C = covariance(moments)
+    return np.asarray(np.linalg.solve(C[:-1, :-1], C[:-1, -1]))
+
+
+def test_with_one_incomplete_column_it_is_the_factored_likelihood() -> None:
+    """Anderson 1957; Little and Rubin 2019, section 7.2: regression on the complete column, put together."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(3, 2, 400)
+    y = 1 + 0.5 * x + rng.normal(0, 1, 400)
+    y[x > 4] = np.nan
+    seen = ~np.isnan(y)
+    slope = np.cov(x[seen], y[seen])[0, 1] / x[seen].var(ddof=1)
+    variance = y[seen].var() + slope**2 * (x.var() - x[seen].var())
+    found = fit_answers(np.column_stack([x, y]), np.array([False, True]), tolerance=TIGHT)
+    assert found.is_converged
+    np.testing.assert_allclose(found.mean, [x.mean(), y[seen].mean() + slope * (x.mean() - x[seen].mean())], rtol=1e-5)
+    expected = [[x.var(), slope * x.var()], [slope * x.var(), variance]]
+    np.testing.assert_allclose(found.covariance, expected, rtol=1e-5)
+
+
+@given(seed=st.integers(0, 10_000), columns=st.integers(2, 5))
+def test_no_step_lowers_the_likelihood(seed: int, columns: int) -> None:
+    values = gappy(40, columns, seed)
+    found = fit_answers(values, blanks(values), tolerance=TIGHT, max_iterations=50)
+    assert (np.diff(found.log_likelihood) >= -1e-10).all()
+
+
+def test_the_likelihood_is_that_of_the_observed_values_and_cannot_be_raised() -> None:
+    values = gappy(120, 3)
+    found = fit_answers(values, blanks(values), tolerance=TIGHT)
+    best = row_likelihood(values, found.mean, found.covariance)
+    scale = np.log(np.nanstd(values, axis=0)) @ (~np.isnan(values)).mean(axis=0)
+    assert found.log_likelihood[-1] - scale == pytest.approx(best, abs=1e-6)
+    for column in range(3):
+        aside = found.mean.copy()
+        aside[column] += 0.05
+        assert row_likelihood(values, aside, found.covariance) < best
+        wider = found.covariance.copy()
+        wider[column, column] *= 1.1
+        assert row_likelihood(values, found.mean, wider) < best
+
+
+def test_without_gaps_it_is_the_sample_and_the_moments_are_the_usual_ones() -> None:
+    values = np.random.default_rng(2).normal(2, 3, (50, 3))
+    customers = pd.Series(np.arange(50) // 2)
+    weight = np.random.default_rng(3).uniform(0, 2, 50)
+    found = fit_answers(values, blanks(values), weight)
+    np.testing.assert_allclose(found.mean, np.average(values, axis=0, weights=weight))
+    np.testing.assert_allclose(found.covariance, np.cov(values.T, aweights=weight, ddof=0), rtol=1e-9)
+    ours = expected_moments(values, blanks(values), found, customers, weight)
+    usual = group_moments(values - found.mean, customers, weight)
+    np.testing.assert_allclose(ours.sums, usual.sums, atol=1e-9)
+    assert (ours.n_customers, ours.n_rows) == (25, 50)
+
+
+def test_expected_moments_are_conditional_means_and_covariances_row_by_row() -> None:
+    values, customers = gappy(60, 3), pd.Series(np.arange(60) % 7)
+    model = fit_answers(values, blanks(values))
+    expected = np.zeros((7, 4, 4))
+    for row, customer in zip(values, customers, strict=True):
+        o = ~np.isnan(row)
+        B = model.covariance[:, o] @ np.linalg.inv(model.covariance[np.ix_(o, o)])
+        z = B @ (row[o] - model.mean[o])
+        left = model.covariance - B @ model.covariance[o]
+        expected[customer] += np.outer([1, *z], [1, *z])
+        expected[customer, 1:, 1:] += left
+    found = expected_moments(values, blanks(values), model, customers)
+    np.testing.assert_allclose(found.sums, expected, atol=1e-6)
+
+
+def test_the_total_of_expected_moments_is_the_fit() -> None:
+    values = gappy()
+    model = fit_answers(values, blanks(values), tolerance=TIGHT)
+    total = expected_moments(values, blanks(values), model, pd.Series(np.arange(len(values)))).total()
+    np.testing.assert_allclose(total[0, 1:] / len(values), 0, atol=1e-5)
+    np.testing.assert_allclose(covariance(total), model.covariance, atol=1e-5)
+
+
+def test_a_weight_of_two_is_a_row_twice() -> None:
+    values = gappy(80)
+    weight = np.where(np.arange(80) < 30, 2.0, 1.0)
+    once = fit_answers(values, blanks(values), weight)
+    twice = fit_answers(np.vstack([values, values[:30]]), blanks(values))
+    np.testing.assert_allclose(once.mean, twice.mean, rtol=1e-9)
+    np.testing.assert_allclose(once.covariance, twice.covariance, rtol=1e-8)
+
+
+def test_the_order_of_rows_and_the_units_have_no_influence() -> None:
+    values = gappy()
+    found = fit_answers(values, blanks(values))
+    mixed = np.random.default_rng(5).permutation(len(values))
+    other = fit_answers(values[mixed] * 100 - 7, blanks(values))
+    np.testing.assert_allclose(other.mean, found.mean * 100 - 7, rtol=1e-9)
+    np.testing.assert_allclose(other.covariance, found.covariance * 1e4, rtol=1e-8)
+
+
+def test_a_constant_column_and_a_copy_do_no_harm() -> None:
+    values = gappy()
+    more = np.column_stack([values[:, -1], np.full(len(values), 3.0), values])
+    found, plain = fit_answers(more, blanks(more)), fit_answers(values, blanks(values))
+    np.testing.assert_allclose(found.mean[2:], plain.mean, rtol=1e-4)
+    np.testing.assert_allclose(found.covariance[2:, 2:], plain.covariance, rtol=1e-3)
+    assert found.mean[1] == 3.0
+
+
+def test_what_stopped_early_says_so() -> None:
+    values = gappy()
+    found = fit_answers(values, blanks(values), max_iterations=2)
+    assert not found.is_converged
+    assert len(found.log_likelihood) == 3
+    table = found.to_frame()
+    assert not table["is_converged"].any()
+    assert set(table["iterations"]) == {2}
+    np.testing.assert_allclose(table["unanswered"], np.isnan(values).mean(axis=0))
+
+
+def survey(seed: int, rows: int = 4_000) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Four ratings with one halo and an outcome; the true slopes; the ratings that would have been given."""
+    rng = np.random.default_rng(seed)
+    full = 0.8 * rng.normal(size=(rows, 1)) + rng.normal(size=(rows, 4)) + 6.0
+    truth = np.array([0.5, 0.3, 0.2, 0.0])
+    outcome = full @ truth + rng.normal(size=rows)
+    return np.column_stack([full, outcome]), truth, full
+
+
+def test_answers_missing_at_random_are_recovered_where_their_mean_is_not() -> None:
+    """Who was content answers less: given the outcome and the last rating, at random."""
+    values, truth, _ = survey(3)
+    rng = np.random.default_rng(4)
+    silent = rng.random((len(values), 3)) < 1 / (1 + np.exp(-(values[:, [4]] - 6.0) / 1.5 - (values[:, [3]] - 6.0)))
+    values[:, :3][silent] = np.nan
+    customers = pd.Series(np.arange(len(values)))
+    model = fit_answers(values, blanks(values))
+    found = slopes(expected_moments(values, blanks(values), model, customers).total())
+    filled = np.where(np.isnan(values), np.nanmean(values, axis=0), values)
+    naive = slopes(group_moments(filled - filled.mean(axis=0), customers).total())
+    assert np.abs(found - truth).max() < 0.08
+    assert np.abs(naive - truth).max() > 0.15
+    np.testing.assert_allclose(model.mean[:3], 6.0, atol=0.15)
+
+
+def test_users_slopes_are_found_where_some_never_used_it_and_others_did_not_answer() -> None:
+    values, truth, full = survey(6)
+    rng = np.random.default_rng(7)
+    used = rng.random((len(values), 2)) < 0.5
+    values[:, 4] -= (~used * (full[:, :2] * truth[:2] - 1.0)).sum(axis=1)
+    silent = rng.random((len(values), 2)) < np.where(values[:, [4]] > np.median(values[:, 4]), 0.6, 0.1)
+    values[:, :2][silent | ~used] = np.nan
+    not_answered = np.zeros(values.shape, dtype=bool)
+    not_answered[:, :2] = used
+    customers = pd.Series(np.arange(len(values)))
+    model = fit_answers(values, not_answered)
+    assert model.flagged == (0, 1)
+    assert model.blocks == ((0, 1), (2, 3), (4,), (5,), (6,))
+    np.testing.assert_allclose(model.unanswered[:2], (silent & used).sum(axis=0) / used.sum(axis=0))
+    found = slopes(expected_moments(values, not_answered, model, customers).total())
+    np.testing.assert_allclose(found[[0, 2, 4, 5]], truth, atol=0.08)
+    # Not to have used it costs what an average rating brings, less the 1.0 that the others get instead.
+    np.testing.assert_allclose(found[[1, 3]], 1.0 - model.mean[:2] * truth[:2], atol=0.2)
+
+
+def test_flags_join_only_where_something_does_not_apply() -> None:
+    values = gappy()
+    everything_applies = fit_answers(values, blanks(values))
+    nothing_is_blank = fit_answers(values, ~blanks(values))
+    assert everything_applies.flagged == ()
+    assert nothing_is_blank.flagged == (0, 1, 2)
+    found = expected_moments(values, ~blanks(values), nothing_is_blank, pd.Series(np.arange(len(values)))).total()
+    flags = np.isnan(values[:, :3])
+    np.testing.assert_allclose(found[0, [2, 4, 6]], flags.sum(axis=0))
+    np.testing.assert_allclose(found[2, 1], 0, atol=1e-9)
+
+
+def test_customers_are_drawn_together() -> None:
+    values = gappy(100)
+    model = fit_answers(values, blanks(values))
+    moments = expected_moments(values, blanks(values), model, pd.Series(np.arange(100) // 5))
+    drawn = moments.resampled(200, np.random.default_rng(0))
+    assert drawn.shape == (200, 5, 5)
+    np.testing.assert_allclose(drawn[:, 0, 0], 100)
+    assert np.linalg.eigvalsh(drawn).min() > 0
+    np.testing.assert_allclose(drawn.mean(axis=0)[1:, 1:], moments.total()[1:, 1:], rtol=0.15, atol=15)
+
+
+@pytest.mark.parametrize(
+    ("values", "not_answered", "weight", "message"),
+    [
+        ([[1.0, np.nan], [2.0, np.nan]], [True, True], None, "Column 1 has no value in 2 rows"),
+        ([[1.0, np.inf], [2.0, 1.0]], [True, True], None, "1 values are infinite"),
+        ([[1.0, 2.0], [2.0, 1.0]], [True], None, r"not_answered has shape \(1,\)"),
+        ([[1.0, 2.0], [2.0, 1.0]], [True, True], [1.0, -1.0], "weight must hold 2 finite numbers"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused(
+    values: list[list[float]], not_answered: list[bool], weight: list[float] | None, message: str
+) -> None:
+    w = None if weight is None else np.array(weight)
+    with pytest.raises(ValueError, match=message):
+        fit_answers(np.array(values), np.array(not_answered), w)
+
+
+def test_a_model_of_other_rows_is_refused() -> None:
+    values = gappy()
+    model: AnswerModel = fit_answers(values, blanks(values))
+    with pytest.raises(ValueError, match="Expected the same rows"):
+        expected_moments(values, ~blanks(values), model, pd.Series(np.arange(len(values))))
