@@ -10,7 +10,6 @@ For slopes, shares and anything else computed from `models.moments`; not for gue
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,18 +17,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from models.incomplete import Gaps, IncompleteNormal, chunks, fit_normal
 from models.moments import GroupMoments, customer_groups, group_moments
 
 __all__ = ["AnswerModel", "expected_moments", "fit_answers"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
-
-_AT_ONCE = 256
-"""Patterns of missing values worked on together: it bounds memory."""
-
-_JITTER = 1e-9
-"""Added to unit variances before they are inverted, so that columns which repeat each other do no harm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,31 +32,32 @@ class AnswerModel:
 
     Attributes
     ----------
-    mean : ndarray of float, shape (columns,)
-        Of the columns as given; of a column with values that do not apply, among those to whom it applies.
-    covariance : ndarray of float, shape (columns + flags, columns + flags)
-        In units of the columns; flags ("does not apply") stand behind all columns. The covariance of a column and its
-        own flag means nothing: no row shows both.
+    normal : IncompleteNormal
+        The distribution, with its likelihood and whether it converged; flags ("does not apply") stand behind all
+        columns. The covariance of a column and its own flag means nothing: no row shows both.
     flagged : tuple of int
         Columns that do not apply to some rows; each has a flag.
-    log_likelihood : tuple of float
-        Of the observed values, before each step and after the last, per unit of weight.
-    is_converged : bool
-        The last step raised it by less than the tolerance.
-    n_rows, n_patterns : int
-        Rows, and different sets of missing columns among them.
+    n_rows : int
+        Rows.
     unanswered : ndarray of float, shape (columns,)
         Share of the weight, among rows to which a column applies, that did not answer.
     """
 
-    mean: FloatArray
-    covariance: FloatArray
+    normal: IncompleteNormal
     flagged: tuple[int, ...]
-    log_likelihood: tuple[float, ...]
-    is_converged: bool
     n_rows: int
-    n_patterns: int
     unanswered: FloatArray
+
+    @property
+    def mean(self) -> FloatArray:
+        """Means of the columns among those to whom they apply, shape (columns,)."""
+        return self.normal.mean[: len(self.unanswered)]
+
+    @property
+    def covariance(self) -> FloatArray:
+        """Covariances of the columns among those to whom they apply, shape (columns, columns)."""
+        columns = len(self.unanswered)
+        return self.normal.covariance[:columns, :columns]
 
     @property
     def blocks(self) -> tuple[tuple[int, ...], ...]:
@@ -75,17 +70,16 @@ class AnswerModel:
 
     def to_frame(self) -> pd.DataFrame:
         """One row a column: column, mean, deviation, unanswered, is_converged, iterations, n_rows, n_patterns."""
-        columns = len(self.mean)
         return pd.DataFrame(
             {
-                "column": np.arange(columns),
+                "column": np.arange(len(self.mean)),
                 "mean": self.mean,
-                "deviation": np.sqrt(np.diagonal(self.covariance)[:columns]),
+                "deviation": np.sqrt(np.diagonal(self.covariance)),
                 "unanswered": self.unanswered,
-                "is_converged": self.is_converged,
-                "iterations": len(self.log_likelihood) - 1,
+                "is_converged": self.normal.is_converged,
+                "iterations": self.normal.iterations,
                 "n_rows": self.n_rows,
-                "n_patterns": self.n_patterns,
+                "n_patterns": self.normal.n_patterns,
             }
         )
 
@@ -135,7 +129,8 @@ def fit_answers(
 
     Each step replaces missing values by their conditional mean and adds their conditional covariance to the moments
     (Little and Rubin 2019, section 11.2.1); the likelihood never falls, but for rounding. Rows with the same columns
-    missing are one pattern and enter by their moments: a step costs patterns x columns^3, however many rows there are.
+    missing are one pattern and enter by their moments: a step costs
+    patterns x columns^2 x (columns with gaps), however many rows there are.
 
     References
     ----------
@@ -143,20 +138,12 @@ def fit_answers(
     with Missing Data, 3rd ed., doi:10.1002/9781119482260. Allison (2002), Missing Data (flags for what does not apply).
     """
     cells = _Cells.of(values, not_answered, weight)
-    z, origin, unit = _standardised(cells)
-    patterns = _Patterns.of(z, cells.weight)
-    state = _Normal(np.zeros(z.shape[1]), np.eye(z.shape[1]))
-    state, trace, is_converged = _maximised(patterns, state, tolerance, max_iterations)
-    columns = values.shape[1]
+    found = fit_normal(_with_flags(cells), cells.weight, tolerance=tolerance, max_iterations=max_iterations)
     applies = (cells.weight @ ~cells.idle).clip(min=np.finfo(float).tiny)
     return AnswerModel(
-        mean=origin[:columns] + unit[:columns] * state.mean[:columns],
-        covariance=state.covariance * np.outer(unit, unit),
+        normal=found,
         flagged=cells.flagged,
-        log_likelihood=tuple(trace),
-        is_converged=is_converged,
         n_rows=len(values),
-        n_patterns=len(patterns.weight),
         unanswered=cells.weight @ cells.blank / applies,
     )
 
@@ -209,7 +196,7 @@ def expected_moments(
         )
     expected, kinds = _expected(cells, model)
     place = np.array([block[0] for block in model.blocks])
-    filled = np.zeros((len(values), len(model.covariance)))
+    filled = np.zeros((len(values), len(model.normal.mean)))
     filled[:, place] = np.where(cells.idle, 0.0, expected)
     filled[:, place[list(cells.flagged)] + 1] = cells.idle[:, list(cells.flagged)]
     found = group_moments(filled, customers, cells.weight, groups=groups)
@@ -228,25 +215,26 @@ class _Kinds(NamedTuple):
 
 def _expected(cells: _Cells, model: AnswerModel) -> tuple[FloatArray, _Kinds]:
     """Give expected values less their means, shape (rows, columns), and covariances of what was not answered."""
-    columns = len(model.mean)
-    flags = cells.idle[:, list(cells.flagged)].astype(np.float64)
-    spread = np.sqrt(np.diagonal(model.covariance))
-    unit = np.where(spread > 0, spread, 1.0)
-    origin = np.concatenate([model.mean, cells.weight @ flags / cells.weight.sum()])
-    z = (np.column_stack([cells.given, flags]) - origin) / unit
+    columns, normal = len(model.mean), model.normal
+    z = _with_flags(cells) - normal.mean
     kinds, number = np.unique(np.column_stack([np.isnan(z), cells.blank]), axis=0, return_inverse=True)
+    missing, blank = kinds[:, : z.shape[1]], kinds[:, z.shape[1] :]
     z = np.nan_to_num(z)
-    sigma = model.covariance / np.outer(unit, unit)
-    own = np.outer(unit, unit)[:columns, :columns]
+    gaps = Gaps.of(missing, normal.covariance)
     rows = np.split(np.argsort(number, kind="stable"), np.cumsum(np.bincount(number))[:-1])
     left = np.zeros((len(kinds), columns, columns))
-    for chunk in _chunks(len(kinds)):
-        known = _given(sigma, ~kinds[chunk, : len(unit)])
-        blank = kinds[chunk, len(unit) :]
-        left[chunk] = known.left[:, :columns, :columns] * own * blank[:, :, np.newaxis] * blank[:, np.newaxis, :]
-        for mine, onto in zip(rows[chunk], known.map, strict=True):
-            z[mine] = z[mine] @ onto.T
-    return z[:, :columns] * unit[:columns], _Kinds(number, left)
+    for chunk in chunks(len(kinds)):
+        known = gaps.given(~missing[chunk])
+        left[chunk][np.ix_(np.arange(len(known.left)), gaps.open, gaps.open)] = known.left
+        for mine, onto in zip(rows[chunk], known.onto, strict=True):
+            z[np.ix_(mine, gaps.open)] += z[mine] @ onto.T
+    left *= blank[:, :, np.newaxis] * blank[:, np.newaxis, :]
+    return z[:, :columns], _Kinds(number, left)
+
+
+def _with_flags(cells: _Cells) -> FloatArray:
+    """Columns, NaN where there is no value, and behind them the flags."""
+    return np.column_stack([cells.given, cells.idle[:, list(cells.flagged)]])
 
 
 class _Cells(NamedTuple):
@@ -280,105 +268,3 @@ def _check(values: FloatArray, not_answered: BoolArray, weight: FloatArray) -> N
     empty = np.flatnonzero((~np.isnan(values) & (weight[:, np.newaxis] > 0)).sum(axis=0) == 0)
     if len(empty):
         raise ValueError(f"Column {int(empty[0])} has no value in {rows} rows. Expected at least one. Leave it out.")
-
-
-def _standardised(cells: _Cells) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Columns and flags with mean 0 and deviation 1 where they have a value; with their means and deviations."""
-    z = np.column_stack([cells.given, cells.idle[:, list(cells.flagged)]])
-    there = ~np.isnan(z)
-    total = cells.weight @ there
-    mean = cells.weight @ np.where(there, z, 0.0) / total
-    centred = np.where(there, z - mean, 0.0)
-    deviation = np.sqrt(cells.weight @ centred**2 / total)
-    unit = np.where(deviation > 1e-12 * np.abs(mean), deviation, 1.0)
-    return (z - mean) / unit, mean, unit
-
-
-class _Normal(NamedTuple):
-    """Mean and covariance of a normal distribution."""
-
-    mean: FloatArray
-    covariance: FloatArray
-
-
-class _Patterns(NamedTuple):
-    """Rows by which columns they miss: observed columns (patterns, q), weight, sums and products of what is there."""
-
-    seen: BoolArray
-    weight: FloatArray
-    sums: FloatArray
-    products: FloatArray
-
-    @classmethod
-    def of(cls, z: FloatArray, weight: FloatArray) -> _Patterns:
-        missing, pattern = np.unique(np.isnan(z), axis=0, return_inverse=True)
-        moments = group_moments(np.nan_to_num(z), pd.Series(pattern), weight, groups=len(missing)).sums
-        return cls(~missing, moments[:, 0, 0], moments[:, 0, 1:], moments[:, 1:, 1:])
-
-
-class _Given(NamedTuple):
-    """What patterns know (patterns, q, q): the map to expected values, what stays open, the inverse; log determinants.
-
-    The map leaves observed values as they are and gives missing ones, both less their means.
-    """
-
-    map: FloatArray
-    left: FloatArray
-    inverse: FloatArray
-    log_determinant: FloatArray
-
-
-def _given(covariance: FloatArray, seen: BoolArray) -> _Given:
-    """Condition on the observed columns of each pattern."""
-    o = seen.astype(np.float64)
-    both = o[:, :, np.newaxis] * o[:, np.newaxis, :]
-    eye = np.eye(o.shape[1])
-    A = both * covariance + eye * (1.0 - o + _JITTER)[:, np.newaxis, :]
-    inverse = np.linalg.inv(A) * both
-    regression = (1.0 - o)[:, :, np.newaxis] * (covariance @ inverse)
-    hidden = (1.0 - o)[:, :, np.newaxis] * (1.0 - o)[:, np.newaxis, :]
-    left = hidden * (covariance - regression @ covariance)
-    return _Given(eye * o[:, np.newaxis, :] + regression, left, inverse, np.linalg.slogdet(A)[1])
-
-
-def _maximised(
-    patterns: _Patterns, state: _Normal, tolerance: float, max_iterations: int
-) -> tuple[_Normal, list[float], bool]:
-    """Step until the likelihood hardly rises."""
-    following, likelihood = _step(patterns, state)
-    trace = [likelihood]
-    for _ in range(max_iterations):
-        state = following
-        following, likelihood = _step(patterns, state)
-        trace.append(likelihood)
-        if trace[-1] - trace[-2] < tolerance:
-            return state, trace, True
-    return state, trace, False
-
-
-def _step(patterns: _Patterns, state: _Normal) -> tuple[_Normal, float]:
-    """Take one step of EM; with the log likelihood per unit of weight before it."""
-    q = len(state.mean)
-    first, second, likelihood = np.zeros(q), np.zeros((q, q)), 0.0
-    for chunk in _chunks(len(patterns.weight)):
-        seen, n = patterns.seen[chunk], patterns.weight[chunk]
-        known = _given(state.covariance, seen)
-        mean = state.mean * seen
-        sums, n3 = patterns.sums[chunk], n[:, np.newaxis, np.newaxis]
-        cross = sums[:, :, np.newaxis] * mean[:, np.newaxis, :]
-        square = mean[:, :, np.newaxis] * mean[:, np.newaxis, :]
-        S = patterns.products[chunk] - cross - np.swapaxes(cross, 1, 2) + n3 * square
-        centred = sums - n[:, np.newaxis] * mean
-        first += np.einsum("pij,pj->i", known.map, centred)
-        second += (known.map @ S @ np.swapaxes(known.map, 1, 2) + n3 * known.left).sum(axis=0)
-        constant = seen.sum(axis=1) * np.log(2 * np.pi) + known.log_determinant
-        likelihood -= 0.5 * float(n @ constant + (known.inverse * S).sum())
-    total = patterns.weight.sum()
-    moved = first / total
-    return _Normal(state.mean + moved, second / total - np.outer(moved, moved)), likelihood / float(total)
-
-
-def _chunks(count: int) -> Iterator[slice]:
-    """Cut a range into pieces."""
-    for start in range(0, count, _AT_ONCE):
-        yield slice(start, min(start + _AT_ONCE, count))
