@@ -60,7 +60,12 @@ class IncompleteNormal:
 
 
 def fit_normal(
-    values: FloatArray, weight: FloatArray, *, tolerance: float = 1e-8, max_iterations: int = 1_000
+    values: FloatArray,
+    weight: FloatArray,
+    *,
+    start: IncompleteNormal | None = None,
+    tolerance: float = 1e-8,
+    max_iterations: int = 1_000,
 ) -> IncompleteNormal:
     """Fit a multivariate normal distribution to rows with gaps.
 
@@ -70,6 +75,8 @@ def fit_normal(
         NaN where there is no value; at least one in each column.
     weight : ndarray of float, shape (rows,)
         Non-negative.
+    start : IncompleteNormal, optional
+        Where to begin: a fit to nearly the same rows. Uncorrelated columns when left out.
     tolerance : float
         EM stops when a step raises the average log likelihood of a row by less.
     max_iterations : int
@@ -100,7 +107,10 @@ def fit_normal(
     """
     z, origin, unit = _standardised(values, weight)
     patterns = _Patterns.of(z, weight)
-    state, trace, is_converged = _maximised(patterns, tolerance, max_iterations)
+    first = _Normal(np.zeros(len(unit)), np.eye(len(unit)))
+    if start is not None:
+        first = _Normal((start.mean - origin) / unit, start.covariance / np.outer(unit, unit))
+    state, trace, is_converged = _maximised(patterns, first, tolerance, max_iterations)
     stretched = float(weight @ (~np.isnan(values) @ np.log(unit)) / weight.sum())
     return IncompleteNormal(
         mean=origin + unit * state.mean,
@@ -183,10 +193,10 @@ class Gaps(NamedTuple):
         return Given(onto, left, np.asarray(np.linalg.slogdet(A)[1], dtype=np.float64))
 
 
-def _maximised(patterns: _Patterns, tolerance: float, max_iterations: int) -> tuple[_Normal, tuple[float, ...], bool]:
-    """Step, from uncorrelated columns on, until the likelihood hardly rises."""
-    columns = patterns.seen.shape[1]
-    state = _Normal(np.zeros(columns), np.eye(columns))
+def _maximised(
+    patterns: _Patterns, state: _Normal, tolerance: float, max_iterations: int
+) -> tuple[_Normal, tuple[float, ...], bool]:
+    """Step until the likelihood hardly rises."""
     trace: list[float] = []
     while True:
         following, likelihood = _step(patterns, state)

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import binom
 
-from models.answers import AnswerModel, expected_moments, fit_answers
+from models.answers import AnswerModel, expected_moments, fit_answers, refitted_moments
 from models.moments import covariance, group_moments
 
 FloatArray = NDArray[np.float64]
@@ -146,6 +147,48 @@ def test_customers_are_drawn_together() -> None:
     np.testing.assert_allclose(drawn[:, 0, 0], 100)
     assert np.linalg.eigvalsh(drawn).min() > 0
     np.testing.assert_allclose(drawn.mean(axis=0)[1:, 1:], moments.total()[1:, 1:], rtol=0.15, atol=15)
+
+
+def silenced(seed: int, rows: int) -> tuple[FloatArray, FloatArray]:
+    """A third of three ratings not answered, more so by the content; with the true slopes."""
+    values, truth, _ = survey(seed, rows)
+    content = (values[:, [4]] - 6.0) / 1.5 + values[:, [3]] - 7.1
+    values[:, :3][np.random.default_rng(seed + 1).random((rows, 3)) < 1 / (1 + np.exp(-content))] = np.nan
+    return values, truth
+
+
+def test_draws_fitted_anew_vary_more_than_draws_of_moments() -> None:
+    values, _ = silenced(8, 600)
+    customers = pd.Series(np.arange(600))
+    model = fit_answers(values, blanks(values))
+    fixed = expected_moments(values, blanks(values), model, customers).resampled(60, np.random.default_rng(0))
+    anew = refitted_moments(values, blanks(values), model, customers, np.random.default_rng(0), replicates=60)
+    assert anew.shape == fixed.shape == (60, 6, 6)
+    np.testing.assert_allclose(anew[:, 0, 0], fixed[:, 0, 0])
+    spread = [np.std([slopes(one) for one in draws], axis=0)[:3] for draws in (anew, fixed)]
+    assert (spread[0] > 1.2 * spread[1]).all()
+
+
+def test_with_all_answers_given_draws_fitted_anew_are_draws_of_moments() -> None:
+    values, customers = survey(9, 200)[0], pd.Series(np.arange(200) // 4)
+    model = fit_answers(values, blanks(values))
+    fixed = expected_moments(values, blanks(values), model, customers).resampled(5, np.random.default_rng(0))
+    anew = refitted_moments(values, blanks(values), model, customers, np.random.default_rng(0), replicates=5)
+    np.testing.assert_allclose(covariance(anew), covariance(fixed), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.slow
+def test_intervals_from_draws_fitted_anew_cover_the_slopes() -> None:
+    """90 % intervals; a third of three ratings not answered; 80 worlds of 500 customers."""
+    worlds, covered = 80, np.zeros(4)
+    for seed in range(worlds):
+        values, truth = silenced(seed, 500)
+        model, customers = fit_answers(values, blanks(values)), pd.Series(np.arange(500))
+        rng = np.random.default_rng(seed)
+        drawn = refitted_moments(values, blanks(values), model, customers, rng, replicates=100)
+        low, high = np.quantile([slopes(one) for one in drawn], [0.05, 0.95], axis=0)
+        covered += (low <= truth) & (truth <= high)
+    assert (covered >= binom.ppf(0.005, worlds, 0.88)).all()
 
 
 @pytest.mark.parametrize(
