@@ -10,8 +10,9 @@ For slopes, shares and anything else computed from `models.moments`; not for gue
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,10 @@ from numpy.typing import NDArray
 from models.incomplete import Gaps, IncompleteNormal, chunks, fit_normal
 from models.moments import GroupMoments, customer_groups, group_moments
 
-__all__ = ["AnswerModel", "expected_moments", "fit_answers", "refitted_moments"]
+if TYPE_CHECKING:
+    from features.measures import Feature
+
+__all__ = ["AnswerModel", "expected_moments", "fit_answers", "refitted_moments", "unanswered_cells"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -82,6 +86,36 @@ class AnswerModel:
                 "n_patterns": self.normal.n_patterns,
             }
         )
+
+
+def unanswered_cells(frame: pd.DataFrame, features: Sequence[Feature]) -> BoolArray:
+    """Say where a missing value means that nobody answered.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Panel rows with the features and, if they come from events, the numbers of touchpoints beside them.
+    features : sequence of Feature
+        Columns of interest.
+
+    Returns
+    -------
+    ndarray of bool, shape (rows, features)
+        For :func:`fit_answers`. True where the value is missing, the study says ``not_answered`` for its measure, and
+        there was a contact that could have been rated: the number of touchpoints there is above 0, or unknown.
+    """
+    cells = np.zeros((len(frame), len(features)), dtype=bool)
+    for place, feature in enumerate(features):
+        if feature.missing == "not answered":
+            cells[:, place] = frame[feature.name].isna() & _was_met(frame, feature)
+    return cells
+
+
+def _was_met(frame: pd.DataFrame, feature: Feature) -> pd.Series:
+    """Whether a row has contacts at the place of a feature; where that is not counted, everybody has."""
+    where = [str(feature.journey), *([feature.touchpoint] if feature.touchpoint else [])]
+    counts = "__".join([*where, "touchpoints_count__total"])
+    return frame[counts] > 0 if counts in frame else pd.Series(data=True, index=frame.index)
 
 
 def fit_answers(

@@ -8,7 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from models.answers import AnswerModel, expected_moments, fit_answers, refitted_moments
+from features.measures import Feature
+from models.answers import AnswerModel, expected_moments, fit_answers, refitted_moments, unanswered_cells
 from models.moments import covariance, group_moments
 
 FloatArray = NDArray[np.float64]
@@ -136,6 +137,35 @@ def test_flags_join_only_where_something_does_not_apply() -> None:
     flags = np.isnan(values[:, :3])
     np.testing.assert_allclose(found[0, [2, 4, 6]], flags.sum(axis=0))
     np.testing.assert_allclose(found[2, 1], 0, atol=1e-9)
+
+
+def test_only_who_was_met_can_have_failed_to_answer() -> None:
+    def rating(name: str, missing: str, touchpoint: str | None = None) -> Feature:
+        level = "touchpoint" if touchpoint else "journey"
+        return Feature(
+            name, name, "points", "higher", level, "support", "score", "rating", "number", touchpoint, missing
+        )  # type: ignore[arg-type]
+
+    gaps = [np.nan, np.nan, 3.0]
+    frame = pd.DataFrame(
+        {
+            "support__touchpoints_count__total": [0.0, 2.0, 1.0],
+            "support__call__touchpoints_count__total": [0.0, 0.0, 1.0],
+            **dict.fromkeys(("a", "b", "c", "d"), gaps),
+        }
+    )
+    features = (
+        rating("a", "not answered"),
+        rating("b", "not applicable"),
+        rating("c", "not answered", "call"),
+        rating("d", "not answered", "chat"),
+    )
+    assert unanswered_cells(frame, features).T.tolist() == [
+        [False, True, False],
+        [False, False, False],
+        [False, False, False],
+        [True, True, False],
+    ]
 
 
 def test_customers_are_drawn_together() -> None:
