@@ -12,12 +12,23 @@ from numpy.typing import NDArray
 
 from features.definitions import unit_suffix
 from models.drivers import design_matrix
+from models.estimates import Estimate, Sample, Term, estimate
 
 if TYPE_CHECKING:
     from features.measures import Feature
     from features.study import Measure
 
-__all__ = ["Place", "Rated", "RatedDesign", "goodness", "levels_of", "rated_design", "rated_drivers", "thirds_of"]
+__all__ = [
+    "Place",
+    "Rated",
+    "RatedDesign",
+    "goodness",
+    "levels_of",
+    "performance",
+    "rated_design",
+    "rated_drivers",
+    "thirds_of",
+]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -136,6 +147,35 @@ def goodness(values: pd.Series, rated: Rated) -> FloatArray:
     """Turn a column into points of which more is better, NaN where there is no rating, shape (rows,)."""
     points = values.to_numpy(dtype=np.float64, na_value=np.nan)
     return points if rated.direction == "higher" else -points
+
+
+def performance(rows: pd.DataFrame, rated: Rated, weight: str | None, customer: str) -> Estimate:
+    """Compute the mean rating as points from 0 (worst end of the scale) to 100 (best end), among those who rated.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        With the rating.
+    rated : Rated
+        Knows the scale.
+    weight, customer : str
+        Columns; no weight is None.
+
+    Returns
+    -------
+    Estimate
+        With a 90 % interval clustered by customer, not beyond the ends; n is rows with a rating. NaN where the scale
+        has no ends or nobody rated.
+    """
+    known = rows.loc[rows[rated.column].notna() & (True if weight is None else rows[weight] > 0)]
+    if not np.isfinite(rated.high - rated.low) or known.empty:
+        return Estimate("performance", np.nan, np.nan, np.nan, len(known))
+    worst = rated.low if rated.direction == "higher" else -rated.high
+    score = 100 * (goodness(known[rated.column], rated) - worst) / (rated.high - rated.low)
+    sample = Sample.of(score, score, known[customer], np.ones(len(known)) if weight is None else known[weight])
+    mean = sample.mean(score)
+    found = estimate(sample, Term("performance", mean, score - mean))
+    return Estimate(found.metric, found.value, max(found.lo, 0.0), min(found.hi, 100.0), found.n)
 
 
 def thirds_of(points: FloatArray, rated: Rated, weight: FloatArray) -> tuple[BoolArray, BoolArray]:
