@@ -15,6 +15,8 @@ from flows.build_features import Tables, ensure_layout, ensure_panel
 from flows.charts import association_chart, churn_effects_chart
 from flows.histories import exposures_of, prepare_histories
 from flows.identity import identity
+from flows.rating_charts import penalty_reward_chart, quadrant_chart
+from flows.ratings import rate_drivers, show_ratings
 from flows.steps import flow, io_step, step
 from flows.storage import Workspace, open_workspace, records, write_json
 from flows.theme import to_svg
@@ -46,12 +48,18 @@ class Drivers:
         What goes along with the outcomes; rows of both.
     refusals : tuple of str
         Why an outcome could not be ranked.
+    ratings : DataFrame
+        How good rated touchpoints are, and what low and very good ratings go along with.
+    notes : tuple of str
+        What to know before believing them.
     effects : DataFrame
         What the outcomes would do if a measure improved.
     """
 
     association: pd.DataFrame
     refusals: tuple[str, ...]
+    ratings: pd.DataFrame
+    notes: tuple[str, ...]
     effects: pd.DataFrame
 
 
@@ -78,8 +86,9 @@ def explain(study_file: str, *, seed: int = 0) -> None:
     panel = read_rows(workspace)
     frame = mature(panel)
     found, refusals = rank_association(contract, panel, seed)
+    ratings, notes = rank_ratings(workspace, contract, frame, seed)
     effects = estimate_effects(workspace, tables, contract, frame, seed)
-    drivers = Drivers(found, refusals, effects)
+    drivers = Drivers(found, refusals, ratings, notes, effects)
     write_json(workspace.store.result("explain"), record(workspace, contract, drivers, seed))
     _show(drivers, workspace)
     rows_out = f"{len(found)} associations and {len(effects)} effects"
@@ -113,6 +122,14 @@ def _with_leaks(shares: pd.DataFrame, contract: PanelContract, panel: pd.DataFra
     suspects = {leak.feature: leak.reason for leak in leak_warnings(panel, contract.features)}
     told = zip(shares["feature"], shares["warning"], strict=True)
     return shares.assign(warning=[" ".join(filter(None, (suspects.get(name), own))) for name, own in told])
+
+
+@step("rank the ratings")
+def rank_ratings(
+    workspace: Workspace, contract: PanelContract, frame: pd.DataFrame, seed: int
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Say how good rated touchpoints are, and what low and very good ratings go along with."""
+    return rate_drivers(workspace.study, contract, frame, seed)
 
 
 @step("estimate the effects")
@@ -153,6 +170,11 @@ def record(workspace: Workspace, contract: PanelContract, drivers: Drivers, seed
         )
         run.log_table(drivers.association, "association.csv")
         run.log_table(drivers.effects, "effects.csv")
+        if len(drivers.ratings):
+            run.log_table(drivers.ratings, "ratings.csv")
+            for outcome, rows in drivers.ratings.groupby("outcome", sort=False):
+                run.log_text(to_svg(quadrant_chart(rows, str(outcome))), f"ratings_{outcome}.svg")
+                run.log_text(to_svg(penalty_reward_chart(rows, str(outcome))), f"penalty_reward_{outcome}.svg")
         if len(drivers.effects):
             run.log_text(to_svg(churn_effects_chart(drivers.effects, horizon)), "effects.svg")
         for outcome, rows in drivers.association.groupby("outcome", sort=False):
@@ -165,6 +187,8 @@ def record(workspace: Workspace, contract: PanelContract, drivers: Drivers, seed
         "horizon_days": horizon,
         "association": records(drivers.association),
         "refusals": list(drivers.refusals),
+        "ratings": records(drivers.ratings),
+        "rating_notes": list(drivers.notes),
         "effects": records(drivers.effects),
     }
 
@@ -195,5 +219,9 @@ def _show(drivers: Drivers, workspace: Workspace) -> None:
         }
         title = f"Association with {outcome}: all drivers together explain {percent(rows['r2'].iloc[0], 1)} of it"
         console.show_table(title, pd.DataFrame(table))
+    if len(drivers.ratings):
+        show_ratings(drivers.ratings)
     for refusal in drivers.refusals:
         console.say(f"note: no ranking of {refusal}")
+    for note in drivers.notes:
+        console.say(f"note: {note}")

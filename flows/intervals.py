@@ -13,7 +13,7 @@ import pandas as pd
 from flows.theme import BAD, CONFIG, GOOD, INK, LINE, MUTED, NEUTRAL, PAPER, ZERO
 from flows.wording import dash, span, wrapped
 
-__all__ = ["LEFT", "RIGHT", "WIDTH", "Axis", "Estimates", "Tone", "interval_plot", "styled"]
+__all__ = ["LEFT", "RIGHT", "ROW", "WIDTH", "Axis", "Estimates", "Tone", "interval_plot", "styled"]
 
 LEFT, WIDTH, RIGHT, ROW = 265, 410, 255, 36
 """Pixels for the names, the plot and the numbers, and the height of a row."""

@@ -103,6 +103,7 @@ def _tidied(data: ReportData) -> ReportData:
     return replace(
         data,
         association=_typed(data.association),
+        ratings=_typed(data.ratings),
         effects=_typed(data.effects),
         initiatives=_typed(data.initiatives),
         metrics=_typed(data.metrics),

@@ -59,12 +59,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Sentences, chart, table: one thing to understand. Any of them may be missing; `items` are read side by side."""
+    """Sentences, charts, table: one thing to understand. Any may be missing; `items` are read side by side."""
 
     title: str = ""
     sentences: tuple[str, ...] = ()
     items: tuple[str, ...] = ()
     figure: Figure | None = None
+    more: tuple[Figure, ...] = ()
     table: Table | None = None
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from flows import charts, sentences
 from flows import report_tables as tables
 from flows.charts import Outcome
+from flows.rating_charts import penalty_reward_chart, quadrant_chart
 from flows.report_data import DataHealth, ReportData, ReportHeader
 from flows.report_page import Block, Section, figure
 from flows.wording import decimal, label, span
@@ -31,6 +32,10 @@ _EFFECT = (
     "of it did. It is estimated, not measured in an experiment: it is as good as its adjustment set."
 )
 _ASSOCIATION = "An association is not an effect: these shares say where to look, not what an improvement would do."
+_RATINGS = (
+    "What one point better goes along with, all other ratings held fixed, and whether low ratings cost more than very "
+    "good ones bring: basic, linear or delighter. A kind is named only where the data can tell."
+)
 _VOLUMES = "A sudden step or gap is more often a change in recording than in customers."
 _SLOPE = "At a calibration slope of 1 risks are neither too extreme (below 1) nor too timid (above 1)"
 _ROBUSTNESS = (
@@ -84,6 +89,8 @@ def association_section(data: ReportData) -> Section:
     outcomes = list(dict.fromkeys(found["outcome"]))
     title = f"Association: what goes along with {_listed(outcomes)}"
     blocks = [_association_block(found, outcome) for outcome in outcomes]
+    if data.ratings is not None and not data.ratings.empty:
+        blocks += [_ratings_block(rows, str(name)) for name, rows in data.ratings.groupby("outcome", sort=False)]
     return Section("association", title, _ASSOCIATION, tuple(blocks))
 
 
@@ -99,6 +106,18 @@ def _association_block(found: pd.DataFrame, outcome: str) -> Block:
         return Block(title, (sentence,))
     drawn = figure(charts.association_chart(found, outcome), f"association-{outcome}", f"Shares by driver. {sentence}")
     return Block(title, (sentence,), figure=drawn, table=tables.association_table(rows, outcome))
+
+
+def _ratings_block(rows: pd.DataFrame, outcome: str) -> Block:
+    """Rated touchpoints of one outcome: where to look, whether to repair or to polish, and all numbers."""
+    drawn = figure(
+        quadrant_chart(rows, outcome), f"ratings-{outcome}", "Importance against performance; numbers in the table."
+    )
+    sides = figure(
+        penalty_reward_chart(rows, outcome), f"sides-{outcome}", "Low and very good ratings; numbers in the table."
+    )
+    title = f"Association of ratings with {outcome}"
+    return Block(title, (_RATINGS,), figure=drawn, more=(sides,), table=tables.ratings_table(rows, outcome))
 
 
 def initiatives_section(data: ReportData) -> Section:

@@ -22,6 +22,7 @@ __all__ = [
     "metrics_table",
     "money_table",
     "quarantine_table",
+    "ratings_table",
     "verdict_table",
 ]
 
@@ -105,9 +106,12 @@ def _effect_columns(header: ReportHeader) -> list[Column]:
     ]
 
 
+_SIDES = {"One point better": "effect", "Low third": "penalty", "Top third": "reward"}
+
+
 def _with_interval(title: str, column: str, write: Callable[[float], str]) -> Column:
     """Set a number with its interval below, or alone where the interval has no width."""
-    stem = column.removesuffix("_effect")
+    stem = column.removesuffix("_effect")  # the rating's own effect keeps its name
 
     def cell(row: pd.Series) -> str:
         value, lo, hi = write(row[column]), row[f"{stem}_lo"], row[f"{stem}_hi"]
@@ -137,6 +141,24 @@ def association_table(rows: pd.DataFrame, outcome: str) -> Table:
     if len(rest):
         note += f" {len(rest)} further drivers share {percent(float(rest['share'].sum()), 1)}."
     return table(f"Association with {outcome}: shares of the explained variance", columns, rows.head(SHOWN), note)
+
+
+def ratings_table(rows: pd.DataFrame, outcome: str) -> Table:
+    """One row a rated touchpoint: how many use it, how good it is, what a point, low and top ratings go along with."""
+    write = points if outcome == "churn" else decimal
+    sides = [_with_interval(title, column, write) for title, column in _SIDES.items()]
+    columns = [
+        Column("Rated", lambda row: label(row["journey"], row["driver"])),
+        Column("Used by", lambda row: percent(row["reach"]), "number"),
+        Column("Performance, 0 to 100", lambda row: whole(row["performance"]), "number"),
+        *sides,
+        Column("Kind", lambda row: row["kind"]),
+    ]
+    if (rows["warning"] != "").any():
+        columns.append(Column("Take care", lambda row: str(row["warning"])))
+    ordered = rows.iloc[(-rows["population_effect"].abs()).argsort(kind="stable")]
+    unit = "percentage points of churn" if outcome == "churn" else outcome
+    return table(f"Association of ratings with {outcome}, in {unit}, beside the middle third", columns, ordered)
 
 
 def metrics_table(rows: pd.DataFrame, caption: str) -> Table:

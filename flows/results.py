@@ -71,6 +71,7 @@ def gather(workspace: Workspace) -> ReportData:
     return ReportData(
         header=_header(workspace, found["train"]),
         association=_table(found["explain"].get("association")),
+        ratings=_table(found["explain"].get("ratings")),
         effects=_table(found["explain"].get("effects")),
         initiatives=_table(found["simulate"].get("initiatives")),
         metrics=_table([row for one in outcomes.values() for row in one["metrics"]]),
