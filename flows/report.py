@@ -34,7 +34,7 @@ _TEXT = frozenset(
         "name",
         "outcome",
     }
-    | {"reason", "title", "touchpoint", "unit", "verdict", "warning"}
+    | {"better", "kind", "reason", "title", "touchpoint", "unit", "verdict", "warning"}
 )
 """Columns of result tables that hold text; all others hold numbers."""
 

@@ -102,7 +102,7 @@ class ReportData:
     ----------
     header : ReportHeader
         What the numbers refer to.
-    association, ratings, effects : DataFrame or None
+    association, effects, ratings : DataFrame or None
         As ``journeylift explain`` leaves them.
     initiatives : DataFrame or None
         As ``journeylift simulate`` leaves it.
@@ -114,12 +114,12 @@ class ReportData:
 
     header: ReportHeader
     association: pd.DataFrame | None = None
-    ratings: pd.DataFrame | None = None
     effects: pd.DataFrame | None = None
     initiatives: pd.DataFrame | None = None
     metrics: pd.DataFrame | None = None
     reliability: pd.DataFrame | None = None
     health: DataHealth | None = None
+    ratings: pd.DataFrame | None = None
 
 
 def health_of(manifest: LayoutManifest) -> DataHealth:

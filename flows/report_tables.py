@@ -111,7 +111,7 @@ _SIDES = {"One point better": "effect", "Low third": "penalty", "Top third": "re
 
 def _with_interval(title: str, column: str, write: Callable[[float], str]) -> Column:
     """Set a number with its interval below, or alone where the interval has no width."""
-    stem = column.removesuffix("_effect")  # the rating's own effect keeps its name
+    stem = column.removesuffix("_effect")
 
     def cell(row: pd.Series) -> str:
         value, lo, hi = write(row[column]), row[f"{stem}_lo"], row[f"{stem}_hi"]
@@ -145,7 +145,7 @@ def association_table(rows: pd.DataFrame, outcome: str) -> Table:
 
 def ratings_table(rows: pd.DataFrame, outcome: str) -> Table:
     """One row a rated touchpoint: how many use it, how good it is, what a point, low and top ratings go along with."""
-    write = points if outcome == "churn" else decimal
+    write = points if outcome == "churn" else partial(decimal, digits=2)
     sides = [_with_interval(title, column, write) for title, column in _SIDES.items()]
     columns = [
         Column("Rated", lambda row: label(row["journey"], row["driver"])),
