@@ -13,13 +13,17 @@ from numpy.typing import NDArray
 
 from models.drivers import MISSING_FLAG, Design, Driver
 from models.lattice import coalition_r2, owen, partial_out
+from models.orderings import sample_orders
 
-__all__ = ["Game", "Shares", "game_of", "play", "quality_parts"]
+__all__ = ["ORDERS", "Game", "Shares", "game_of", "play", "quality_parts", "sampling_error"]
 
 FloatArray = NDArray[np.float64]
 
 MAX_BITS = 20
-"""Other journeys + drivers of one journey: 2 ** 20 coalitions are still exact within a second."""
+"""Other journeys + drivers of one journey: up to 2 ** 20 coalitions are all computed, beyond it orders are sampled."""
+
+ORDERS, ORDERS_OF_A_DRAW = 2_000, 200
+"""Sampled orders for the shares themselves, and for each draw of their intervals and for parts of a share."""
 
 TOO_GOOD_R2 = 0.5
 TWIN_CORRELATION = 0.98
@@ -27,15 +31,24 @@ TWIN_CORRELATION = 0.98
 
 @dataclass(frozen=True, slots=True)
 class Game:
-    """The players: drivers that take part, what they add last, and for all drivers what they explain alone."""
+    """The players: what each explains alone and adds last, its columns, those of them that are flags, its journey.
+
+    `seed` decides which orders are sampled where all coalitions are too many: the same for every matrix, so that
+    differences between them are none of the sample.
+    """
 
     alone: FloatArray
     last: FloatArray
     warnings: tuple[str, ...]
-    played: tuple[int, ...]
+    seed: int
     blocks: tuple[tuple[int, ...], ...]
     flags: tuple[tuple[int, ...], ...]
     journeys: tuple[tuple[int, ...], ...]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every coalition is computed."""
+        return max(len(self.journeys) - 1 + len(members) for members in self.journeys) <= MAX_BITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,39 +65,26 @@ class Shares:
         return total
 
 
-def game_of(drivers: Sequence[Driver], design: Design, C: FloatArray) -> Game:
-    """Look at each driver alone, then choose the players that an exact answer can hold."""
+def game_of(drivers: Sequence[Driver], design: Design, C: FloatArray, rng: np.random.Generator) -> Game:
+    """Look at each driver alone and last, and say who belongs together."""
     alone = np.array([float(coalition_r2(C[np.newaxis], [block])[1, 0]) for block in design.blocks])
-    played = _affordable([driver.journey for driver in drivers], alone)
-    names = [drivers[k].journey for k in played]
-    blocks = tuple(tuple(c - design.n_controls for c in design.blocks[k]) for k in played)
+    names = [driver.journey for driver in drivers]
+    blocks = tuple(tuple(c - design.n_controls for c in block) for block in design.blocks)
     return Game(
         alone=alone,
         last=_last(C, design.n_controls, blocks),
-        warnings=_warnings(drivers, design, C, alone, played),
-        played=played,
+        warnings=_warnings(drivers, design, C, alone),
+        seed=int(rng.integers(2**32)),
         blocks=blocks,
         flags=tuple(
-            tuple(c for c, name in zip(block, drivers[k].columns, strict=True) if name.startswith(MISSING_FLAG))
-            for k, block in zip(played, blocks, strict=True)
+            tuple(c for c, name in zip(block, driver.columns, strict=True) if name.startswith(MISSING_FLAG))
+            for driver, block in zip(drivers, blocks, strict=True)
         ),
         journeys=tuple(tuple(i for i, name in enumerate(names) if name == own) for own in dict.fromkeys(names)),
     )
 
 
-def _affordable(journeys: Sequence[str], alone: FloatArray) -> tuple[int, ...]:
-    """Keep so many drivers that every journey's lattice stays within MAX_BITS: the strongest alone, in their order."""
-    room = max(1, MAX_BITS + 1 - len(set(journeys)))
-    kept: list[int] = []
-    for own in dict.fromkeys(journeys):
-        members = [k for k, journey in enumerate(journeys) if journey == own]
-        kept += sorted(members, key=lambda k: (-alone[k], k))[:room]
-    return tuple(sorted(kept))
-
-
-def _warnings(
-    drivers: Sequence[Driver], design: Design, C: FloatArray, alone: FloatArray, played: tuple[int, ...]
-) -> tuple[str, ...]:
+def _warnings(drivers: Sequence[Driver], design: Design, C: FloatArray, alone: FloatArray) -> tuple[str, ...]:
     """Say for each driver what a reader has to know before believing its share."""
     varies = np.diagonal(C) > 0
     twins = _twins(drivers, design, C)
@@ -92,7 +92,6 @@ def _warnings(
     for k, block in enumerate(design.blocks):
         parts = [
             "" if varies[list(block)].any() else "does not vary, so it explains nothing",
-            "" if k in played else "left out: too many drivers in this journey for an exact answer",
             "too good to be a driver: check that it is known before the outcome" if alone[k] > TOO_GOOD_R2 else "",
             f"moves in step with {twins[k]}: the two share what either explains" if twins[k] else "",
         ]
@@ -112,13 +111,34 @@ def _twins(drivers: Sequence[Driver], design: Design, C: FloatArray) -> tuple[st
     return tuple(names[j] if correlation[i, j] > TWIN_CORRELATION else "" for i, j in enumerate(best))
 
 
-def play(C: FloatArray, n_controls: int, game: Game) -> Shares:
-    """Owen values on top of the controls, in units of the outcome's whole variance."""
+def play(C: FloatArray, n_controls: int, game: Game, *, orders: int = ORDERS_OF_A_DRAW) -> Shares:
+    """Owen values on top of the controls, in units of the outcome's whole variance; `orders` where not exact."""
     partial = partial_out(C, range(n_controls))
-    values = owen(partial, game.blocks, game.journeys)
+    values = owen(partial, game.blocks, game.journeys) if game.is_exact else _sampled(partial, game, orders)
     whole = C[:, -1, -1]
     left = partial[:, -1, -1] / np.where(whole > 0, whole, np.inf)
     return Shares(owen=np.maximum(values, 0.0) * left[:, np.newaxis], r2_controls=1.0 - left)
+
+
+def _sampled(C: FloatArray, game: Game, orders: int) -> FloatArray:
+    """Estimate Owen values from the same orders for every matrix of a stack, (stack, players)."""
+    found = [
+        sample_orders(one, game.blocks, rng=np.random.default_rng(game.seed), orders=orders, journeys=game.journeys)
+        for one in C
+    ]
+    return np.stack([one.values for one in found])
+
+
+def sampling_error(C: FloatArray, n_controls: int, game: Game) -> FloatArray:
+    """Compute how far each share may be off by the sample of orders, a standard error: (players,); zero if exact."""
+    if game.is_exact:
+        return np.zeros(len(game.blocks))
+    partial = partial_out(C, range(n_controls))
+    found = sample_orders(
+        partial, game.blocks, rng=np.random.default_rng(game.seed), orders=ORDERS, journeys=game.journeys
+    )
+    error: FloatArray = found.standard_error / found.values.sum()
+    return error
 
 
 def _last(C: FloatArray, n_controls: int, blocks: Sequence[Sequence[int]]) -> FloatArray:
@@ -141,6 +161,7 @@ def quality_parts(C: FloatArray, n_controls: int, game: Game, point: Shares) -> 
     standing before or after them, is their value with three levels (Winter 1989): half of what they add without the
     flags, and half of what is missing from the whole when only the flags join.
     """
+    whole = point.owen[0] if game.is_exact else play(C[np.newaxis], n_controls, game).owen[0]
     parts: FloatArray = point.owen[0].copy()
     for k, flags in enumerate(game.flags):
         if not flags:
@@ -150,5 +171,5 @@ def quality_parts(C: FloatArray, n_controls: int, game: Game, point: Shares) -> 
         for columns in (values, flags):
             blocks = (*game.blocks[:k], columns, *game.blocks[k + 1 :])
             alone.append(float(play(C[np.newaxis], n_controls, replace(game, blocks=blocks)).owen[0, k]))
-        parts[k] = (alone[0] + point.owen[0, k] - alone[1]) / 2
+        parts[k] *= (alone[0] + whole[k] - alone[1]) / 2 / whole[k] if whole[k] > 0 else 0.0
     return parts

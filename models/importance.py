@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import fdtrc
 
-from models.driver_game import Game, Shares, game_of, play, quality_parts
+from models.driver_game import ORDERS, Game, Shares, game_of, play, quality_parts, sampling_error
 from models.drivers import MISSING_FLAG, Driver, design_matrix, drivers_from_features
 from models.moments import GroupMoments, covariance, group_moments
 from models.standing import share_in_first, tiers
@@ -183,8 +183,9 @@ def association(
     one, carries the difference between "did not apply" and "average".
     R2 and shares are those of the sample: with many drivers and few customers R2 is too high. Shares are never
     negative, so an interval that excludes 0 proves nothing; `p_value` tests all drivers together.
-    Where a journey has too many drivers for an exact answer (`MAX_BITS`), those that alone explain least are left
-    out, their share is NaN and their warning says so.
+    Where there are too many drivers for an exact answer (other journeys and drivers of one journey together above 20),
+    shares are means over 2,000 sampled orders of drivers, journeys kept together, and each warning says with which
+    standard error; intervals hold the error of 200 orders besides.
     Cost: one pass over the rows (rows x columns^2), then nothing depends on the number of rows.
 
     References
@@ -202,15 +203,25 @@ def association(
     C = covariance(moments.total())
     if C[-1, -1] <= 0:
         return sample.refused("not ranked: the outcome does not vary")
-    game = game_of(drivers, design, C)
-    point = play(C[np.newaxis], design.n_controls, game)
+    game = game_of(drivers, design, C, rng)
+    point = play(C[np.newaxis], design.n_controls, game, orders=ORDERS)
     p_value = _score_test(moments, design.n_controls)
     if not p_value < SIGNIFICANCE:
         reason = f"not ranked: together the drivers do no better than chance (p = {p_value:.2f})"
         return sample.refused(reason, point, p_value)
     drawn = play(covariance(moments.resampled(replicates, rng)), design.n_controls, game)
     quality = quality_parts(C, design.n_controls, game, point)
-    return sample.ranked(game, point, drawn, quality, p_value)
+    error = sampling_error(C, design.n_controls, game)
+    told = [_sampled(text, one) for text, one in zip(game.warnings, error.tolist(), strict=True)]
+    return sample.ranked(replace(game, warnings=tuple(told)), point, drawn, quality, p_value)
+
+
+def _sampled(warning: str, error: float) -> str:
+    """Add how far a share from sampled orders may be off."""
+    if error == 0:
+        return warning
+    told = f"from {ORDERS:,} sampled orders, standard error {100 * error:.1f} points"
+    return "; ".join(filter(None, [warning, told]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,28 +253,28 @@ class _Sample:
     def ranked(self, game: Game, point: Shares, drawn: Shares, quality: FloatArray, p_value: float) -> Association:
         """Shares with percentile intervals, largest first."""
         tails = [0.5 - self.level / 2, 0.5 + self.level / 2]
-        usable, played = drawn.r2 > 0, list(game.played)
+        usable = drawn.r2 > 0
         share = point.owen[0] / point.r2[0]
         relative = drawn.owen[usable] / drawn.r2[usable, np.newaxis]
         lo, hi = np.quantile(relative, tails, axis=0)
         tier, first = tiers(share, relative, level=self.level), share_in_first(relative)
         shares = [
-            DriverShare(driver, alone_r2=float(game.alone[k]), warning=game.warnings[k])
+            DriverShare(
+                driver,
+                share=float(share[k]),
+                lo=float(lo[k]),
+                hi=float(hi[k]),
+                quality=float(quality[k] / point.r2[0]),
+                reach=float(share[k] - quality[k] / point.r2[0]),
+                alone_r2=float(game.alone[k]),
+                last_r2=float(game.last[k]),
+                tier=int(tier[k]),
+                in_top_3=float(first[k]),
+                warning=game.warnings[k],
+            )
             for k, driver in enumerate(self.drivers)
         ]
-        for i, k in enumerate(played):
-            shares[k] = replace(
-                shares[k],
-                share=float(share[i]),
-                lo=float(lo[i]),
-                hi=float(hi[i]),
-                quality=float(quality[i] / point.r2[0]),
-                reach=float(share[i] - quality[i] / point.r2[0]),
-                last_r2=float(game.last[i]),
-                tier=int(tier[i]),
-                in_top_3=float(first[i]),
-            )
-        shares.sort(key=lambda one: np.inf if np.isnan(one.share) else -one.share)
+        shares.sort(key=lambda one: -one.share)
         r2_lo, r2_hi = np.quantile(drawn.r2, tails)
         return replace(self.refused("", point, p_value), shares=tuple(shares), r2_lo=float(r2_lo), r2_hi=float(r2_hi))
 

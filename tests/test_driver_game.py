@@ -27,7 +27,7 @@ def covariances(seed: int = 0) -> np.ndarray:
 
 def game(C: np.ndarray) -> Game:
     nothing = np.zeros((0, COLUMNS + 1))
-    return game_of(DRIVERS, Design(nothing, np.zeros(0), CONTROLS, BLOCKS), C)
+    return game_of(DRIVERS, Design(nothing, np.zeros(0), CONTROLS, BLOCKS), C, np.random.default_rng(0))
 
 
 def r2(C: np.ndarray, columns: Sequence[int]) -> float:

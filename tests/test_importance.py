@@ -212,19 +212,6 @@ def test_the_same_generator_state_gives_the_same_intervals() -> None:
     assert run(company()) == run(company())
 
 
-def test_too_many_drivers_in_one_journey_leave_out_the_weakest_and_say_so() -> None:
-    frame = company(customers=300)
-    rng = np.random.default_rng(5)
-    noise = {f"x{k}": frame[CHOSEN[2]] * 5 * k + rng.normal(0, 10, len(frame)) for k in range(20)}
-    many = tuple(Driver(name, "other", (name,)) for name in noise)
-    result = run(frame.assign(**noise), (DRIVERS[2], *many), replicates=2)
-    [out] = [share for share in result.shares if "left out" in share.warning]
-    assert out.driver.name == "x0"
-    assert np.isnan(out.share)
-    assert result.shares[-1] is out
-    assert sum(share.share for share in result.shares[:-1]) == pytest.approx(1.0)
-
-
 def test_intervals_match_the_bootstrap_of_customers_refitted_one_by_one() -> None:
     frame = company(customers=300)
     rng = np.random.default_rng(6)
@@ -271,3 +258,25 @@ def test_one_driver_is_chosen_for_every_journey_and_measure() -> None:
     assert wait.name == "wait, mean (min)"
     assert errors.columns == ("billing__error_count__worst",)
     assert errors.name == "error, worst (count)"
+
+
+def test_too_many_drivers_for_all_coalitions_are_sampled_near_the_exact_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = company()
+    exact = run(frame).to_frame().set_index("feature")
+    monkeypatch.setattr("models.driver_game.MAX_BITS", 1)
+    sampled = run(frame).to_frame().set_index("feature")
+    assert sampled["warning"].str.contains("from 2,000 sampled orders, standard error 0.").all()
+    assert sampled["share"].sum() == pytest.approx(1.0)
+    np.testing.assert_allclose(sampled["share"], exact["share"].reindex(sampled.index), atol=0.01)
+    np.testing.assert_allclose(sampled["quality"], exact["quality"].reindex(sampled.index), atol=0.03)
+    pd.testing.assert_frame_equal(sampled, run(frame).to_frame().set_index("feature"))
+
+
+def test_every_one_of_thirty_drivers_is_ranked() -> None:
+    rng = np.random.default_rng(5)
+    frame = company().assign(**{f"x{k}": rng.normal(size=3_200) for k in range(30)})
+    frame["revenue"] += frame[[f"x{k}" for k in range(30)]] @ np.linspace(3, 0.5, 30)
+    drivers = tuple(Driver(f"x{k}", "one", (f"x{k}",)) for k in range(30))
+    table = run(frame, drivers, outcome="revenue", replicates=20).to_frame()
+    assert table["share"].notna().all()
+    assert table["feature"].iloc[0] in {"x0", "x1", "x2"}
