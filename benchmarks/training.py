@@ -43,7 +43,7 @@ from features.study import parse_study
 from models.churn import evaluate_churn, fit_churn
 from models.evaluation import known_rows, one_thread
 from models.metrics import Sample, churn_metrics
-from models.splits import AnyFold, cutoff_microseconds, plan_folds, rolling_origin
+from models.splits import AnyFold, Fold, cutoff_microseconds, rolling_origin
 
 FloatArray = NDArray[np.float64]
 
@@ -130,8 +130,11 @@ def oracle(customers: int, seed: int) -> None:
         layout = lay_out(study, folder, folder / "store")
         contract = build_panel(study, layout, folder / "store").contract
         frame = read_panel(folder / "store", contract.matured)
-    rng, grid = np.random.default_rng(seed), study.snapshot
-    plan = plan_folds(frame, gap_days=grid.gap_days, horizon_days=grid.horizon_days, rng=rng)
+    rng, known = np.random.default_rng(seed), (study.snapshot.gap_days + study.snapshot.horizon_days) * DAY
+    plan = [
+        Fold(tuple(at for at in contract.matured if at + known <= test), test)
+        for test in sorted({go_live.date for go_live in company.go_lives} & set(contract.matured))
+    ]
     found = evaluate_churn(frame, contract.features, plan, rng)
     truth = pd.concat([_known_at(company, go_live) for go_live in company.go_lives], ignore_index=True)
     table = found.predictions.assign(at=cutoff_microseconds(found.predictions))
