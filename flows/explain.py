@@ -23,7 +23,7 @@ from flows.theme import to_svg
 from flows.tracking import open_tracker
 from flows.train import mature, read_rows
 from flows.wording import percent, plain, points
-from models.drivers import drivers_from_features
+from models.drivers import drivers_from_features, outcome_name
 from models.importance import association
 from models.leaks import leak_warnings
 from models.levers import flat_levers, levers, to_frame
@@ -31,7 +31,6 @@ from models.splits import cluster_column
 
 __all__ = ["explain"]
 
-_LABELS: Final = {"is_churned": "churn"}
 _ASSOCIATION: Final = (
     "outcome", "journey", "driver", "feature", "share", "share_lo", "share_hi", "tier", "in_top_3", "quality", "reach",
     "alone_r2", "last_r2", "r2", "n", "warning",
@@ -107,12 +106,12 @@ def rank_association(contract: PanelContract, panel: pd.DataFrame, seed: int) ->
     shares, refusals = [], []
     with console.progress("explain") as tick:
         for number, column in enumerate(contract.outcomes):
-            outcome = _LABELS.get(column, column)
+            outcome = outcome_name(column)
             if frame[column].notna().any():
                 tick(f"association with {outcome}", number, len(contract.outcomes))
                 rng = np.random.default_rng([seed, 10 + number])
                 found = association(frame, drivers, column, weight="weight", rng=rng, customer=cluster_column(frame))
-                shares.append(found.to_frame().assign(outcome=outcome))
+                shares.append(found.to_frame())
                 refusals += [f"{outcome}: {found.refusal}"] if found.refusal else []
     return _with_leaks(pd.concat(shares, ignore_index=True), contract, panel), tuple(refusals)
 

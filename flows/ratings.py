@@ -58,7 +58,7 @@ def rate_drivers(
         better = _better(study, column)
         found = penalty_reward(frame, rated, column, better=better, rng=rng, weight="weight", customer=customer)
         if found.refusal:
-            notes.append(f"ratings and {found.outcome}: not told: {found.refusal}.")
+            notes.append(f"ratings and {found.outcome}: {found.refusal}.")
         else:
             tables.append(found.to_frame().assign(better=better).merge(scores, on="feature", how="left"))
     return (pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()), tuple(notes)

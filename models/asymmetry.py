@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from models.drivers import outcome_name
 from models.estimates import LEVEL, Estimate
 from models.lattice import owen, partial_out
 from models.moments import covariance, group_moments
@@ -39,8 +40,6 @@ NONLINEAR = 0.02
 
 MAX_BITS = 20
 """Other journeys + drivers of one journey up to which shares are computed."""
-
-_OUTCOME_LABELS = {"is_churned": "churn"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +211,9 @@ class _Sample(NamedTuple):
     n_rows: int
 
     def result(self, drivers: tuple[PenaltyReward, ...] = (), refusal: str = "") -> Asymmetry:
-        label = _OUTCOME_LABELS.get(self.outcome, self.outcome)
-        return Asymmetry(label, drivers, self.n_customers, self.n_rows, refusal and f"not told: {refusal}")
+        return Asymmetry(
+            outcome_name(self.outcome), drivers, self.n_customers, self.n_rows, refusal and f"not told: {refusal}"
+        )
 
 
 class _Sides(NamedTuple):

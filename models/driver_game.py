@@ -15,7 +15,7 @@ from models.drivers import MISSING_FLAG, Design, Driver
 from models.lattice import coalition_r2, owen, partial_out
 from models.orderings import sample_orders
 
-__all__ = ["ORDERS", "Game", "Shares", "game_of", "play", "quality_parts", "sampling_error"]
+__all__ = ["ORDERS", "Game", "Shares", "game_of", "play", "quality_parts"]
 
 FloatArray = NDArray[np.float64]
 
@@ -53,9 +53,13 @@ class Game:
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """Owen values (stack, players) of the outcome's variance, and the R2 of the controls (stack,)."""
+    """Owen values (stack, players) of the outcome's variance, and the R2 of the controls (stack,).
+
+    `error` is the standard error of the values from sampling orders, zero where all coalitions are computed.
+    """
 
     owen: FloatArray
+    error: FloatArray
     r2_controls: FloatArray
 
     @property
@@ -114,31 +118,24 @@ def _twins(drivers: Sequence[Driver], design: Design, C: FloatArray) -> tuple[st
 def play(C: FloatArray, n_controls: int, game: Game, *, orders: int = ORDERS_OF_A_DRAW) -> Shares:
     """Owen values on top of the controls, in units of the outcome's whole variance; `orders` where not exact."""
     partial = partial_out(C, range(n_controls))
-    values = owen(partial, game.blocks, game.journeys) if game.is_exact else _sampled(partial, game, orders)
+    if game.is_exact:
+        values = owen(partial, game.blocks, game.journeys)
+        error = np.zeros_like(values)
+    else:
+        values, error = _sampled(partial, game, orders)
     whole = C[:, -1, -1]
     left = partial[:, -1, -1] / np.where(whole > 0, whole, np.inf)
-    return Shares(owen=np.maximum(values, 0.0) * left[:, np.newaxis], r2_controls=1.0 - left)
+    scale = left[:, np.newaxis]
+    return Shares(owen=np.maximum(values, 0.0) * scale, error=error * scale, r2_controls=1.0 - left)
 
 
-def _sampled(C: FloatArray, game: Game, orders: int) -> FloatArray:
-    """Estimate Owen values from the same orders for every matrix of a stack, (stack, players)."""
+def _sampled(C: FloatArray, game: Game, orders: int) -> tuple[FloatArray, FloatArray]:
+    """Estimate Owen values from the same orders for every matrix of a stack, and their errors: (stack, players)."""
     found = [
         sample_orders(one, game.blocks, rng=np.random.default_rng(game.seed), orders=orders, journeys=game.journeys)
         for one in C
     ]
-    return np.stack([one.values for one in found])
-
-
-def sampling_error(C: FloatArray, n_controls: int, game: Game) -> FloatArray:
-    """Compute how far each share may be off by the sample of orders, a standard error: (players,); zero if exact."""
-    if game.is_exact:
-        return np.zeros(len(game.blocks))
-    partial = partial_out(C, range(n_controls))
-    found = sample_orders(
-        partial, game.blocks, rng=np.random.default_rng(game.seed), orders=ORDERS, journeys=game.journeys
-    )
-    error: FloatArray = found.standard_error / found.values.sum()
-    return error
+    return np.stack([one.values for one in found]), np.stack([one.standard_error for one in found])
 
 
 def _last(C: FloatArray, n_controls: int, blocks: Sequence[Sequence[int]]) -> FloatArray:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from features.measures import Feature
 
-__all__ = ["MISSING_FLAG", "Design", "Driver", "design_matrix", "drivers_from_features"]
+__all__ = ["MISSING_FLAG", "Design", "Driver", "design_matrix", "drivers_from_features", "outcome_name"]
 
 FloatArray = NDArray[np.float64]
 
@@ -61,6 +61,11 @@ class Design:
     weight: FloatArray
     n_controls: int
     blocks: tuple[tuple[int, ...], ...]
+
+
+def outcome_name(column: str) -> str:
+    """Name the outcome in a column of the panel: churn for ``is_churned``, every other by its column."""
+    return "churn" if column == "is_churned" else column
 
 
 def drivers_from_features(features: Sequence[Feature], frame: pd.DataFrame) -> tuple[Driver, ...]:

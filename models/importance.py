@@ -17,8 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import fdtrc
 
-from models.driver_game import ORDERS, Game, Shares, game_of, play, quality_parts, sampling_error
-from models.drivers import MISSING_FLAG, Driver, design_matrix, drivers_from_features
+from models.driver_game import ORDERS, Game, Shares, game_of, play, quality_parts
+from models.drivers import MISSING_FLAG, Driver, design_matrix, drivers_from_features, outcome_name
 from models.moments import GroupMoments, covariance, group_moments
 from models.standing import share_in_first, tiers
 
@@ -30,8 +30,6 @@ MIN_CUSTOMERS = 200
 """With fewer customers intervals are so wide that any ranking is noise."""
 
 SIGNIFICANCE = 0.05
-
-_OUTCOME_LABELS = {"is_churned": "churn"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +209,7 @@ def association(
         return sample.refused(reason, point, p_value)
     drawn = play(covariance(moments.resampled(replicates, rng)), design.n_controls, game)
     quality = quality_parts(C, design.n_controls, game, point)
-    error = sampling_error(C, design.n_controls, game)
+    error = point.error[0] / point.r2[0]
     told = [_sampled(text, one) for text, one in zip(game.warnings, error.tolist(), strict=True)]
     return sample.ranked(replace(game, warnings=tuple(told)), point, drawn, quality, p_value)
 
@@ -237,7 +235,7 @@ class _Sample:
     def refused(self, reason: str, point: Shares | None = None, p_value: float = np.nan) -> Association:
         """Drivers in their order, no shares."""
         return Association(
-            outcome=_OUTCOME_LABELS.get(self.outcome, self.outcome),
+            outcome=outcome_name(self.outcome),
             shares=tuple(DriverShare(driver, warning=reason) for driver in self.drivers),
             r2=np.nan if point is None else float(point.r2[0]),
             r2_lo=np.nan,

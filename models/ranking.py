@@ -112,7 +112,7 @@ def _untold(ranking: Ranking) -> tuple[float, float] | None:
     """
     sample = ranking.sample
     churned = sample.observed > 0
-    fewest = min(len(np.unique(sample.customer[side])) for side in (churned, ~churned))
+    fewest = min(np.count_nonzero(np.bincount(sample.customer[side])) for side in (churned, ~churned))
     return (0.0, 1.0) if fewest < FEWEST else None
 
 

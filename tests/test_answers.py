@@ -11,17 +11,10 @@ from scipy.stats import binom
 from features.measures import Feature
 from models.answers import AnswerModel, expected_moments, fit_answers, refitted_moments, unanswered_cells
 from models.moments import covariance, group_moments
+from tests.gappy import gappy
 
 FloatArray = NDArray[np.float64]
 TIGHT = 1e-13
-
-
-def gappy(rows: int = 300, columns: int = 4, seed: int = 0) -> FloatArray:
-    """Correlated columns, a fifth of the values missing, the last column complete."""
-    rng = np.random.default_rng(seed)
-    values = rng.normal(size=(rows, columns)) + rng.normal(size=(rows, 1)) + 5.0
-    values[:, :-1][rng.random((rows, columns - 1)) < 0.2] = np.nan
-    return values
 
 
 def blanks(values: FloatArray) -> NDArray[np.bool_]:

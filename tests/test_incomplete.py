@@ -10,17 +10,10 @@ from numpy.typing import NDArray
 from scipy.stats import multivariate_normal
 
 from models.incomplete import Gaps, fit_normal
+from tests.gappy import gappy
 
 FloatArray = NDArray[np.float64]
 TIGHT = 1e-13
-
-
-def gappy(rows: int = 300, columns: int = 4, seed: int = 0) -> FloatArray:
-    """Correlated columns, a fifth of the values missing, the last column complete."""
-    rng = np.random.default_rng(seed)
-    values = rng.normal(size=(rows, columns)) + rng.normal(size=(rows, 1)) + 5.0
-    values[:, :-1][rng.random((rows, columns - 1)) < 0.2] = np.nan
-    return values
 
 
 def ones(values: FloatArray) -> FloatArray:

@@ -81,7 +81,7 @@ def test_too_few_customers_are_told_of_and_nothing_else(tmp_path) -> None:
     found, notes = _rated(answers(150), tmp_path)
     assert found.empty
     assert len(notes) == 2
-    assert "150 customers; at least 200 are needed" in notes[0]
+    assert notes[0] == "ratings and churn: not told: 150 customers; at least 200 are needed."
 
 
 def test_who_gives_the_same_score_to_everything_is_told_of(tmp_path) -> None:
