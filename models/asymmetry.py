@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.drivers import outcome_name
+from models.driver_game import is_exact, unions
+from models.drivers import MIN_CUSTOMERS, outcome_name
 from models.estimates import LEVEL, Estimate
 from models.lattice import owen, partial_out
 from models.moments import covariance, group_moments
@@ -26,9 +27,6 @@ __all__ = ["Asymmetry", "Kind", "PenaltyReward", "penalty_reward"]
 FloatArray = NDArray[np.float64]
 Kind = Literal["basic", "linear", "delighter", "unclear"]
 
-MIN_CUSTOMERS = 200
-"""With fewer customers nothing is told, as in `models.importance`."""
-
 FEWEST = 30
 """Customers needed in the low third, in the middle and in the top third of a scale to tell its kind."""
 
@@ -37,9 +35,6 @@ LINEAR = 1 / 3
 
 NONLINEAR = 0.02
 """Share of the explained variance that levels have to add before a driver is called nonlinear."""
-
-MAX_BITS = 20
-"""Other journeys + drivers of one journey up to which shares are computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,10 +281,9 @@ def _distances(moments: FloatArray, place: Place) -> FloatArray:
 
 def _bent(moments: FloatArray, layout: RatedDesign) -> FloatArray:
     """Share by levels less share on a line, (stack, drivers); NaN where it would take too long."""
-    names = [place.rated.journey for place in layout.places]
-    journeys = [[k for k, name in enumerate(names) if name == own] for own in dict.fromkeys(names)]
-    if max(len(journeys) - 1 + len(members) for members in journeys) > MAX_BITS:
-        return np.full((len(moments), len(names)), np.nan)
+    journeys = unions([place.rated.journey for place in layout.places])
+    if not is_exact(journeys):
+        return np.full((len(moments), len(layout.places)), np.nan)
     C = partial_out(covariance(moments), range(layout.n_controls))
 
     def shares(blocks: list[tuple[int, ...]]) -> FloatArray:

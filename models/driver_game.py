@@ -15,7 +15,7 @@ from models.drivers import MISSING_FLAG, Design, Driver
 from models.lattice import coalition_r2, owen, partial_out
 from models.orderings import sample_orders
 
-__all__ = ["ORDERS", "Game", "Shares", "game_of", "play", "quality_parts"]
+__all__ = ["ORDERS", "Game", "Shares", "game_of", "is_exact", "play", "quality_parts", "unions"]
 
 FloatArray = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ class Game:
     @property
     def is_exact(self) -> bool:
         """Whether every coalition is computed."""
-        return max(len(self.journeys) - 1 + len(members) for members in self.journeys) <= MAX_BITS
+        return is_exact(self.journeys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,19 @@ class Shares:
         return total
 
 
+def unions(journeys: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+    """Group players by the name of their journey, in the order of the names."""
+    return tuple(tuple(k for k, name in enumerate(journeys) if name == own) for own in dict.fromkeys(journeys))
+
+
+def is_exact(journeys: Sequence[Sequence[int]]) -> bool:
+    """Say whether the lattice of every journey is small enough for all coalitions."""
+    return max(len(journeys) - 1 + len(members) for members in journeys) <= MAX_BITS
+
+
 def game_of(drivers: Sequence[Driver], design: Design, C: FloatArray, rng: np.random.Generator) -> Game:
     """Look at each driver alone and last, and say who belongs together."""
     alone = np.array([float(coalition_r2(C[np.newaxis], [block])[1, 0]) for block in design.blocks])
-    names = [driver.journey for driver in drivers]
     blocks = tuple(tuple(c - design.n_controls for c in block) for block in design.blocks)
     return Game(
         alone=alone,
@@ -84,7 +93,7 @@ def game_of(drivers: Sequence[Driver], design: Design, C: FloatArray, rng: np.ra
             tuple(c for c, name in zip(block, driver.columns, strict=True) if name.startswith(MISSING_FLAG))
             for driver, block in zip(drivers, blocks, strict=True)
         ),
-        journeys=tuple(tuple(i for i, name in enumerate(names) if name == own) for own in dict.fromkeys(names)),
+        journeys=unions([driver.journey for driver in drivers]),
     )
 
 

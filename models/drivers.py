@@ -11,12 +11,23 @@ from numpy.typing import NDArray
 
 from features.measures import Feature
 
-__all__ = ["MISSING_FLAG", "Design", "Driver", "design_matrix", "drivers_from_features", "outcome_name"]
+__all__ = [
+    "MIN_CUSTOMERS",
+    "MISSING_FLAG",
+    "Design",
+    "Driver",
+    "design_matrix",
+    "drivers_from_features",
+    "outcome_name",
+]
 
 FloatArray = NDArray[np.float64]
 
 MISSING_FLAG = "is_missing:"
 """In front of a column's name: 1 where that column is missing, which is how "did not apply" takes part."""
+
+MIN_CUSTOMERS = 200
+"""With fewer customers intervals are so wide that any ranking is noise, and nothing is told of drivers."""
 
 _STATISTICS = ("mean", "worst", "last")
 

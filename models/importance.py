@@ -18,16 +18,13 @@ from numpy.typing import NDArray
 from scipy.special import fdtrc
 
 from models.driver_game import ORDERS, Game, Shares, game_of, play, quality_parts
-from models.drivers import MISSING_FLAG, Driver, design_matrix, drivers_from_features, outcome_name
+from models.drivers import MIN_CUSTOMERS, MISSING_FLAG, Driver, design_matrix, drivers_from_features, outcome_name
 from models.moments import GroupMoments, covariance, group_moments
 from models.standing import share_in_first, tiers
 
 __all__ = ["Association", "Driver", "DriverShare", "association", "drivers_from_features"]
 
 FloatArray = NDArray[np.float64]
-
-MIN_CUSTOMERS = 200
-"""With fewer customers intervals are so wide that any ranking is noise."""
 
 SIGNIFICANCE = 0.05
 
