@@ -8,6 +8,7 @@ from features.contract import PanelContract, read_contract
 from features.errors import EmptyResultError
 from features.panel import read_panel
 from features.snapshot import DAY
+from flows import departures
 from flows.departures import ALL, survival
 from flows.storage import Workspace, open_workspace
 from flows.tracking import find_champion, open_tracker
@@ -77,3 +78,13 @@ def test_a_history_too_short_to_see_anybody_leave_is_refused_or_empty(
     young = panel[cutoff_microseconds(panel) == first].head(40)
     with pytest.raises(EmptyResultError, match="departures fall into the months followed"):
         survival(workspace, contract.model_copy(update={"data_end": first + 31 * DAY}), young, model)
+
+
+def test_a_departure_that_is_dated_as_an_end_as_well_is_still_a_departure(
+    workspace: Workspace, contract: PanelContract, found: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, _ = departures._dates(workspace)
+    both = gone.groupby("customer_key")["at"].max()
+    monkeypatch.setattr(departures, "_dates", lambda _: (gone, both))
+    panel = read_panel(workspace.store.root)
+    pd.testing.assert_frame_equal(survival(workspace, contract, panel, _model(workspace, contract)), found)
