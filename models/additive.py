@@ -11,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
-from itertools import combinations
+from functools import cache
 from math import factorial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+from models.tree_lookup import Lookup, TreeTable
 
 if TYPE_CHECKING:
     from features.measures import Feature
@@ -194,34 +196,10 @@ def shapley(model: Boosted, matrix: FloatArray) -> Parts:
         msg = f"a tree has more than {MOST_SPLITS} splits: its tables would be too large"
         raise ValueError(msg)
     tables = [_table(tree) for trees in model._predictors for tree in trees]
-    used = np.unique([column for table in tables for column in table.columns]).astype(np.intp)
-    place_of = np.searchsorted(used, np.arange(model.n_features_in_))
     amounts = np.zeros((len(matrix), model.n_features_in_))
-    share = np.empty(_BLOCK)
-    for start in range(0, len(matrix), _BLOCK):
-        block = np.ascontiguousarray(matrix[start : start + _BLOCK, used].T)
-        found = np.zeros(block.shape)
-        mine = share[: block.shape[1]]
-        for table in tables:
-            code = _codes(table, block, place_of)
-            for place, column in enumerate(table.columns):
-                table.values[place].take(code, out=mine, mode="clip")  # codes are in range: clip spares a copy
-                found[place_of[column]] += mine
-        amounts[start : start + _BLOCK, used] = found.T
+    Lookup.of(tables).add(matrix, amounts)
     baseline = float(model._baseline_prediction[0, 0]) + sum(table.mean for table in tables)
     return Parts(amounts, baseline)
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """Shapley values of one tree: ``values[place, code]`` for the feature in ``columns[place]``."""
-
-    split_column: IntArray
-    threshold: FloatArray
-    is_left_when_missing: NDArray[np.bool_]
-    columns: IntArray
-    values: FloatArray
-    mean: float
 
 
 def _columns(tree: Any) -> IntArray:
@@ -243,18 +221,7 @@ def _raw(model: Boosted, matrix: FloatArray) -> FloatArray:
     return np.asarray(model._raw_predict(matrix)[:, 0], dtype=np.float64)
 
 
-def _codes(table: _Table, block: FloatArray, place_of: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Outcomes of a tree's splits as bits, the last split's the lowest: 1 goes left; rows of the block are columns."""
-    code = np.zeros(block.shape[1], dtype=np.uint8)
-    for column, threshold, left in zip(table.split_column, table.threshold, table.is_left_when_missing, strict=True):
-        values = block[place_of[column]]
-        goes_left = ~(values > threshold) if left else values <= threshold  # both comparisons are false where missing
-        code += code  # doubling is vectorised where shifting is not
-        code |= goes_left.view(np.uint8)
-    return code.astype(np.intp)
-
-
-def _table(tree: Any) -> _Table:
+def _table(tree: Any) -> TreeTable:
     """Play the game of a tree for every set of features and every outcome of its splits."""
     nodes = tree.nodes
     splits = np.flatnonzero(nodes["is_leaf"] == 0)
@@ -262,45 +229,42 @@ def _table(tree: Any) -> _Table:
         msg = "a tree splits on a category: number categories instead"
         raise ValueError(msg)
     columns = _columns(tree)
-    bits = np.arange(2 ** len(splits))
+    players = len(columns)
+    bits, sets = np.arange(2 ** len(splits)), np.arange(2**players)
     goes_left = {int(node): (bits >> place & 1).astype(bool) for place, node in enumerate(reversed(splits))}
-    players = range(len(columns))
-    worth = {
-        known: _worth(nodes, 0, frozenset(columns[list(known)].tolist()), goes_left, len(bits))
-        for size in range(len(columns) + 1)
-        for known in combinations(players, size)
-    }
-    return _Table(
+    is_known = {int(column): (sets >> place & 1).astype(bool)[:, np.newaxis] for place, column in enumerate(columns)}
+    worth = np.broadcast_to(_worth(nodes, 0, is_known, goes_left), (len(sets), len(bits)))
+    return TreeTable(
         nodes["feature_idx"][splits].astype(np.int64),
         nodes["num_threshold"][splits].astype(np.float64),
         nodes["missing_go_to_left"][splits].astype(bool),
         columns,
-        np.array([_value(player, len(columns), worth) for player in players]).reshape(len(columns), len(bits)),
-        float(worth[()][0]),
+        _shares(players) @ worth,
+        float(worth[0, 0]),
     )
 
 
 def _worth(
-    nodes: Any, node: int, known: frozenset[int], goes_left: dict[int, NDArray[np.bool_]], size: int
+    nodes: Any, node: int, is_known: dict[int, NDArray[np.bool_]], goes_left: dict[int, NDArray[np.bool_]]
 ) -> FloatArray:
-    """Prediction of a tree from a node down with some features known, for every outcome of the splits."""
+    """Prediction of a tree from a node down, for sets of known features (rows) and outcomes of splits (columns)."""
     here = nodes[node]
     if here["is_leaf"]:
-        return np.full(size, here["value"])
+        return np.full((1, 1), here["value"])
     left, right = int(here["left"]), int(here["right"])
-    below = [_worth(nodes, child, known, goes_left, size) for child in (left, right)]
-    if int(here["feature_idx"]) in known:
-        return np.where(goes_left[node], below[0], below[1])
+    below = [_worth(nodes, child, is_known, goes_left) for child in (left, right)]
     share = nodes[left]["count"] / (nodes[left]["count"] + nodes[right]["count"])
-    return np.asarray(share * below[0] + (1 - share) * below[1], dtype=np.float64)
+    mixed = share * below[0] + (1 - share) * below[1]
+    found = np.where(is_known[int(here["feature_idx"])], np.where(goes_left[node], below[0], below[1]), mixed)
+    return np.asarray(found, dtype=np.float64)
 
 
-def _value(player: int, players: int, worth: dict[tuple[int, ...], FloatArray]) -> FloatArray:
-    """Shapley's formula: what a feature adds to sets of others, averaged over orders of entering."""
-    total = np.zeros_like(worth[()])
-    others = [one for one in range(players) if one != player]
-    for size in range(players):
-        share = factorial(size) * factorial(players - size - 1) / factorial(players)
-        for known in combinations(others, size):
-            total += share * (worth[tuple(sorted((*known, player)))] - worth[known])
-    return total
+@cache
+def _shares(players: int) -> FloatArray:
+    """Shapley's formula: what turns the worth of sets (as bits) into values, shape (players, sets)."""
+    sets = np.arange(2**players)
+    sizes = np.array([int(one).bit_count() for one in sets])
+    orders = np.array([factorial(size) * factorial(players - size) for size in range(players + 1)])[sizes]
+    has = sets >> np.arange(players)[:, np.newaxis] & 1 == 1
+    as_last, before = orders / np.maximum(sizes, 1), orders / np.maximum(players - sizes, 1)
+    return np.asarray(np.where(has, as_last, -before) / factorial(players), dtype=np.float64)
