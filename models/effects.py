@@ -45,6 +45,10 @@ class PeriodRows:
         Inverse of the probability with which the row was kept.
     customer : int64 array, shape (n,)
         Customer key: the cluster.
+    due : float64 array, shape (n,)
+        Charges expected in the period, as known at its start, from 0 to 1. Experience moves spend where one is due.
+    scale : float64 array, shape (n,)
+        What such a customer is charged; experience moves spend, and luck disturbs it, in proportion.
     """
 
     X: Array
@@ -54,6 +58,8 @@ class PeriodRows:
     spend: Array
     weight: Array
     customer: Index
+    due: Array
+    scale: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,8 @@ class TargetRows:
         Customer key.
     weight : float64 array, shape (m,)
         Sampling weight of the customer.
+    due, scale : arrays, shape (m,)
+        As in `PeriodRows`.
     """
 
     X: Array
@@ -83,6 +91,8 @@ class TargetRows:
     period: Index
     customer: Index
     weight: Array
+    due: Array
+    scale: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +199,35 @@ def estimate_effect(rows: PeriodRows, target: TargetRows, rng: np.random.Generat
             "Use a longer history or another churn rule."
         )
     fold_of_row, fold_of_target = _folds(rows.customer, target.customer, folds, rng)
-    return _one_step(rows, target, _cross_fit(rows, target, fold_of_row, fold_of_target, folds))
+    spend = _Spend.of(rows, target)
+    return _one_step(rows, target, spend, _cross_fit(rows, target, spend, fold_of_row, fold_of_target, folds))
+
+
+@dataclass(frozen=True, slots=True)
+class _Spend:
+    """Columns from which spend is predicted: those of the hazard as far as a charge is due, exposures times the scale.
+
+    Behind them stand the scale itself, and a column for periods without a charge due. Weights fall with the square of
+    the scale, as the variance of spend rises with it.
+    """
+
+    X: Array  # (n, p + 2)
+    weight: Array  # (n,)
+    target: Array  # (m, p + 2)
+    shift: Array  # (m, q)
+
+    @classmethod
+    def of(cls, rows: PeriodRows, target: TargetRows) -> _Spend:
+        def columns(X: Array, due: Array, scale: Array) -> Array:
+            factor = np.where(rows.penalised, scale[:, None], 1.0) * due[:, None]
+            return np.column_stack([X * factor, due * scale, due == 0])
+
+        return cls(
+            columns(rows.X, rows.due, rows.scale),
+            rows.weight / rows.scale**2,
+            columns(target.X, target.due, target.scale),
+            target.shift * (target.due * target.scale)[:, None],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +261,9 @@ def _folds(row_customer: Index, target_customer: Index, folds: int, rng: np.rand
     return fold[np.searchsorted(everyone, row_customer)], fold[np.searchsorted(everyone, target_customer)]
 
 
-def _cross_fit(rows: PeriodRows, target: TargetRows, fold_of_row: Index, fold_of_target: Index, folds: int) -> _Fitted:
+def _cross_fit(
+    rows: PeriodRows, target: TargetRows, spend: _Spend, fold_of_row: Index, fold_of_target: Index, folds: int
+) -> _Fitted:
     """Fit without each fold, predict on it.
 
     The logistic fits without a fold are one Newton step away from the fit on all rows: exact to second order in the
@@ -232,19 +272,19 @@ def _cross_fit(rows: PeriodRows, target: TargetRows, fold_of_row: Index, fold_of
     beta = fit_logistic(rows.X, rows.churned, rows.weight, rows.penalised, rows.before)
     hazard = expit(rows.X @ beta)
     parts = [np.flatnonzero(fold_of_row == k) for k in range(folds)]
-    moments = [_moments(rows, hazard, part) for part in parts]
+    moments = [_moments(rows, spend, hazard, part) for part in parts]
     total = _Moments(*(sum(getattr(m, name) for m in moments) for name in _Moments.__slots__))
     hazard_ridge = ridge_of(total.curvature, rows.penalised)
-    spend_ridge = ridge_of(total.information, rows.penalised)
+    spend_ridge = ridge_of(total.information, np.append(rows.penalised, [False, False]))
     betas = np.zeros((len(beta), folds))
-    gammas = np.zeros((len(beta), folds))
+    gammas = np.zeros((len(spend_ridge), folds))
     for k, m in enumerate(moments):
         slope = total.slope - m.slope - hazard_ridge * beta
         betas[:, k] = beta + solve(total.curvature - m.curvature + np.diag(hazard_ridge), slope, rows.before)
         gammas[:, k] = solve(total.information - m.information + np.diag(spend_ridge), total.spend - m.spend)
     weight = rows.weight.sum()
     return _Fitted(
-        **_predictions(rows, target, fold_of_row, fold_of_target, betas, gammas),
+        **_predictions(rows, target, spend, fold_of_row, fold_of_target, betas, gammas),
         hazard_information=(total.curvature + np.diag(hazard_ridge)) / weight,
         spend_information=(total.information + np.diag(spend_ridge)) / weight,
     )
@@ -252,7 +292,7 @@ def _cross_fit(rows: PeriodRows, target: TargetRows, fold_of_row: Index, fold_of
 
 @dataclass(frozen=True, slots=True)
 class _Moments:
-    """Sums over rows from which both models follow, shapes (p, p) and (p,)."""
+    """Sums over rows from which both models follow; the last two have two columns more."""
 
     curvature: Array
     slope: Array
@@ -260,17 +300,22 @@ class _Moments:
     spend: Array
 
 
-def _moments(rows: PeriodRows, hazard: Array, part: NDArray[np.intp]) -> _Moments:
-    X, weight, h = rows.X[part], rows.weight[part], hazard[part]
-    weighted = X * weight[:, None]
-    slope, spend = weighted.T @ (rows.churned[part] - h), weighted.T @ rows.spend[part]
-    information = weighted.T @ X
+def _moments(rows: PeriodRows, spend: _Spend, hazard: Array, part: NDArray[np.intp]) -> _Moments:
+    X, Z, h = rows.X[part], spend.X[part], hazard[part]
+    weighted, weighted_spend = X * rows.weight[part, None], Z * spend.weight[part, None]
+    slope = weighted.T @ (rows.churned[part] - h)
     weighted *= (h * (1 - h))[:, None]
-    return _Moments(weighted.T @ X, slope, information, spend)
+    return _Moments(weighted.T @ X, slope, weighted_spend.T @ Z, weighted_spend.T @ rows.spend[part])
 
 
 def _predictions(
-    rows: PeriodRows, target: TargetRows, fold_of_row: Index, fold_of_target: Index, betas: Array, gammas: Array
+    rows: PeriodRows,
+    target: TargetRows,
+    spend: _Spend,
+    fold_of_row: Index,
+    fold_of_target: Index,
+    betas: Array,
+    gammas: Array,
 ) -> dict[str, Array]:
     """Predict each row with the coefficients of its fold."""
 
@@ -278,14 +323,14 @@ def _predictions(
         return np.take_along_axis(X @ coefficients, fold[:, None], axis=1)[:, 0]
 
     base = of_fold(target.X, betas, fold_of_target)
-    base_spend = of_fold(target.X, gammas, fold_of_target)
+    base_spend = of_fold(spend.target, gammas, fold_of_target)
     return {
         "hazard": expit(of_fold(rows.X, betas, fold_of_row)),
-        "spend": of_fold(rows.X, gammas, fold_of_row),
+        "spend": of_fold(spend.X, gammas, fold_of_row),
         "base_hazard": expit(base),
         "base_spend": base_spend,
         "moved_hazard": expit(base + of_fold(target.shift, betas[target.shifted], fold_of_target)),
-        "moved_spend": base_spend + of_fold(target.shift, gammas[target.shifted], fold_of_target),
+        "moved_spend": base_spend + of_fold(spend.shift, gammas[target.shifted], fold_of_target),
     }
 
 
@@ -323,41 +368,58 @@ def _survival_ratio(target: TargetRows, hazard: Array, reference: Array) -> Arra
     return out
 
 
-def _one_step(rows: PeriodRows, target: TargetRows, fitted: _Fitted) -> Effect:
+def _one_step(rows: PeriodRows, target: TargetRows, spend: _Spend, fitted: _Fitted) -> Effect:
     """Plug-in plus correction, for churn, revenue and the spend part of revenue."""
     base = _paths(target, fitted.base_hazard, fitted.base_spend, fitted.base_hazard)
     moved = _paths(target, fitted.moved_hazard, fitted.moved_spend, fitted.base_hazard)
     G, H = base.hazard.shape
     cell = target.go_live * H + target.period
 
-    def pull(in_base: Array, in_moved: Array, per_base: Array | float = 1.0, per_moved: Array | float = 1.0) -> Array:
-        """Differentiate theta by each coefficient, averaged over go-lives; `per_` is prediction by linear predictor."""
-        at_moved = in_moved.ravel()[cell] * moved.share * per_moved
-        out = (in_base.ravel()[cell] * base.share * per_base + at_moved) @ target.X
-        out[target.shifted] += at_moved @ target.shift
+    def pull(X: Array, shift: Array, at_base: Array, at_moved: Array) -> Array:
+        """Differentiate theta by each coefficient, averaged over go-lives."""
+        out = (at_base + at_moved) @ X
+        out[target.shifted] += at_moved @ shift
         return np.asarray(out / G)
 
-    odds = (fitted.base_hazard * (1 - fitted.base_hazard), fitted.moved_hazard * (1 - fitted.moved_hazard))
-    hazard_on_churn = pull(-_survival_slope(base), _survival_slope(moved), *odds)
-    hazard_on_revenue = pull(_revenue_slope(base), -_revenue_slope(moved), *odds)
-    spend_on_revenue = pull(-base.survival[:, :-1], moved.survival[:, :-1])
-    spend_on_spend = pull(-base.survival[:, :-1], base.survival[:, :-1])
+    def of_rows(in_base: Array, in_moved: Array) -> tuple[Array, Array]:
+        """Spread what a period counts over its rows."""
+        return in_base.ravel()[cell] * base.share, in_moved.ravel()[cell] * moved.share
+
+    def on_hazard(in_base: Array, in_moved: Array) -> Array:
+        at_base, at_moved = of_rows(in_base, in_moved)
+        at_base *= fitted.base_hazard * (1 - fitted.base_hazard)
+        at_moved *= fitted.moved_hazard * (1 - fitted.moved_hazard)
+        return pull(target.X, target.shift, at_base, at_moved)
+
+    def on_spend(in_base: Array, in_moved: Array) -> Array:
+        return pull(spend.target, spend.shift, *of_rows(in_base, in_moved))
+
+    hazard_on_churn = on_hazard(-_survival_slope(base), _survival_slope(moved))
+    hazard_on_revenue = on_hazard(_revenue_slope(base), -_revenue_slope(moved))
+    spend_on_revenue = on_spend(-base.survival[:, :-1], moved.survival[:, :-1])
+    spend_on_spend = on_spend(-base.survival[:, :-1], base.survival[:, :-1])
 
     by_customer, position = np.unique(rows.customer, return_inverse=True)
-    churn_residual, spend_residual = rows.churned - fitted.hazard, rows.spend - fitted.spend
     total = rows.weight.sum()
     of_hazard = inverse_of(fitted.hazard_information, rows.before)
-    of_spend = inverse_of(fitted.spend_information, np.ones_like(rows.before))
+    of_spend = inverse_of(fitted.spend_information, np.ones(spend.X.shape[1], bool))
+    churn_residual = rows.weight * (rows.churned - fitted.hazard) / total
+    spend_residual = spend.weight * (rows.spend - fitted.spend) / total
 
-    def influence(*terms: tuple[Array, Array]) -> Array:
-        value = sum((rows.X @ coefficients) * residual for coefficients, residual in terms)
-        return np.asarray(np.bincount(position, rows.weight * value / total, len(by_customer)), np.float64)
+    def influence(on_churned: Array | None, on_spent: Array | None) -> Array:
+        """Sum representer times residual by customer."""
+        value = np.zeros(len(position))
+        if on_churned is not None:
+            value += (rows.X @ (of_hazard @ on_churned)) * churn_residual
+        if on_spent is not None:
+            value += (spend.X @ (of_spend @ on_spent)) * spend_residual
+        return np.asarray(np.bincount(position, value, len(by_customer)), np.float64)
 
     terms = np.column_stack(
         [
-            influence((of_hazard @ hazard_on_churn, churn_residual)),
-            influence((of_spend @ spend_on_revenue, spend_residual), (of_hazard @ hazard_on_revenue, churn_residual)),
-            influence((of_spend @ spend_on_spend, spend_residual)),
+            influence(hazard_on_churn, None),
+            influence(hazard_on_revenue, spend_on_revenue),
+            influence(None, spend_on_spend),
         ]
     )
     plug_in = np.array(
@@ -368,11 +430,13 @@ def _one_step(rows: PeriodRows, target: TargetRows, fitted: _Fitted) -> Effect:
         ]
     )
     se = np.sqrt((terms**2).sum(axis=0))
-    churn, revenue, spend = (Estimate(float(v), float(s)) for v, s in zip(plug_in + terms.sum(axis=0), se, strict=True))
+    churn, revenue, stayers = (
+        Estimate(float(v), float(s)) for v, s in zip(plug_in + terms.sum(axis=0), se, strict=True)
+    )
     return Effect(
         churn=churn,
         revenue=revenue,
-        spend=spend,
+        spend=stayers,
         base_churn=float(1 - base.survival[:, -1].mean()),
         base_revenue=float(_revenue(base).mean()),
         influence=terms,

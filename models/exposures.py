@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from features.engine import build
@@ -20,6 +21,7 @@ Array = NDArray[np.float64]
 
 FAST_DAYS, SLOW_DAYS = 14.0, 60.0
 MEMORIES = {"fast": FAST_DAYS, "slow": SLOW_DAYS}
+_FELT = ("customer_key", "journey", "journey_key", "occurred_at", "known_at")
 
 
 def exposure_columns(references: Sequence[Reference], touchpoints: pa.Table, customers: pa.Table) -> pa.Table:
@@ -85,6 +87,33 @@ def moved_columns(references: Sequence[Reference], touchpoints: pa.Table, values
         ):
             columns[name] = pa.array(np.where(inside, new - old, np.nan))
     return pa.table(columns)
+
+
+def vanished_columns(references: Sequence[Reference], touchpoints: pa.Table, customers: pa.Table) -> pa.Table:
+    """Say by how much the states change when touchpoints do not happen.
+
+    Parameters
+    ----------
+    references, touchpoints, customers
+        As for `exposure_columns`; the touchpoints that vanish.
+
+    Returns
+    -------
+    pyarrow.Table
+        As `moved_columns`: each row takes back how far it deviated from expectation.
+    """
+    columns = exposure_columns(references, touchpoints, customers)
+    for number, name in enumerate(columns.column_names):
+        if name not in _FELT:
+            columns = columns.set_column(number, name, pc.negate(columns[name]))
+    return columns
+
+
+def joined_columns(tables: Sequence[pa.Table]) -> pa.Table:
+    """Put differences from several causes into one table, sorted by customer and time."""
+    whole = pa.concat_tables(tables, promote_options="default").unify_dictionaries()
+    order = np.lexsort((whole["occurred_at"].to_numpy(), whole["customer_key"].to_numpy()))
+    return whole.take(pa.array(order))
 
 
 def state_names(references: Sequence[Reference]) -> tuple[str, ...]:

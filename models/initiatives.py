@@ -321,6 +321,11 @@ class MovedTouchpoints:
     touchpoints: pa.Table
     delivered: Mapping[str, Array]
 
+    def where(self, rows: NDArray[np.bool_]) -> MovedTouchpoints:
+        """Keep some of the rows."""
+        kept = self.touchpoints.filter(pa.array(rows))
+        return MovedTouchpoints(kept, {name: value[rows] for name, value in self.delivered.items()})
+
 
 def move_touchpoints(
     initiative: Initiative, study: Study, touchpoints: pa.Table, customers: pa.Table, after: int, until: int

@@ -291,9 +291,10 @@ def _flat_lever(
     weight, key = panel["weight"].to_numpy(float), pd.factorize(panel[cluster_column(panel)], sort=True)[0]
     penalised = np.arange(X.shape[1]) >= fixed.shape[1]
     churned = panel["is_churned"].to_numpy(float)
-    rows = PeriodRows(X, penalised, np.ones(X.shape[1], bool), churned, spend, weight, key)
+    one = np.ones(n)
+    rows = PeriodRows(X, penalised, np.ones(X.shape[1], bool), churned, spend, weight, key, one, one)
     zeros = np.zeros(n, np.int64)
-    target = TargetRows(X, _pieces(mended, centre) - own, shifted, zeros, zeros, key, weight)
+    target = TargetRows(X, _pieces(mended, centre) - own, shifted, zeros, zeros, key, weight, one, one)
     low, high = np.nanquantile(value, [0.01, 0.99])
     touched = ~np.isnan(value) & (mended != value)
     inside = (mended[touched] >= low) & (mended[touched] <= high)

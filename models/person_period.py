@@ -154,7 +154,7 @@ def _sum_by_period(events: pa.Table, clock: str, amount: str | None, keys: Index
     return np.bincount(row * len(grid) + period[inside], weights, len(keys) * len(grid)).astype(np.float64)
 
 
-def thin(periods: Periods, most: int, rng: np.random.Generator) -> Periods:
+def thin(periods: Periods, most: int, rng: np.random.Generator, favoured: NDArray[np.bool_] | None = None) -> Periods:
     """Keep every row that ends in churn and a random part of the others, weighted back to all.
 
     Parameters
@@ -165,6 +165,8 @@ def thin(periods: Periods, most: int, rng: np.random.Generator) -> Periods:
         About how many rows to keep.
     rng : numpy.random.Generator
         Draws the part.
+    favoured : bool array, shape (n,), optional
+        Rows that say most about spend: half of what is kept beside churn goes to them, as far as there are as many.
 
     Returns
     -------
@@ -173,12 +175,16 @@ def thin(periods: Periods, most: int, rng: np.random.Generator) -> Periods:
 
     Notes
     -----
-    Sampling by outcome with known probabilities and inverse-probability weights leaves hazard and spend unbiased
-    (Prentice and Breslow 1978, doi:10.1093/biomet/65.1.153, for the idea); rare events carry the information, so the
-    loss of precision is small.
+    Sampling by outcome and by what is known beforehand, with known probabilities and inverse-probability weights,
+    leaves hazard and spend unbiased (Prentice and Breslow 1978, doi:10.1093/biomet/65.1.153, for the idea); rare events
+    carry the information, so the loss of precision is small.
     """
     stays = periods.churned == 0
-    share = min(1.0, max(most - float((~stays).sum()), 0.5 * most) / max(float(stays.sum()), 1.0))
+    room = max(most - float((~stays).sum()), 0.5 * most)
+    kind = np.zeros(len(periods), bool) if favoured is None else favoured
+    first, rest = float((stays & kind).sum()), float((stays & ~kind).sum())
+    for_first = min(first, max(room / 2, room - rest))
+    share = np.where(kind, for_first / max(first, 1.0), min(1.0, (room - for_first) / max(rest, 1.0)))
     kept = ~stays | (rng.random(len(periods)) < share)
-    weight = periods.weight * np.where(stays, 1.0 / share, 1.0)
+    weight = periods.weight * np.where(stays, 1.0 / np.maximum(share, 1e-12), 1.0)
     return periods.take(kept, weight[kept])

@@ -13,10 +13,20 @@ from threadpoolctl import threadpool_limits
 from features.snapshot import DAY, DAYS_PER_MONTH
 from models.adjustment import AdjustmentSet, Exposure, adjustment_set
 from models.effects import Effect, Estimate, PeriodRows, TargetRows, estimate_effect
-from models.exposures import current, current_names, moved_columns, state_names, states, volume_names
+from models.exposures import (
+    current,
+    current_names,
+    joined_columns,
+    moved_columns,
+    state_names,
+    states,
+    vanished_columns,
+    volume_names,
+)
 from models.initiatives import Initiative, MovedTouchpoints, in_filter, move_touchpoints
+from models.mechanisms import without_needless
 from models.prepared import Bucket, Prepared, period_length
-from models.references import Reference
+from models.references import Reference, with_attempts
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +88,21 @@ def policy_effect(
     adjustment = adjustment_set(prepared.study, initiative.moved, prepared.exposures)
     held = [r for r in prepared.references if r.exposure in set(adjustment.exposures)]
     moving = [r for r in held if r.exposure in set(adjustment.moved)]
-    moves = _Moves(moving, prepared)
+    tasks = {m.name for m in prepared.study.measures if m.task}
+    ended = {r.exposure.journey for r in moving if r.exposure.measure in tasks}
+    shifting = [r for r in held if r in moving or r.exposure.journey in ended]
+    moves = _Moves(moving, shifting, prepared)
     for bucket in buckets():
         moves.add(initiative, bucket)
     names, penalised, before = _columns(prepared, adjustment, held)
     X, X_target = prepared.fit.columns(names), prepared.target.columns(names)
-    shifted = np.array([names.index(name) for name in _exposure_names(moving)], np.int64)
-    p, t = prepared.fit.periods, prepared.target.periods
-    rows = PeriodRows(X, penalised, before, p.churned, p.spend, p.weight, p.customer_key)
-    target = TargetRows(X_target, moves.shift, shifted, prepared.target.go_live, t.index, t.customer_key, t.weight)
+    shifted = np.array([names.index(name) for name in _exposure_names(shifting)], np.int64)
+    fit, after = prepared.fit, prepared.target
+    p, t = fit.periods, after.periods
+    rows = PeriodRows(X, penalised, before, p.churned, p.spend, p.weight, p.customer_key, fit.due, fit.scale)
+    target = TargetRows(
+        X_target, moves.shift, shifted, after.go_live, t.index, t.customer_key, t.weight, after.due, after.scale
+    )
     # Small dense systems: more threads only fight with whatever else is running.
     with threadpool_limits(1):
         effect = estimate_effect(rows, target, rng)
@@ -128,9 +144,9 @@ def _scaled(effect: Effect, reach: float) -> Effect:
 class _Moves:
     """Collects, bucket by bucket, by how much the policy shifts the states of the target rows."""
 
-    def __init__(self, moving: Sequence[Reference], prepared: Prepared) -> None:
-        self._moving, self._prepared = moving, prepared
-        self.shift = np.zeros((len(prepared.target.periods), len(_exposure_names(moving))))
+    def __init__(self, moving: Sequence[Reference], shifting: Sequence[Reference], prepared: Prepared) -> None:
+        self._moving, self._shifting, self._prepared = moving, shifting, prepared
+        self.shift = np.zeros((len(prepared.target.periods), len(_exposure_names(shifting))))
         self._reached = 0.0
         self._contacts, self._inside, self._values = 0, 0, 0
         self._change: dict[Exposure, list[float]] = {r.exposure: [0.0, 0.0] for r in moving}
@@ -143,19 +159,26 @@ class _Moves:
             return
         here = (target.periods.customer_key >= keys[0]) & (target.periods.customer_key <= keys[-1])
         passes = in_filter(initiative, bucket.customers)
+        touchpoints = with_attempts(bucket.touchpoints)
         for g, go_live in enumerate(self._prepared.go_lives):
             rows = np.flatnonzero(here & (target.go_live == g))
             people = target.periods.customer_key[rows]
             starters = people[target.periods.index[rows] == 0]
             self._reached += float(passes[np.searchsorted(keys, starters)].sum())
             until = go_live + study.snapshot.horizon_days * DAY
-            moved = move_touchpoints(initiative, study, bucket.touchpoints, bucket.customers, go_live, until)
+            moved = move_touchpoints(initiative, study, touchpoints, bucket.customers, go_live, until)
             moved = _of_customers(moved, starters)
+            happening, vanished = without_needless(study, moved, touchpoints, until)
             spine = pa.table({"customer_key": people, "cutoff": target.periods.start[rows]})
-            columns = moved_columns(self._moving, moved.touchpoints, dict(moved.delivered))
+            columns = joined_columns(
+                [
+                    moved_columns(self._moving, happening.touchpoints, dict(happening.delivered)),
+                    vanished_columns(self._shifting, vanished, bucket.customers),
+                ]
+            )
             ends = pa.table({"customer_key": people, "cutoff": target.periods.start[rows] + period_length(study)})
-            memories = states(self._moving, columns, spine, study.snapshot.window_days)
-            now = current(self._moving, columns, ends, period_length(study) / DAY)
+            memories = states(self._shifting, columns, spine, study.snapshot.window_days)
+            now = current(self._shifting, columns, ends, period_length(study) / DAY)
             self.shift[rows] = np.column_stack([memories, now])
             self._count(moved)
 
@@ -191,6 +214,4 @@ class _Moves:
 
 def _of_customers(moved: MovedTouchpoints, customers: NDArray[np.int64]) -> MovedTouchpoints:
     """Leave out moved touchpoints of customers who are not followed."""
-    rows = np.isin(moved.touchpoints["customer_key"].to_numpy(), customers)
-    kept = moved.touchpoints.filter(pa.array(rows))
-    return MovedTouchpoints(kept, {name: value[rows] for name, value in moved.delivered.items()})
+    return moved.where(np.isin(moved.touchpoints["customer_key"].to_numpy(), customers))

@@ -18,14 +18,18 @@ from features.folds import CUSTOMER, Plan, total
 from features.snapshot import DAY, n_periods, period_starts
 from features.study import Study
 from models.adjustment import Exposure
+from models.cadence import Cadence, charges_due, learn_cadence
 from models.exposures import current, current_names, exposure_columns, state_names, states, volume_names, volumes
 from models.person_period import Histories, Periods, period_grid, periods_at_risk, thin
-from models.references import Reference, baseline_frame, fit_references
+from models.references import Reference, baseline_frame, fit_references, with_attempts
+from models.ridge import fit_linear
 
 Array = NDArray[np.float64]
 Tick = Callable[[str], None]
 
 MOST_ROWS = 250_000
+LEAST_SCALE = 0.1
+"""Of the mean charge: nobody counts with less, so that no weight by scale runs away."""
 MOST_TARGET_ROWS = 300_000
 MOST_REFERENCE_TOUCHPOINTS = 1_000_000
 # Memories start empty where the data start; rows before a full window would compare full with empty ones. Where the
@@ -59,11 +63,27 @@ class Bucket(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of customer and period with everything that may enter a model, column by name."""
+    """Rows of customer and period with everything that may enter a model, column by name.
+
+    Attributes
+    ----------
+    periods : Periods
+        Customer, period, outcome and weight.
+    design : pandas.DataFrame
+        Everything that may enter a model.
+    go_live : int64 array, shape (n,)
+        Position of the go-live that the row follows.
+    due : float64 array, shape (n,)
+        1 where a charge is due in the period, 0 where none is, the usual share for customers not charged before.
+    scale : float64 array, shape (n,)
+        What such a customer is charged when a charge is due: experience moves spend in proportion to it.
+    """
 
     periods: Periods
     design: pd.DataFrame
     go_live: NDArray[np.int64]
+    due: Array
+    scale: Array
 
     def columns(self, names: Sequence[str]) -> Array:
         """Return some columns side by side."""
@@ -152,7 +172,7 @@ def prepare(
         )
     tick("learning what to expect of each measure")
     with threadpool_limits(1):  # small trees: more threads only fight with whatever else is running
-        references, support = _learn(study, buckets, exposures)
+        references, support, cadence = _learn(study, buckets, exposures)
     length = period_length(study)
     burn_in = min(study.snapshot.window_days * DAY, int(MOST_BURN_IN_SHARE * (span[1] - span[0])))
     past = period_grid(span[0] + burn_in, span[1], length)
@@ -160,11 +180,14 @@ def prepare(
     shares = _shares(buckets)
     for number, bucket in enumerate(buckets(), 1):
         tick(f"rebuilding experience week by week, bucket {number} of {len(shares)}")
-        columns = exposure_columns(references, bucket.touchpoints, bucket.customers)
-        fit = thin(periods_at_risk(_histories(bucket), past, length), int(MOST_ROWS * shares[number - 1]), rng)
-        parts_fit.append(_rows(study, references, bucket, columns, fit, np.zeros(len(fit), np.int64)))
-        parts_target.append(_target(study, references, bucket, columns, go_lives, length, rng, shares[number - 1]))
-    fitting, target = _encoded(_joined(parts_fit), _joined(parts_target))
+        columns = exposure_columns(references, with_attempts(bucket.touchpoints), bucket.customers)
+        every = periods_at_risk(_histories(bucket), past, length)
+        due = charges_due(cadence, bucket.revenue, every.customer_key, every.start, length)
+        fit = thin(every, int(MOST_ROWS * shares[number - 1]), rng, due != 0)
+        parts_fit.append(_rows(study, references, bucket, columns, fit, np.zeros(len(fit), np.int64), cadence))
+        followed, go_live = _target(study, bucket, go_lives, length, rng, shares[number - 1])
+        parts_target.append(_rows(study, references, bucket, columns, followed, go_live, cadence))
+    fitting, target = _charged(*_encoded(_joined(parts_fit), _joined(parts_target)))
     return Prepared(study, tuple(go_lives), references, support, fitting, target)
 
 
@@ -185,12 +208,13 @@ def _shares(buckets: Callable[[], Iterable[Bucket]]) -> list[float]:
 
 def _learn(
     study: Study, buckets: Callable[[], Iterable[Bucket]], exposures: Sequence[Exposure]
-) -> tuple[tuple[Reference, ...], dict[Exposure, tuple[float, float]]]:
-    """Fit references on the first buckets; buckets hold customers in no order that matters."""
-    touchpoints, customers, rows = [], [], 0
+) -> tuple[tuple[Reference, ...], dict[Exposure, tuple[float, float]], Cadence | None]:
+    """Fit references and cadence on the first buckets; buckets hold customers in no order that matters."""
+    touchpoints, customers, revenues, rows = [], [], [], 0
     for bucket in buckets():
-        touchpoints.append(bucket.touchpoints)
+        touchpoints.append(with_attempts(bucket.touchpoints))
         customers.append(bucket.customers)
+        revenues.append(bucket.revenue)
         rows += bucket.touchpoints.num_rows
         if rows >= MOST_REFERENCE_TOUCHPOINTS:
             break
@@ -198,7 +222,7 @@ def _learn(
     touches = pa.concat_tables(touchpoints).unify_dictionaries()
     known = [e for e in exposures if _is_variable(touches, e)]
     references = fit_references(study, known, touches, pa.concat_tables(customers).unify_dictionaries())
-    return references, {e: _range(touches, e) for e in known}
+    return references, {e: _range(touches, e) for e in known}, learn_cadence(revenues)
 
 
 def _values(touchpoints: pa.Table, exposure: Exposure) -> Array:
@@ -219,15 +243,8 @@ def _range(touchpoints: pa.Table, exposure: Exposure) -> tuple[float, float]:
 
 
 def _target(
-    study: Study,
-    references: Sequence[Reference],
-    bucket: Bucket,
-    columns: pa.Table,
-    go_lives: Sequence[int],
-    length: int,
-    rng: np.random.Generator,
-    share: float,
-) -> Rows:
+    study: Study, bucket: Bucket, go_lives: Sequence[int], length: int, rng: np.random.Generator, share: float
+) -> tuple[Periods, NDArray[np.int64]]:
     """Lay out the customers at risk at each go-live, in each period of the horizon in which they still are."""
     found: list[Periods] = []
     number = []
@@ -238,7 +255,7 @@ def _target(
         number.append(np.full(len(found[-1]), g, np.int64))
     everything = _stack(found)
     kept = _sampled_customers(everything, bucket, int(MOST_TARGET_ROWS * share), rng)
-    return _rows(study, references, bucket, columns, everything.take(kept), np.concatenate(number)[kept])
+    return everything.take(kept), np.concatenate(number)[kept]
 
 
 def _unbroken(periods: Periods) -> NDArray[np.bool_]:
@@ -267,6 +284,7 @@ def _rows(
     columns: pa.Table,
     periods: Periods,
     go_live: NDArray[np.int64],
+    cadence: Cadence | None,
 ) -> Rows:
     spine = pa.table({"customer_key": periods.customer_key, "cutoff": periods.start})
     ends = pa.table({"customer_key": periods.customer_key, "cutoff": periods.start + period_length(study)})
@@ -281,7 +299,8 @@ def _rows(
             current(references, columns, ends, period_length(study) / DAY), columns=list(current_names(references))
         ),
     ]
-    return Rows(periods, pd.concat(parts, axis=1), go_live)
+    due = charges_due(cadence, bucket.revenue, periods.customer_key, periods.start, period_length(study))
+    return Rows(periods, pd.concat(parts, axis=1), go_live, due, np.ones(len(periods)))
 
 
 def _baseline(customers: pa.Table, periods: Periods) -> pd.DataFrame:
@@ -338,7 +357,8 @@ def _stack(parts: Sequence[Periods]) -> Periods:
 def _joined(parts: Sequence[Rows]) -> Rows:
     design = pd.concat([part.design for part in parts], ignore_index=True)
     # Levels that only some buckets have turn categories into objects when joined.
-    return Rows(_stack([part.periods for part in parts]), design, np.concatenate([part.go_live for part in parts]))
+    one = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("go_live", "due", "scale")}
+    return Rows(_stack([part.periods for part in parts]), design, **one)
 
 
 def _encoded(fit: Rows, target: Rows) -> tuple[Rows, Rows]:
@@ -352,3 +372,22 @@ def _encoded(fit: Rows, target: Rows) -> tuple[Rows, Rows]:
     design = pd.concat([encoded[varies], both.drop(columns=baseline)], axis=1)
     rest = design.iloc[n:].reset_index(drop=True)
     return replace(fit, design=design.iloc[:n]), replace(target, design=rest)
+
+
+def _charged(fit: Rows, target: Rows) -> tuple[Rows, Rows]:
+    """Say how often customers not charged before are, and predict what is charged from what no policy moves."""
+    spend, weight = fit.periods.spend, fit.periods.weight
+    is_first = np.isnan(fit.due)
+    share = float(np.average(spend[is_first] > 0, weights=weight[is_first])) if is_first.any() else 0.0
+    fit, target = (replace(rows, due=np.nan_to_num(rows.due, nan=share)) for rows in (fit, target))
+    full = fit.due == 1
+    mean = float(np.average(spend[full], weights=weight[full])) if full.any() else 0.0
+    if mean <= 0:
+        return fit, target
+    names = [str(name) for name in fit.design if str(name).startswith(("baseline__", "time__"))]
+    slopes = fit_linear(fit.columns(names)[full], spend[full], weight[full], np.zeros(len(names), bool))
+
+    def scale(rows: Rows) -> Array:
+        return np.clip(rows.columns(names) @ slopes, LEAST_SCALE * mean, None)
+
+    return replace(fit, scale=scale(fit)), replace(target, scale=scale(target))

@@ -29,6 +29,30 @@ MOST_LEVELS = 30
 MOST_ROWS = 50_000
 _NOT_COVARIATES = frozenset({"customer_key", "customer_id", "joined_at", "ended_at"})
 _PLACE = ("touchpoint", "channel")
+ATTEMPT = "attempt"
+MOST_ATTEMPTS = 3
+
+
+def with_attempts(touchpoints: pa.Table) -> pa.Table:
+    """Give each touchpoint its number within its instance of the journey.
+
+    Parameters
+    ----------
+    touchpoints : pyarrow.Table
+        Whole instances, sorted by customer and time.
+
+    Returns
+    -------
+    pyarrow.Table
+        With `attempt`: 1 for the first touchpoint of an instance, at most 3. A second attempt fails more often than a
+        first one; measured against what is usual for second attempts, its quality is no echo of the first.
+    """
+    case = touchpoints["journey_key"].to_numpy()
+    order = np.argsort(case, kind="stable")
+    place = np.arange(len(case)) - np.searchsorted(case[order], case[order])
+    attempt = np.empty(len(case), np.int64)
+    attempt[order] = np.minimum(place + 1, MOST_ATTEMPTS)
+    return touchpoints.append_column(ATTEMPT, pa.array(attempt))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +82,7 @@ class Setting:
         names = [name for name in customers.column_names if name not in _NOT_COVARIATES]
         columns = [self._numbers(name, customers[name])[row] for name in names]
         columns += [self._numbers(name, touchpoints[name]) for name in _PLACE if name in touchpoints.column_names]
+        columns.append(touchpoints[ATTEMPT].to_numpy().astype(np.float64))
         months = touchpoints["occurred_at"].to_numpy().astype("datetime64[us]").astype("datetime64[M]").astype(int)
         return np.column_stack([*columns, months % 12])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,8 @@ def world(rng, customers=6_000, effect=0.6, shift=-0.5):
         np.concatenate([r[4] for r in rows]),
         np.ones(len(a)),
         key.astype(np.int64),
+        np.ones(len(a)),
+        np.ones(len(a)),
     )
     live = t >= PERIODS
     n = int(live.sum())
@@ -50,6 +54,8 @@ def world(rng, customers=6_000, effect=0.6, shift=-0.5):
         np.zeros(n, np.int64),
         (t[live] - PERIODS).astype(np.int64),
         key[live].astype(np.int64),
+        np.ones(n),
+        np.ones(n),
         np.ones(n),
     )
     return data, target, z[np.unique(key[t == PERIODS])]
@@ -109,18 +115,8 @@ def test_a_policy_that_moves_nothing_has_exactly_no_effect():
 def test_units_of_an_exposure_do_not_matter():
     rows, target, _ = world(np.random.default_rng(6), customers=2_000)
     unit = np.array([1.0, 1.0, 60.0])
-    minutes = PeriodRows(
-        rows.X * unit, rows.penalised, rows.before, rows.churned, rows.spend, rows.weight, rows.customer
-    )
-    moved = TargetRows(
-        target.X * unit,
-        target.shift * 60.0,
-        target.shifted,
-        target.go_live,
-        target.period,
-        target.customer,
-        target.weight,
-    )
+    minutes = replace(rows, X=rows.X * unit)
+    moved = replace(target, X=target.X * unit, shift=target.shift * 60.0)
     one = estimate_effect(rows, target, np.random.default_rng(7))
     other = estimate_effect(minutes, moved, np.random.default_rng(7))
     assert other.churn.value == pytest.approx(one.churn.value, rel=1e-6)
@@ -130,15 +126,8 @@ def test_units_of_an_exposure_do_not_matter():
 def test_the_order_of_rows_does_not_matter():
     rows, target, _ = world(np.random.default_rng(8), customers=2_000)
     order = np.random.default_rng(9).permutation(len(target.customer))
-    shuffled = TargetRows(
-        target.X[order],
-        target.shift[order],
-        target.shifted,
-        target.go_live[order],
-        target.period[order],
-        target.customer[order],
-        target.weight[order],
-    )
+    by_row = ("X", "shift", "go_live", "period", "customer", "weight", "due", "scale")
+    shuffled = replace(target, **{name: getattr(target, name)[order] for name in by_row})
     one = estimate_effect(rows, target, np.random.default_rng(10))
     other = estimate_effect(rows, shuffled, np.random.default_rng(10))
     assert other.churn.value == pytest.approx(one.churn.value, rel=1e-9)
@@ -146,7 +135,7 @@ def test_the_order_of_rows_does_not_matter():
 
 def test_nobody_leaving_is_refused_with_the_counts():
     rows, target, _ = world(np.random.default_rng(15), customers=200)
-    stay = PeriodRows(rows.X, rows.penalised, rows.before, rows.churned * 0, rows.spend, rows.weight, rows.customer)
+    stay = replace(rows, churned=rows.churned * 0)
     with pytest.raises(EmptyResultError, match=r"0 of .* person-periods end in churn"):
         estimate_effect(stay, target, np.random.default_rng(16))
 
@@ -160,10 +149,51 @@ def test_one_survivor_of_an_extreme_hazard_does_not_carry_the_estimate():
     plain = estimate_effect(rows, target, np.random.default_rng(19))
     X = target.X.copy()
     X[target.customer == target.customer[0], 2] = 12.0  # predicted to leave in every period, and yet stays
-    odd = TargetRows(X, target.shift * 5, target.shifted, target.go_live, target.period, target.customer, target.weight)
-    calm = TargetRows(
-        target.X, target.shift * 5, target.shifted, target.go_live, target.period, target.customer, target.weight
-    )
+    odd, calm = replace(target, X=X, shift=target.shift * 5), replace(target, shift=target.shift * 5)
     disturbed, quiet = (estimate_effect(rows, given, np.random.default_rng(19)) for given in (odd, calm))
     assert disturbed.churn.value == pytest.approx(quiet.churn.value, rel=0.05)
     assert plain.churn.value < 0
+
+
+def billed(rng, customers=3_000, periods=8):
+    """Charges of very different sizes every fourth period; what is felt takes a share of them away."""
+    size = np.exp(rng.normal(3.0, 0.8, customers))
+    phase = rng.integers(0, 4, customers)
+    parts = []
+    for t in range(periods):
+        a = rng.normal(size=customers)
+        due = ((t + phase) % 4 == 0).astype(float)
+        spend = due * size * (1 - 0.05 * a + 0.1 * rng.normal(size=customers))
+        parts.append((np.arange(customers), a, due, spend, np.full(customers, t)))
+    key, a, due, spend, t = (np.concatenate(one) for one in zip(*parts, strict=True))
+    X = np.column_stack([np.ones(len(a)), np.log(size[key]), a])
+    churned = (rng.random(len(a)) < 0.02).astype(float)
+    rows = PeriodRows(
+        X, np.array([False, False, True]), np.ones(3, bool), churned, spend, np.ones(len(a)), key, due, size[key]
+    )
+    live = t >= periods // 2
+    target = TargetRows(
+        X[live], np.full((live.sum(), 1), -1.0), np.array([2]), np.zeros(live.sum(), np.int64),
+        t[live] - periods // 2, key[live], np.ones(live.sum()), due[live], size[key[live]],
+    )  # fmt: skip
+    return rows, target, size
+
+
+def test_knowing_when_and_how_much_is_charged_takes_the_noise_of_the_calendar_out_of_spend():
+    rows, target, size = billed(np.random.default_rng(21))
+    known = estimate_effect(rows, target, np.random.default_rng(22))
+    blind_rows, blind_target = (
+        replace(one, due=np.ones_like(one.due), scale=np.ones_like(one.scale)) for one in (rows, target)
+    )
+    blind = estimate_effect(blind_rows, blind_target, np.random.default_rng(22))
+    # One charge in four periods; 5 % of it comes back.
+    true = 0.05 * size.mean()
+    assert abs(known.spend.value - true) < 3 * known.spend.se + 0.02 * true  # 2 %: the ridge
+    assert known.spend.se < 0.1 * blind.spend.se
+    assert abs(blind.spend.value - true) < 3 * blind.spend.se
+
+
+def test_periods_without_a_charge_due_carry_no_effect_on_spend():
+    rows, target, _ = billed(np.random.default_rng(23), customers=500)
+    never = replace(target, due=np.zeros_like(target.due))
+    assert estimate_effect(rows, never, np.random.default_rng(24)).spend == Estimate(0.0, 0.0)

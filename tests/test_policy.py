@@ -15,11 +15,11 @@ from features.layout import lay_out
 from features.snapshot import DAY, cutoffs, go_live_dates
 from features.study import parse_study
 from models.adjustment import Exposure
-from models.exposures import exposure_columns, moved_columns, states, volumes
+from models.exposures import exposure_columns, joined_columns, moved_columns, states, vanished_columns, volumes
 from models.initiatives import Change, Initiative, move_touchpoints
 from models.policy import policy_effect
 from models.prepared import prepare
-from models.references import fit_references
+from models.references import fit_references, with_attempts
 
 CUSTOMERS = 3_000
 
@@ -111,26 +111,27 @@ def test_without_a_matured_cutoff_there_is_no_effect(company):
 
 def test_adding_differences_equals_rebuilding_from_moved_touchpoints(company):
     bucket = company.layout.bucket(0)
+    touches = with_attempts(bucket.touchpoints)
     go_live, horizon = company.go_lives[-1], company.study.snapshot.horizon_days * DAY
-    references = fit_references(company.study, [Exposure("support", "wait")], bucket.touchpoints, bucket.customers)
+    references = fit_references(company.study, [Exposure("support", "wait")], touches, bucket.customers)
     moved = move_touchpoints(
         Initiative(name="one", changes=(WAIT,)),
         company.study,
-        bucket.touchpoints,
+        touches,
         bucket.customers,
         go_live,
         go_live + horizon,
     )
-    at, journey = bucket.touchpoints["occurred_at"].to_numpy(), np.array(bucket.touchpoints["journey"].to_pylist())
-    wait = bucket.touchpoints["wait"].to_numpy().copy()
+    at, journey = touches["occurred_at"].to_numpy(), np.array(touches["journey"].to_pylist())
+    wait = touches["wait"].to_numpy().copy()
     wait[(journey == "support") & (at > go_live) & (at <= go_live + horizon)] *= 0.5
-    place = bucket.touchpoints.column_names.index("wait")
-    rebuilt_touchpoints = bucket.touchpoints.set_column(place, "wait", pa.array(wait))
+    place = touches.column_names.index("wait")
+    rebuilt_touchpoints = touches.set_column(place, "wait", pa.array(wait))
     keys = bucket.customers["customer_key"].to_numpy()
     spine = pa.table({"customer_key": keys, "cutoff": np.full(len(keys), go_live + horizon)})
     before, rebuilt = (
         states(references, exposure_columns(references, touchpoints, bucket.customers), spine, 180)
-        for touchpoints in (bucket.touchpoints, rebuilt_touchpoints)
+        for touchpoints in (touches, rebuilt_touchpoints)
     )
     added = states(references, moved_columns(references, moved.touchpoints, dict(moved.delivered)), spine, 180)
     assert np.abs(added).max() > 0.1
@@ -140,15 +141,48 @@ def test_adding_differences_equals_rebuilding_from_moved_touchpoints(company):
 
 def test_deviations_average_to_nothing_in_every_segment(company):
     bucket = company.layout.bucket(0)
-    (reference,) = fit_references(company.study, [Exposure("support", "wait")], bucket.touchpoints, bucket.customers)
-    here = np.array(bucket.touchpoints["journey"].to_pylist()) == "support"
-    contacts = bucket.touchpoints.filter(pa.array(here & ~np.isnan(bucket.touchpoints["wait"].to_numpy())))
+    touches = with_attempts(bucket.touchpoints)
+    (reference,) = fit_references(company.study, [Exposure("support", "wait")], touches, bucket.customers)
+    here = np.array(touches["journey"].to_pylist()) == "support"
+    contacts = touches.filter(pa.array(here & ~np.isnan(touches["wait"].to_numpy())))
     deviation = sum(reference.deviations(contacts, bucket.customers))
     row = np.searchsorted(bucket.customers["customer_key"].to_numpy(), contacts["customer_key"].to_numpy())
     segment = np.array(bucket.customers["segment"].to_pylist())[row]
     wait = contacts["wait"].to_numpy()
     for level in np.unique(segment):
         assert abs(deviation[segment == level].mean()) < 0.05 * wait.std()
+
+
+def test_second_attempts_are_measured_against_second_attempts(company):
+    bucket = company.layout.bucket(0)
+    touches = with_attempts(bucket.touchpoints)
+    (reference,) = fit_references(company.study, [Exposure("support", "resolved")], touches, bucket.customers)
+    here = np.array(touches["journey"].to_pylist()) == "support"
+    contacts = touches.filter(pa.array(here & ~np.isnan(touches["resolved"].to_numpy())))
+    attempt, resolved = contacts["attempt"].to_numpy(), contacts["resolved"].to_numpy()
+    deviation = reference.deviations(contacts, bucket.customers)[0]
+    assert resolved[attempt == 1].mean() - resolved[attempt > 1].mean() > 0.05
+    assert abs(deviation[attempt > 1].mean()) < 0.02
+
+
+def test_attempts_are_numbered_within_an_instance_of_a_journey():
+    touches = pa.table({"journey_key": [7, 5, 7, 7, 5, 7]})
+    assert with_attempts(touches)["attempt"].to_pylist() == [1, 1, 2, 3, 2, 3]
+
+
+def test_what_was_tried_again_after_a_mended_failure_is_taken_back(company):
+    bucket = company.layout.bucket(0)
+    touches = with_attempts(bucket.touchpoints)
+    exposures = [Exposure("support", "wait"), Exposure("support", "resolved")]
+    references = fit_references(company.study, exposures, touches, bucket.customers)
+    again = touches.filter(pa.array(touches["attempt"].to_numpy() > 1)).slice(0, 40)
+    keys = again["customer_key"].to_numpy()
+    spine = pa.table({"customer_key": np.unique(keys), "cutoff": np.full(len(np.unique(keys)), company.span[1])})
+    felt = exposure_columns(references, again, bucket.customers)
+    gone = vanished_columns(references, again, bucket.customers)
+    with_them, without = (states(references, one, spine, 10_000) for one in (felt, joined_columns([felt, gone])))
+    assert np.abs(with_them).max() > 0.01
+    assert without == pytest.approx(np.zeros_like(without), abs=1e-9)
 
 
 def test_a_journey_counts_once_however_many_touchpoints_it_has():
