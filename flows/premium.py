@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from features.contract import PanelContract
-from features.errors import EmptyResultError, UnsupportedError
+from features.errors import EmptyResultError, JourneyliftError, UnsupportedError
 from flows import console
 from flows.build_features import ensure_panel
 from flows.identity import identity
@@ -27,7 +27,7 @@ from models.premium import MATTERS, Premium, journey_premium
 from models.profit import Offer
 from models.splits import Fold, picture, rolling_origin
 
-__all__ = ["premium"]
+__all__ = ["premium", "refusal"]
 
 _ROWS: Final = 20_000
 """Rows a model learns from at most, unless it shall be thorough: about a minute on the demo."""
@@ -142,9 +142,16 @@ def compare_views(contract: PanelContract, panel: pd.DataFrame, plan: Plan) -> P
         )
     if found.gains:
         return found
-    if not found.terms or not found.touchpoint_terms:
-        raise UnsupportedError(f"{found.sentence} Look at the features that were left out, if any, and at the study.")
-    raise EmptyResultError(f"{found.sentence} Bring more customers or a longer history.")
+    raise refusal(found)
+
+
+def refusal(found: Premium) -> JourneyliftError:
+    """Say why nothing was compared: the study has no such features (never on these tables), or too few left so far."""
+    if found.terms and found.touchpoint_terms:
+        return EmptyResultError(f"{found.sentence} Bring more customers or a longer history.")
+    return UnsupportedError(
+        f"{found.sentence} Both kinds of features were expected. See store/dictionary.csv, and what was left out above."
+    )
 
 
 @io_step("record the journey premium in MLflow")

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from flows.console import count
 from flows.premium_chart import premium_chart
 from flows.report_data import PremiumFound, ReportData
 from flows.report_page import Block, Column, Section, Table, figure, table
@@ -17,18 +18,21 @@ __all__ = ["learned_sentence", "money_sentence", "premium_section", "premium_tab
 
 _TITLE: Final = "Is the journey view worth it?"
 
-_SAME: Final = "looked at as whole journeys, the same contacts predict"
-
 _OPENINGS: Final = {
-    "journeys add": f"Yes: {_SAME} better who will leave than touchpoints one by one.",
+    "journeys add": "Yes: whole journeys predict better who will leave than touchpoints one by one.",
     "undecided": (
         "Undecided: these data cannot tell whether whole journeys predict better who will leave than touchpoints one "
         "by one."
     ),
     "journeys add nothing that can be told": (
-        f"No gain that matters: {_SAME} who will leave no better than touchpoints one by one."
+        "No gain that matters: whole journeys predict who will leave no better, or hardly better, than touchpoints one "
+        "by one."
     ),
 }
+_BARELY: Final = (
+    "Yes, but hardly so that it matters: whole journeys predict slightly better who will leave than touchpoints one by "
+    "one."
+)
 
 _RULE: Final = (
     "Log loss decides, and the uncertainty explained is log loss in per cent of what the churn rate alone leaves open; "
@@ -98,9 +102,9 @@ def verdict_sentence(found: PremiumFound) -> str:
     before, after = percent(share["touchpoints"], 1), percent(share["journeys"], 1)
     opening = _OPENINGS[found.verdict]
     if found.verdict == "journeys add" and share["hi"] < found.matters:
-        opening = f"Yes, but hardly so that it matters: {_SAME} better who will leave than touchpoints one by one."
+        opening = _BARELY
     text = (
-        f"{opening} Whole journeys explain {after} of the uncertainty about it, touchpoints alone {before}: "
+        f"{opening} Journeys explain {after} of the uncertainty about it, touchpoints alone {before}: "
         f"{points(share['gain'])} points (90 % interval {span(share['lo'], share['hi'], points)})."
     )
     return f"{text} Data or features have changed since: run journeylift premium again." if found.is_stale else text
@@ -134,7 +138,7 @@ def _basis_sentences(found: PremiumFound) -> tuple[str, ...]:
     return (
         f"Tested on {whole(found.n_rows)} rows of {whole(found.n_customers)} customers at {', '.join(found.tested)}; "
         "both views learned from the same earlier cutoffs.",
-        f"Both views know the facts about a customer and {whole(found.n_touchpoint_terms)} features of touchpoints; "
+        f"Both views know the facts about a customer and {count(found.n_touchpoint_terms, 'feature')} of touchpoints; "
         f"the journey view knows {whole(found.n_terms)} more, such as order, memory, endings and effort.",
         learned_sentence(found),
         "This is about prediction. Where to act is said by the effects: a journey that predicts nothing may be worth "
