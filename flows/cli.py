@@ -270,14 +270,15 @@ def premium(
     allow: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = (),
     thorough: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Say whether whole journeys predict churn better than touchpoints looked at one by one.
+    """Say whether whole journeys predict churn better than touchpoints one by one.
 
     Both views learn from the same early cutoffs and are tested on the same later
-    ones. One knows facts about the customer and each touchpoint by itself; the other
-    also order, memory, endings and effort of journeys. The gain is given in log loss,
-    AUC and money, each with a 90 % interval. A yes needs the gain in log loss to be
-    above zero against every touchpoint model; else it is undecided, or no gain that
-    matters. About a minute on the demo; --thorough takes several.
+    ones. One knows the customer and each touchpoint by itself; the other knows
+    order, memory, endings and effort of journeys as well. The gain is given in
+    log loss, AUC and money, each with a 90 % interval. A yes needs the gain in
+    log loss to be above zero against every touchpoint model; else it is
+    undecided, or no gain that matters. About a minute on the demo; --thorough
+    takes several.
 
     For example:
 

@@ -35,8 +35,8 @@ _BARELY: Final = (
 )
 
 _RULE: Final = (
-    "Log loss decides, and the uncertainty explained is log loss in per cent of what the churn rate alone leaves open; "
-    "AUC and money are shown beside it. Above zero the journey view is better."
+    "Above zero the journey view is better. The uncertainty explained is log loss once more, in per cent of what the "
+    "churn rate alone leaves open; AUC and money are shown beside it and decide nothing."
 )
 
 
@@ -128,8 +128,9 @@ def _rule_sentence(found: PremiumFound) -> str:
     """Say how many of the intervals lie above zero, which is what the verdict asks for."""
     above, every = int((found.rivals["lo"] > 0).sum()), len(found.rivals)
     return (
-        f"A yes needs the whole interval above zero against every model of single touchpoints: it is for {above} of "
-        f"{every}. A no needs it below {100 * found.matters:g} points against the best of them."
+        "The verdict rests on log loss alone. A yes needs the whole interval above zero against every model of single "
+        f"touchpoints: it is for {above} of {every}. A no needs it to end below {100 * found.matters:g} points against "
+        "the best of them."
     )
 
 
@@ -155,7 +156,7 @@ def learned_sentence(found: PremiumFound) -> str:
     if found.n_train <= found.most_rows:
         return f"{text} journeylift premium --thorough tries all kinds."
     return (
-        f"{text} There are up to {whole(found.n_train)}, and more rows favour the journey view, which has more to "
+        f"{text} There are up to {whole(found.n_train)}, and more rows tend to favour the journey view, which has more to "
         "learn: journeylift premium --thorough uses as many as train does, and tries all kinds."
     )
 

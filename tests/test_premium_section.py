@@ -69,7 +69,7 @@ def test_money_is_for_a_thousand_customers_with_the_prices_it_rests_on(
     ("changes", "told"),
     [
         ({}, "Two kinds of models were tried, each learned from at most 20,000 rows. There are up to 210,000, and more "
-         "rows favour the journey view, which has more to learn: journeylift premium --thorough"),
+         "rows tend to favour the journey view, which has more to learn: journeylift premium --thorough"),
         ({"n_train": 900}, "at most 900 rows. journeylift premium --thorough tries all kinds."),
         ({"is_thorough": True, "most_rows": 60_000}, "All kinds of models were tried, each learned from at most 60,000 "
          "rows."),
@@ -93,7 +93,7 @@ def test_the_section_counts_the_intervals_above_zero_and_says_on_what_it_rests()
     section = premium_section(ReportData(HEADER, premium=found()))
     assert section.lead == verdict_sentence(found())
     answer, basis = section.blocks
-    assert "it is for 1 of 2. A no needs it below 0.5 points against the best of them." in answer.sentences[1]
+    assert "it is for 1 of 2. A no needs it to end below 0.5 points against the best of them." in answer.sentences[1]
     assert answer.figure is not None
     assert section.lead in answer.figure.alt
     assert answer.table is not None
