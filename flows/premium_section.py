@@ -156,8 +156,8 @@ def learned_sentence(found: PremiumFound) -> str:
     if found.n_train <= found.most_rows:
         return f"{text} journeylift premium --thorough tries all kinds."
     return (
-        f"{text} There are up to {whole(found.n_train)}, and more rows tend to favour the journey view, which has more to "
-        "learn: journeylift premium --thorough uses as many as train does, and tries all kinds."
+        f"{text} There are up to {whole(found.n_train)}, and more rows tend to favour the journey view, which has "
+        "more to learn: journeylift premium --thorough uses as many as train does, and tries all kinds."
     )
 
 
