@@ -291,8 +291,8 @@ def premium(
     allow : tuple of str
         Features to use although they seem to know too much.
     thorough : bool
-        Try every kind of model, each on as many rows as train takes (JOURNEYLIFT_TRAINING_ROWS), instead of two kinds
-        on 20,000 rows. With few rows the journey view is at a disadvantage: it has more to learn.
+        Use as many rows as train does (JOURNEYLIFT_TRAINING_ROWS) instead of 20,000, and try whole journeys, too, in
+        every kind of model. With few rows the journey view is at a disadvantage: it has more to learn.
     """
     _on_study("premium", common, seed=seed, allow=allow, thorough=thorough)
 

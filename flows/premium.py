@@ -33,7 +33,7 @@ _ROWS: Final = 20_000
 """Rows a model learns from at most, unless it shall be thorough: about a minute on the demo."""
 
 _FAMILIES: Final = ("logistic", "boosting")
-"""Candidates that are tried, unless it shall be thorough: additive boosting is boosting with a restriction."""
+"""What whole journeys are tried in, unless it shall be thorough; touchpoints are tried in every kind of model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Plan:
     allow : frozenset of str
         Features that the user vouches for.
     families : tuple of str or None
-        Candidates that are tried; None: all.
+        Candidates that whole journeys are tried in; None: all.
     most_rows : int
         Rows that a model learns from at most.
     folds : tuple of Fold
@@ -135,7 +135,7 @@ def compare_views(contract: PanelContract, panel: pd.DataFrame, plan: Plan) -> P
             np.random.default_rng([plan.seed, 30]),
             tick,
             offer=plan.offer,
-            families=plan.families,
+            journey_families=plan.families,
             max_rows=plan.most_rows,
             allow=plan.allow,
             leaks=leaks,

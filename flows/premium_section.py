@@ -149,15 +149,17 @@ def _basis_sentences(found: PremiumFound) -> tuple[str, ...]:
 
 def learned_sentence(found: PremiumFound) -> str:
     """Say from how much each view could learn, and what a thorough comparison would add."""
-    models = "All kinds of models were tried" if found.is_thorough else "Two kinds of models were tried"
-    text = f"{models}, each learned from at most {whole(min(found.most_rows, found.n_train))} rows."
+    models = "Both views were tried in every kind of model"
+    if not found.is_thorough:
+        models = "Touchpoints were tried in every kind of model, whole journeys in two"
+    text = f"{models}; each learned from at most {whole(min(found.most_rows, found.n_train))} rows."
     if found.is_thorough:
         return text
     if found.n_train <= found.most_rows:
-        return f"{text} journeylift premium --thorough tries all kinds."
+        return f"{text} journeylift premium --thorough tries more."
     return (
         f"{text} There are up to {whole(found.n_train)}, and more rows tend to favour the journey view, which has "
-        "more to learn: journeylift premium --thorough uses as many as train does, and tries all kinds."
+        "more to learn: journeylift premium --thorough uses as many as train does, and tries both in every kind."
     )
 
 

@@ -125,7 +125,7 @@ class PremiumFound:
     most_rows : int
         Rows that a model was given at most.
     is_thorough : bool
-        All kinds of models were tried.
+        Whole journeys, too, were tried in every kind of model.
     is_stale : bool
         Data or features have changed since.
     """

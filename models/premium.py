@@ -137,6 +137,7 @@ def journey_premium(
     *,
     offer: Offer = _PAPER,
     families: Sequence[str] | None = None,
+    journey_families: Sequence[str] | None = None,
     max_rows: int = MAX_ROWS,
     allow: frozenset[str] = frozenset(),
     leaks: tuple[Leak, ...] | None = None,
@@ -162,6 +163,9 @@ def journey_premium(
     families : sequence of str, optional
         Names of the candidates to choose from, see :func:`models.churn.candidates`; all when left out. Fewer are
         faster, and the touchpoint-only model is then the best of these.
+    journey_families : sequence of str, optional
+        The same for the model with journey terms; as `families` when left out. Fewer are much faster, and can only
+        make the premium smaller.
     max_rows : int
         Training rows of one fit at most.
     allow, leaks
@@ -220,7 +224,17 @@ def journey_premium(
     plan = tuple(folds)
     if reason := too_few(known, plan):
         return views.refused(reason)
-    tested = rivals(known, views.without, views.every, plan, rng, tick, families=families, max_rows=max_rows)
+    tested = rivals(
+        known,
+        views.without,
+        views.every,
+        plan,
+        rng,
+        tick,
+        families=families,
+        added_families=families if journey_families is None else journey_families,
+        max_rows=max_rows,
+    )
     gains = (_loss_gain(tested, tested.best), _auc_gain(tested), _profit_gain(tested, offer))
     against = _against(tested)
     share = against[0]

@@ -160,6 +160,15 @@ def test_the_order_of_rows_has_no_influence() -> None:
         assert getattr(first, field.name) == getattr(second, field.name)
 
 
+def test_fewer_models_with_journeys_leave_every_touchpoint_model_a_rival() -> None:
+    frame = panel(300, np.random.default_rng(0))
+    found = journey_premium(
+        frame, FEATURES, folds(), np.random.default_rng(0), journey_families=["logistic"], max_rows=400, leaks=()
+    )
+    assert {one.model.split(" (")[0] for one in found.against} == {"logistic", "boosting", "additive boosting"}
+    assert all(": logistic (" in one for one in found.chosen)
+
+
 def test_how_much_matters_decides_between_nothing_and_undecided() -> None:
     frame = panel(300, np.random.default_rng(0))
     strict, loose = (

@@ -48,7 +48,8 @@ def test_the_result_holds_gains_with_intervals_and_what_they_rest_on(compared: C
     for row in (found["share"], *found["gains"], *found["rivals"]):
         assert row["lo"] < row["gain"] < row["hi"]
     assert found["rivals"][0]["model"] == found["best"]
-    assert {row["model"].split(" (")[0] for row in found["rivals"]} == {"logistic", "boosting"}
+    assert {row["model"].split(" (")[0] for row in found["rivals"]} == {"logistic", "boosting", "additive boosting"}
+    assert all(re.search(r": (logistic|boosting) \(", one) for one in found["chosen"])
     assert not set(found["terms"]) & set(found["touchpoint_terms"])
     assert (found["most_rows"], found["matters"], found["is_thorough"]) == (6_000, MATTERS, False)
     features = json.loads((compared.study.parent / "store" / "results" / "features.json").read_text("utf-8"))

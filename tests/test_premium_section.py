@@ -68,11 +68,12 @@ def test_money_is_for_a_thousand_customers_with_the_prices_it_rests_on(
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({}, "Two kinds of models were tried, each learned from at most 20,000 rows. There are up to 210,000, and more "
-         "rows tend to favour the journey view, which has more to learn: journeylift premium --thorough"),
-        ({"n_train": 900}, "at most 900 rows. journeylift premium --thorough tries all kinds."),
-        ({"is_thorough": True, "most_rows": 60_000}, "All kinds of models were tried, each learned from at most 60,000 "
-         "rows."),
+        ({}, "Touchpoints were tried in every kind of model, whole journeys in two; each learned from at most 20,000 "
+         "rows. There are up to 210,000, and more rows tend to favour the journey view, which has more to learn: "
+         "journeylift premium --thorough"),
+        ({"n_train": 900}, "at most 900 rows. journeylift premium --thorough tries more."),
+        ({"is_thorough": True, "most_rows": 60_000}, "Both views were tried in every kind of model; each "
+         "learned from at most 60,000 rows."),
     ],
 )  # fmt: skip
 def test_what_could_be_learned_from_is_said_and_what_more_there_is(changes: dict[str, object], told: str) -> None:
