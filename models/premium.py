@@ -164,8 +164,8 @@ def journey_premium(
         Names of the candidates to choose from, see :func:`models.churn.candidates`; all when left out. Fewer are
         faster, and the touchpoint-only model is then the best of these.
     journey_families : sequence of str, optional
-        The same for the model with journey terms; as `families` when left out. Fewer are much faster, and can only
-        make the premium smaller.
+        The same for the model with journey terms; as `families` when left out. Fewer are much faster, and as a
+        rule make the premium smaller: every touchpoint-only model stays a rival.
     max_rows : int
         Training rows of one fit at most.
     allow, leaks
