@@ -262,6 +262,41 @@ def explain(*, common: Common = _DEFAULTS, seed: Seed = 0) -> None:
     _on_study("explain", common, seed=seed)
 
 
+@app.command(sort_key=6)
+def premium(
+    *,
+    common: Common = _DEFAULTS,
+    seed: Seed = 0,
+    allow: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = (),
+    thorough: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Say whether whole journeys predict churn better than touchpoints one by one.
+
+    Both views learn from the same early cutoffs and are tested on the same later
+    ones. One knows the customer and each touchpoint by itself; the other knows
+    order, memory, endings and effort of journeys as well. The gain is given in
+    log loss, AUC and money, each with a 90 % interval. A yes needs the gain in
+    log loss to be above zero against every touchpoint model; else it is
+    undecided, or no gain that matters. About a minute on the demo; --thorough
+    takes several.
+
+    For example:
+
+        journeylift premium
+        journeylift premium --study my-company/study.yaml --json -
+        journeylift premium --thorough
+
+    Parameters
+    ----------
+    allow : tuple of str
+        Features to use although they seem to know too much.
+    thorough : bool
+        Use as many rows as train does (JOURNEYLIFT_TRAINING_ROWS) instead of 20,000, and try whole journeys, too, in
+        every kind of model. With few rows the journey view is at a disadvantage: it has more to learn.
+    """
+    _on_study("premium", common, seed=seed, allow=allow, thorough=thorough)
+
+
 @app.command(sort_key=7)
 def simulate(*, common: Common = _DEFAULTS, initiatives: Path | None = None, seed: Seed = 0) -> None:
     """Compare initiatives: churn, revenue, cost, net present value and how sure it is.
@@ -354,6 +389,7 @@ _STEPS: Final = {
     "models": ("registry", "list_models"),
     "rollback": ("registry", "roll_back"),
     "explain": ("explain", "explain"),
+    "premium": ("premium", "premium"),
     "simulate": ("simulate", "simulate"),
     "score": ("score", "score"),
     "report": ("results", "report"),

@@ -22,6 +22,9 @@ _TERMS = (
     Entry("Horizon", "The number of days after the cutoff over which churn and revenue are counted."),
     Entry("Interval (90 %)", "A range that holds the true value in 9 of 10 such studies, if the assumptions hold."),
     Entry("Journey", "What a customer goes through for one purpose, made of touchpoints."),
+    Entry(
+        "Journey view", "A model that sees whole journeys: order, memory, endings, effort; not only each touchpoint."
+    ),
     Entry("Lift", "How many times more leavers a group holds than the average."),
     Entry("Log loss", "The mean penalty of predicted risks; sure and wrong costs most. Lower is better."),
     Entry("Net present value", "Money earned minus money spent, later amounts discounted to today."),
@@ -32,6 +35,10 @@ _TERMS = (
     Entry("Robustness value", "How strong something unseen would have to be to explain an effect away."),
     Entry("Support", "The share of moved values that lie where customers were really observed."),
     Entry("Touchpoint", "One contact between customer and company, at one time, through one channel."),
+    Entry(
+        "Uncertainty explained",
+        "The part of the log loss of the churn rate alone that predictions take away, in per cent.",
+    ),
     Entry("Verdict: harmful", "It makes more customers leave or spend less, beyond what chance would do."),
     Entry("Verdict: undecided", "The interval holds both gain and loss: more data or a pilot is needed."),
     Entry("Verdict: likely, possible", "The effect is far beyond, or just beyond, what chance would do."),

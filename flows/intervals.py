@@ -41,6 +41,10 @@ class Axis:
         Draw bars from zero rather than points.
     hollow : str
         What a hollow dot means.
+    mark : float
+        A further value that means something, drawn as a dashed line; NaN: none.
+    marked : str
+        What the dashed line means.
     """
 
     title: str
@@ -49,6 +53,8 @@ class Axis:
     right: str = ""
     bars: bool = False
     hollow: str = "hollow dot: hardly observed so far"
+    mark: float = math.nan
+    marked: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +118,13 @@ def interval_plot(estimates: Estimates, axis: Axis, title: str) -> alt.LayerChar
     """
     domain = _domain(estimates, axis)
     base = alt.Chart(_rows(estimates, domain)).encode(y=alt.Y("rank:O", axis=None, scale=alt.Scale(padding=0)))
-    layers = [_row_lines(base), *_zero_line(axis, domain), *_texts(base), *_marks(base, axis, domain)]
+    layers = [
+        _row_lines(base),
+        *_zero_line(axis, domain),
+        *_mark_line(axis, domain),
+        *_texts(base),
+        *_marks(base, axis, domain),
+    ]
     chart = alt.LayerChart(layer=layers).properties(width=WIDTH, height=alt.Step(ROW))
     return styled(chart, title, _legend(estimates, axis))
 
@@ -131,6 +143,8 @@ def _legend(estimates: Estimates, axis: Axis) -> str:
         parts = ["bar: estimate, line: 90 % interval" if axis.bars else "dot: estimate, line: 90 % interval"]
     if len(estimates.raw):
         parts.append("hollow diamond: raw contrast, what correlation would have said")
+    if axis.marked:
+        parts.append(f"dashed: {axis.marked}")
     return ", ".join([*parts, *([axis.hollow] if "hollow" in estimates.tones and axis.hollow else [])])
 
 
@@ -138,6 +152,7 @@ def _domain(estimates: Estimates, axis: Axis) -> tuple[float, float]:
     """Room for every interval and, within reason, the raw contrasts; zero is in where it means something."""
     own = [one for part in (estimates.value, estimates.lo, estimates.hi) for one in part if math.isfinite(one)]
     anchors = [0.0] if axis.bars or axis.left or axis.right else []
+    anchors += [axis.mark] if math.isfinite(axis.mark) else []
     low, high = min([*own, *anchors], default=0.0), max([*own, *anchors], default=1.0)
     room = 0.75 * (high - low)
     raw = [one for one in estimates.raw if low - room <= one <= high + room]
@@ -194,6 +209,15 @@ def _zero_line(axis: Axis, domain: tuple[float, float]) -> list[alt.Chart]:
         one.mark_text(align="right", dx=-8, **text).encode(x=alt.value(place), y=alt.value(-4), text="left:N"),
         one.mark_text(align="left", dx=8, **text).encode(x=alt.value(place), y=alt.value(-4), text="right:N"),
     ]
+
+
+def _mark_line(axis: Axis, domain: tuple[float, float]) -> list[alt.Chart]:
+    """Draw the further value, as high as the rows."""
+    if not math.isfinite(axis.mark):
+        return []
+    place = WIDTH * (axis.mark - domain[0]) / (domain[1] - domain[0])
+    line = alt.Chart(pd.DataFrame({"mark": [axis.mark]})).mark_rule(color=ZERO, strokeWidth=1.5, strokeDash=[4, 4])
+    return [line.encode(x=alt.value(place), y=alt.value(0), y2=alt.value("height"))]
 
 
 def _texts(base: alt.Chart) -> list[alt.Chart]:

@@ -1,6 +1,5 @@
 """Record a training in MLflow, register the models that won, and say which of them serves from now on."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
@@ -15,6 +14,7 @@ from flows.departures import log_survival
 from flows.identity import identity
 from flows.model_card import CardFacts, model_card
 from flows.model_record import example_rows, log_candidates, log_coefficients, log_figures
+from flows.offers import priced_offer
 from flows.registry import OUTCOMES, crown, standing, withdraw
 from flows.settings import Settings
 from flows.steps import io_step
@@ -145,7 +145,7 @@ def _promotion(
     tracker: Tracker,
     promote: Promote,
 ) -> Promotion:
-    earned = _earned(_offer(workspace, frame)) if evaluation.outcome == "churn" else None
+    earned = _earned(priced_offer(workspace.study, frame)) if evaluation.outcome == "churn" else None
     present = find_champion(tracker, evaluation.outcome)
     may_promote = promote == "auto"
     return promotion(workspace.study, contract, frame, evaluation, present, may_promote=may_promote, earned=earned)
@@ -180,19 +180,6 @@ def _meaning(evaluation: Evaluation) -> str:
     said = next(one.meaning for one in tried if one.name == evaluation.winner)
     setting = chosen_setting(evaluation.settings, evaluation.winner)
     return f"{said} Setting: {setting}."
-
-
-def _offer(workspace: Workspace, frame: pd.DataFrame) -> Offer:
-    """Price an offer to stay: a customer is worth a year's margin; incentive and contact cost the paper's shares."""
-    paper, study = Offer(), workspace.study
-    paid = frame["revenue"].notna() if "revenue" in frame else pd.Series(data=False, index=frame.index)
-    mean = float(np.average(frame.loc[paid, "revenue"], weights=frame.loc[paid, "weight"])) if paid.any() else math.nan
-    yearly = mean * 365 / study.snapshot.horizon_days
-    value = yearly * study.money.margin
-    if not value > 0:
-        return paper
-    scale = value / paper.customer_value
-    return Offer(value, scale * paper.incentive_cost, scale * paper.contact_cost)
 
 
 def _earned(offer: Offer) -> Callable[[Sample], NDArray[np.float64]]:

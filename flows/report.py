@@ -13,6 +13,7 @@ from features.errors import StoreError
 from flows import report_sections as sections
 from flows import wording
 from flows.glossary import glossary_section
+from flows.premium_section import premium_section
 from flows.report_data import Counter, DataHealth, ReportData, ReportHeader, health_of
 from flows.report_page import Entry, Section, page_template
 
@@ -39,7 +40,7 @@ _TEXT = frozenset(
 """Columns of result tables that hold text; all others hold numbers."""
 
 
-_OF_CHURN: Final = frozenset({"worth", "effects", "initiatives", "quality"})
+_OF_CHURN: Final = frozenset({"worth", "effects", "initiatives", "quality", "premium"})
 """Sections that say nothing about a survey."""
 
 
@@ -85,6 +86,7 @@ def render_report(data: ReportData) -> str:
         sections.association_section(data),
         sections.initiatives_section(data),
         sections.quality_section(data),
+        *(() if data.header.is_flat else (premium_section(data),)),
         sections.health_section(data),
         sections.methods_section(data),
         glossary_section(),
@@ -94,7 +96,7 @@ def render_report(data: ReportData) -> str:
         parts = tuple(part for part in parts if part.anchor not in _OF_CHURN)
         title = f"{data.header.study}: what goes along with its outcomes"
     return page_template(_TEMPLATE).render(
-        header=data.header, title=title, facts=_facts(data.header), sections=parts, told=_told(parts)
+        header=data.header, title=title, facts=_facts(data.header), sections=parts, told=_told(parts, data)
     )
 
 
@@ -125,9 +127,10 @@ def _typed(found: pd.DataFrame | None) -> pd.DataFrame | None:
     return pd.DataFrame(columns).reset_index(drop=True)
 
 
-def _told(parts: tuple[Section, ...]) -> tuple[Section, ...]:
+def _told(parts: tuple[Section, ...], data: ReportData) -> tuple[Section, ...]:
     """Sections whose answer is repeated at the top of the page."""
-    return tuple(part for part in parts if part.anchor in {"worth", "effects", "quality", "health"})
+    told = {"worth", "effects", "quality", "health", *(() if data.premium is None else ("premium",))}
+    return tuple(part for part in parts if part.anchor in told)
 
 
 def _facts(header: ReportHeader) -> tuple[Entry, ...]:

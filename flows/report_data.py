@@ -8,7 +8,7 @@ import pandas as pd
 
 from features.manifest import LayoutManifest
 
-__all__ = ["Counter", "DataHealth", "ReportData", "ReportHeader", "health_of"]
+__all__ = ["Counter", "DataHealth", "PremiumFound", "ReportData", "ReportHeader", "health_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ class ReportHeader:
         Share of the customers at risk who leave within the horizon; NaN where unknown.
     is_survey : bool
         The study names outcomes of its own and no churn: there is nothing to predict or to simulate.
+    is_flat : bool
+        The study is a flat table: it knows no journeys made of touchpoints.
     churn_model, revenue_model : str
         Names and versions of the champions; empty where there is none.
     seed : int
@@ -54,6 +56,7 @@ class ReportHeader:
     months: int
     churn_rate: float = float("nan")
     is_survey: bool = False
+    is_flat: bool = False
     churn_model: str = ""
     revenue_model: str = ""
     seed: int = 0
@@ -95,6 +98,57 @@ class DataHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class PremiumFound:
+    """Whether the journey view predicts more, as ``journeylift premium`` leaves it.
+
+    Attributes
+    ----------
+    verdict : str
+        See :class:`models.premium.Premium`.
+    gains : DataFrame
+        metric, touchpoints, journeys, gain, lo, hi: mcfadden_r2, log_loss, auc, expected_max_profit (currency a
+        customer at risk).
+    rivals : DataFrame
+        model, touchpoints, journeys, gain, lo, hi: McFadden's R2 against every touchpoint-only model, the best first.
+    matters : float
+        Smallest gain in R2 that matters.
+    n_rows, n_customers : int
+        Tested rows, and their customers.
+    tested : tuple of str
+        Cutoffs that tested, ``YYYY-MM-DD``.
+    n_touchpoint_terms, n_terms : int
+        Features of touchpoints, and those that only the journey view has.
+    value, incentive, contact : float
+        In currency: what a customer is taken to be worth, what an offer and what reaching a customer costs.
+    n_train : int
+        Rows that the latest test may learn from.
+    most_rows : int
+        Rows that a model was given at most.
+    is_thorough : bool
+        Whole journeys, too, were tried in every kind of model.
+    is_stale : bool
+        Data or features have changed since.
+    """
+
+    verdict: str
+    gains: pd.DataFrame
+    rivals: pd.DataFrame
+    matters: float
+    n_rows: int
+    n_customers: int
+    tested: tuple[str, ...]
+    n_touchpoint_terms: int
+    n_terms: int
+    value: float
+    incentive: float
+    contact: float
+    n_train: int
+    most_rows: int
+    is_thorough: bool
+    is_stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ReportData:
     """Everything the report shows; a part that is None says which command makes it.
 
@@ -110,6 +164,8 @@ class ReportData:
         As ``journeylift train`` leaves them.
     health : DataHealth or None
         As ``journeylift features`` leaves it.
+    premium : PremiumFound or None
+        As ``journeylift premium`` leaves it.
     """
 
     header: ReportHeader
@@ -120,6 +176,7 @@ class ReportData:
     reliability: pd.DataFrame | None = None
     health: DataHealth | None = None
     ratings: pd.DataFrame | None = None
+    premium: PremiumFound | None = None
 
 
 def health_of(manifest: LayoutManifest) -> DataHealth:

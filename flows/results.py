@@ -16,7 +16,9 @@ from features.panel import read_panel
 from features.snapshot import iso
 from flows import console
 from flows.check import take_stock
+from flows.premium_section import read_premium
 from flows.report import Counter, DataHealth, ReportData, ReportHeader, health_of, write_report
+from flows.report_data import PremiumFound
 from flows.storage import Workspace, open_store, open_workspace, read_json, write_json
 from flows.tracking import find_champion, open_tracker
 
@@ -48,9 +50,10 @@ def report(study_file: str, *, out: str | None = None) -> None:
         tick("drawing")
         write_report(data, path)
     write_json(workspace.store.result("report"), {"study": workspace.study.name, "path": str(path)})
-    parts = sum(part is not None for part in (data.association, data.effects, data.initiatives, data.metrics))
+    found = (data.association, data.effects, data.initiatives, data.metrics, data.premium)
+    parts = sum(part is not None for part in found)
     seconds = time.perf_counter() - started
-    console.say(console.Closing("report", f"{parts} of 4 results", "1 page", seconds, str(path)).line())
+    console.say(console.Closing("report", f"{parts} of {len(found)} results", "1 page", seconds, str(path)).line())
 
 
 def gather(workspace: Workspace) -> ReportData:
@@ -77,11 +80,23 @@ def gather(workspace: Workspace) -> ReportData:
         metrics=_table([row for one in outcomes.values() for row in one["metrics"]]),
         reliability=_table(outcomes.get("churn", {}).get("reliability")),
         health=_health(workspace),
+        premium=_premium(workspace),
     )
 
 
 def _table(rows: list[dict[str, Any]] | None) -> pd.DataFrame | None:
     return pd.DataFrame(rows) if rows else None
+
+
+def _premium(workspace: Workspace) -> PremiumFound | None:
+    """Read the journey premium, and whether it belongs to the panel as it is now."""
+    content = read_json(workspace.store.result("premium"))
+    if content is None:
+        return None
+    contract = existing_contract(workspace.store.root)
+    made_from = (content["data_fingerprint"], content["feature_contract_hash"])
+    is_stale = contract is None or made_from != (contract.layout_fingerprint, contract.feature_contract_hash)
+    return read_premium(content, is_stale=is_stale)
 
 
 def _header(workspace: Workspace, trained: Mapping[str, Any]) -> ReportHeader:
@@ -99,6 +114,7 @@ def _header(workspace: Workspace, trained: Mapping[str, Any]) -> ReportHeader:
         months=study.money.months,
         churn_rate=float(trained.get("churn_rate", "nan")),
         is_survey=study.flat is not None and study.flat.churned is None,
+        is_flat=study.is_flat,
         churn_model=_model(workspace, "churn") if trained else "",
         revenue_model=_model(workspace, "revenue") if trained else "",
         seed=int(trained.get("seed", 0)),

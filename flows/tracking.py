@@ -129,7 +129,7 @@ class Tracker:
         Parameters
         ----------
         step : str
-            ``train``, ``explain``, ``simulate`` or ``score``.
+            ``train``, ``premium``, ``explain``, ``simulate`` or ``score``.
         name : str
             Name of the run.
         tags : mapping

@@ -33,7 +33,7 @@ from models.leaks import leak_warnings
 from models.revenue import evaluate_revenue, fit_revenue
 from models.splits import AnyFold, grouping_note, picture, plan_folds
 
-__all__ = ["ensure_models", "mature", "read_rows", "train"]
+__all__ = ["ensure_models", "mature", "read_rows", "require_features", "train"]
 
 _EVALUATE: Final[Mapping[str, Callable[..., Evaluation]]] = {"churn": evaluate_churn, "revenue": evaluate_revenue}
 _FIT: Final[Mapping[str, Callable[..., Any]]] = {"churn": fit_churn, "revenue": fit_revenue}
@@ -98,7 +98,7 @@ def train(
         )
     open_tracker(workspace.study, workspace.store).require()
     contract = ensure_panel(workspace)
-    _require_features(allow, contract)
+    require_features(allow, contract)
     panel = read_rows(workspace)
     asked = Asked(seed, frozenset(allow), math.inf if budget is None else budget / len(LOSS), Settings().training_rows)
     tags = identity(workspace.study, contract, seed)
@@ -213,7 +213,8 @@ def _wide(evaluation: Evaluation) -> pd.DataFrame:
     return table.loc[order, shown].reset_index()
 
 
-def _require_features(allow: Sequence[str], contract: PanelContract) -> None:
+def require_features(allow: Sequence[str], contract: PanelContract) -> None:
+    """Make sure that features which the user vouches for are some of the panel's."""
     known = [feature.name for feature in contract.features]
     absent = [name for name in allow if name not in known]
     if absent:

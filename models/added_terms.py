@@ -76,6 +76,7 @@ def rivals(
     tick: Tick = silent,
     *,
     families: Sequence[str] | None,
+    added_families: Sequence[str] | None,
     max_rows: int,
 ) -> Rivals:
     """Predict every fold's test rows with and without some features, learned from the same rows.
@@ -92,8 +93,8 @@ def rivals(
         Decides who is held back, which rows are drawn under the cap, and the seeds of fits.
     tick : callable, optional
         Told of every fold.
-    families : sequence of str or None
-        Candidates for churn to try; None tries all.
+    families, added_families : sequence of str or None
+        Candidates for churn to try without, and with, the added features; None tries all.
     max_rows : int
         Training rows of one fit at most.
 
@@ -112,7 +113,7 @@ def rivals(
     log loss on a third of the fold's training customers held back; tested rows take no part in that choice.
     """
     grids = churn_grids(int(known.observed.sum()), min(len(known), max_rows) * len(every))
-    fewer, more = (_named(candidates(some, grids), families) for some in (without, every))
+    fewer, more = _named(candidates(without, grids), families), _named(candidates(every, grids), added_families)
     keys = known.keys()
     index, joined, chosen = [], [], []
     found: dict[str, list[FloatArray]] = {}

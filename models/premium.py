@@ -31,7 +31,7 @@ from models.splits import AnyFold
 if TYPE_CHECKING:
     from features.measures import Feature
 
-__all__ = ["Gain", "Premium", "journey_premium"]
+__all__ = ["MATTERS", "Gain", "Premium", "journey_premium"]
 
 FloatArray = NDArray[np.float64]
 Verdict = Literal["journeys add", "undecided", "journeys add nothing that can be told", "not compared"]
@@ -50,11 +50,14 @@ class Gain:
     Attributes
     ----------
     metric : str
-        ``log_loss`` (nats a row), ``auc`` (in [0, 1]) or ``expected_max_profit`` (currency a customer at risk).
+        ``log_loss`` (nats a row), ``auc`` (in [0, 1]), ``expected_max_profit`` (currency a customer at risk) or
+        ``mcfadden_r2`` (share of the log loss of the churn rate alone).
     touchpoints, journeys : float
         The metric without and with journey terms.
     gain, lo, hi : float
         Improvement with its 90 % interval, clustered by customer.
+    model : str
+        The touchpoint-only model it is a gain over.
     """
 
     metric: str
@@ -63,6 +66,7 @@ class Gain:
     gain: float
     lo: float
     hi: float
+    model: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,8 @@ class Premium:
         log_loss, auc, expected_max_profit; empty if nothing was compared.
     share : Gain or None
         The gain in log loss as a share of the log loss of the churn rate alone (McFadden's R2), with its interval.
+    against : tuple of Gain
+        The same against every touchpoint-only model, the best one first: what the verdict rests on.
     best : str
         The touchpoint-only model with the lowest log loss on the tested rows; gains are against it.
     chosen : tuple of str
@@ -95,6 +101,7 @@ class Premium:
     sentence: str
     gains: tuple[Gain, ...]
     share: Gain | None
+    against: tuple[Gain, ...]
     best: str
     chosen: tuple[str, ...]
     touchpoint_terms: tuple[str, ...]
@@ -112,6 +119,14 @@ class Premium:
         verdict = np.where(table["metric"].eq("log_loss"), self.verdict, "")
         return table.assign(verdict=verdict, n_rows=self.n_rows, n_customers=self.n_customers)
 
+    def rivals_frame(self) -> pd.DataFrame:
+        """One row a touchpoint-only model, the best first: model, touchpoints, journeys, gain, lo, hi (McFadden's R2).
+
+        Empty if nothing was compared.
+        """
+        rows = [(one.model, one.touchpoints, one.journeys, one.gain, one.lo, one.hi) for one in self.against]
+        return pd.DataFrame(rows, columns=["model", "touchpoints", "journeys", "gain", "lo", "hi"])
+
 
 def journey_premium(
     frame: pd.DataFrame,
@@ -122,6 +137,7 @@ def journey_premium(
     *,
     offer: Offer = _PAPER,
     families: Sequence[str] | None = None,
+    journey_families: Sequence[str] | None = None,
     max_rows: int = MAX_ROWS,
     allow: frozenset[str] = frozenset(),
     leaks: tuple[Leak, ...] | None = None,
@@ -147,6 +163,9 @@ def journey_premium(
     families : sequence of str, optional
         Names of the candidates to choose from, see :func:`models.churn.candidates`; all when left out. Fewer are
         faster, and the touchpoint-only model is then the best of these.
+    journey_families : sequence of str, optional
+        The same for the model with journey terms; as `families` when left out. Fewer are much faster, and as a
+        rule make the premium smaller: every touchpoint-only model stays a rival.
     max_rows : int
         Training rows of one fit at most.
     allow, leaks
@@ -199,20 +218,34 @@ def journey_premium(
             "no feature joins several touchpoints of a journey. Flat tables have none; events with a journey and a "
             "time give them"
         )
+    if not views.touchpoints:
+        return views.refused("no feature is about touchpoints one by one, so there is nothing journeys could add to")
     known = in_order(known_rows(frame, kept, OUTCOME))
     plan = tuple(folds)
     if reason := too_few(known, plan):
         return views.refused(reason)
-    tested = rivals(known, views.without, views.every, plan, rng, tick, families=families, max_rows=max_rows)
-    gains = (_loss_gain(tested), _auc_gain(tested), _profit_gain(tested, offer))
-    share = _as_share(gains[0], tested.joined)
-    verdict = _verdict(tested, share, matters)
+    tested = rivals(
+        known,
+        views.without,
+        views.every,
+        plan,
+        rng,
+        tick,
+        families=families,
+        added_families=families if journey_families is None else journey_families,
+        max_rows=max_rows,
+    )
+    gains = (_loss_gain(tested, tested.best), _auc_gain(tested), _profit_gain(tested, offer))
+    against = _against(tested)
+    share = against[0]
+    verdict = _verdict(against, matters)
     return replace(
         views.refused(""),
         verdict=verdict,
         sentence=_sentence(verdict, gains, tested, matters),
         gains=gains,
         share=share,
+        against=against,
         best=tested.best,
         chosen=tested.chosen,
         n_rows=len(tested.joined),
@@ -233,38 +266,43 @@ class _Views(NamedTuple):
         left_out = {one.name for one in terms}
         return cls(tuple(features), tuple(one for one in features if one.name not in left_out), terms)
 
+    @property
+    def touchpoints(self) -> tuple[str, ...]:
+        """Features of touchpoints one by one."""
+        return tuple(one.name for one in self.without if one.journey is not None and one.role != "recency")
+
     def refused(self, reason: str) -> Premium:
         """Say why nothing was compared."""
-        touchpoints = tuple(one.name for one in self.without if one.journey is not None and one.role != "recency")
         return Premium(
             verdict="not compared",
             sentence=f"Journeys were not compared with touchpoints: {reason}.",
             gains=(),
             share=None,
+            against=(),
             best="",
             chosen=(),
-            touchpoint_terms=touchpoints,
+            touchpoint_terms=self.touchpoints,
             terms=tuple(one.name for one in self.terms),
             n_rows=0,
             n_customers=0,
         )
 
 
-def _loss_gain(tested: Rivals) -> Gain:
-    before, after = tested.loss(tested.best), tested.loss()
+def _loss_gain(tested: Rivals, model: str) -> Gain:
+    before, after = tested.loss(model), tested.loss()
     found = mean_difference(tested.joined, before, after, "log_loss")
-    return _gain(found, tested.joined.mean(before), tested.joined.mean(after))
+    return _gain(found, tested.joined.mean(before), tested.joined.mean(after), model)
 
 
 def _auc_gain(tested: Rivals) -> Gain:
     before, after = (auc(Ranking.of(one)).value for one in (tested.best_sample, tested.joined))
-    return _gain(auc_difference(tested.joined, tested.best_sample), before, after)
+    return _gain(auc_difference(tested.joined, tested.best_sample), before, after, tested.best)
 
 
 def _profit_gain(tested: Rivals, offer: Offer) -> Gain:
     before, after = (_profits(one, offer) for one in (tested.best_sample, tested.joined))
     found = mean_difference(tested.joined, after, before, "expected_max_profit")
-    return _gain(found, tested.joined.mean(before), tested.joined.mean(after))
+    return _gain(found, tested.joined.mean(before), tested.joined.mean(after), tested.best)
 
 
 def _profits(sample: Sample, offer: Offer) -> FloatArray:
@@ -274,8 +312,15 @@ def _profits(sample: Sample, offer: Offer) -> FloatArray:
     return np.asarray(profit.value + profit.influence, dtype=np.float64)
 
 
-def _gain(found: Estimate, touchpoints: float, journeys: float) -> Gain:
-    return Gain(found.metric, touchpoints, journeys, found.value, found.lo, found.hi)
+def _gain(found: Estimate, touchpoints: float, journeys: float, model: str) -> Gain:
+    return Gain(found.metric, touchpoints, journeys, found.value, found.lo, found.hi, model)
+
+
+def _against(tested: Rivals) -> tuple[Gain, ...]:
+    """Compare with every touchpoint-only model, as shares, the best first; equals in the order of the candidates."""
+    found = [_as_share(_loss_gain(tested, model), tested.joined) for model in tested.without]
+    best = tested.best
+    return tuple(sorted(found, key=lambda one: (one.model != best, -one.touchpoints)))
 
 
 def _as_share(gain: Gain, sample: Sample) -> Gain:
@@ -283,14 +328,13 @@ def _as_share(gain: Gain, sample: Sample) -> Gain:
     rate = sample.mean(sample.observed)
     entropy = -(rate * math.log(rate) + (1 - rate) * math.log1p(-rate))
     r2 = (1 - gain.touchpoints / entropy, 1 - gain.journeys / entropy)
-    return Gain("mcfadden_r2", *r2, gain.gain / entropy, gain.lo / entropy, gain.hi / entropy)
+    return Gain("mcfadden_r2", *r2, gain.gain / entropy, gain.lo / entropy, gain.hi / entropy, gain.model)
 
 
-def _verdict(tested: Rivals, share: Gain, matters: float) -> Verdict:
-    after = tested.loss()
-    if all(mean_difference(tested.joined, tested.loss(name), after, name).lo > 0 for name in tested.without):
+def _verdict(against: Sequence[Gain], matters: float) -> Verdict:
+    if all(one.lo > 0 for one in against):
         return "journeys add"
-    return "journeys add nothing that can be told" if share.hi < matters else "undecided"
+    return "journeys add nothing that can be told" if against[0].hi < matters else "undecided"
 
 
 def _sentence(verdict: Verdict, gains: Sequence[Gain], tested: Rivals, matters: float) -> str:

@@ -38,8 +38,9 @@ def known(seed: int = 0) -> Known:
 
 
 def run(rows: Known, **options: object) -> Rivals:
-    arguments: dict[str, object] = {"families": ["logistic"], "max_rows": 60_000} | options
-    return rivals(rows, (PLAIN,), (PLAIN, ADDED), FOLDS, np.random.default_rng(0), **arguments)  # type: ignore[arg-type]
+    arguments: dict[str, object] = {"every": (PLAIN, ADDED), "plan": FOLDS, "max_rows": 60_000}
+    arguments |= {"families": ["logistic"], "added_families": ["logistic"]} | options
+    return rivals(rows, (PLAIN,), rng=np.random.default_rng(0), **arguments)  # type: ignore[arg-type]
 
 
 def test_every_setting_without_the_added_features_is_a_rival() -> None:
@@ -66,10 +67,7 @@ def test_no_tested_outcome_has_an_influence_on_any_prediction() -> None:
     changed = rows.observed.copy()
     changed[tested] = changed[tested][::-1]  # as many churners: how many there are in all decides what is tried
     turned = Known(rows.frame, rows.position, changed, rows.weight, rows.features)
-    one, other = (
-        rivals(some, (PLAIN,), (PLAIN, ADDED), first, np.random.default_rng(0), families=["logistic"], max_rows=60_000)
-        for some in (rows, turned)
-    )
+    one, other = (run(some, plan=first) for some in (rows, turned))
     np.testing.assert_array_equal(one.joined.predicted, other.joined.predicted)
     assert one.chosen == other.chosen
 
@@ -88,7 +86,8 @@ def test_the_best_rival_has_the_lowest_log_loss() -> None:
 def test_under_a_cap_both_learn_from_the_same_rows() -> None:
     """With no difference between the views, risks of the same candidate are the same."""
     rows = known()
-    found = rivals(rows, (PLAIN,), (PLAIN,), FOLDS, np.random.default_rng(0), families=["boosting"], max_rows=150)
+    kinds = {"families": ["boosting"], "added_families": ["boosting"]}
+    found = run(rows, every=(PLAIN,), max_rows=150, **kinds)
     chosen = found.chosen[0].removeprefix("first: ")
     first = slice(0, 200)
     np.testing.assert_allclose(found.joined.predicted[first], found.without[chosen][first])

@@ -280,6 +280,28 @@ def test_nobody_leaving_in_the_tested_months_is_exit_5_and_no_model(
     assert not (tmp_path / "store" / "results" / "train.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("study", "message"),
+    [
+        (
+            STUDY,
+            "not compared with touchpoints: .* churners and .* at least 10 of each are needed. Bring more customers",
+        ),
+        (
+            STUDY.replace("horizon_days: 30", "horizon_days: 150"),
+            r"matured cutoffs .*, none of them 150 days .gap . horizon. after another",
+        ),
+    ],
+)
+def test_too_few_churners_or_cutoffs_to_compare_journeys_is_exit_5_and_no_result(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], study: str, message: str
+) -> None:
+    code, _, err = _run(capsys, "premium", "--study", _write(tmp_path, study=study))
+    assert code == 5, err
+    assert re.search(message, err)
+    assert not (tmp_path / "store" / "results" / "premium.json").exists()
+
+
 PLAN = """\
 initiatives:
   - name: one

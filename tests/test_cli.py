@@ -9,7 +9,9 @@ import pytest
 
 from flows import cli
 
-COMMANDS = ("check", "company", "demo", "explain", "features", "init", "report", "score", "simulate", "train")
+COMMANDS = (
+    "check", "company", "demo", "explain", "features", "init", "premium", "report", "score", "simulate", "train",
+)  # fmt: skip
 STUDY = """
 study: tiny
 sources: {t: t.csv}

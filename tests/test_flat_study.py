@@ -77,6 +77,16 @@ def test_simulation_on_a_flat_table_is_refused_with_what_is_missing(
     assert "touchpoints" in capsys.readouterr().err
 
 
+def test_a_flat_table_has_no_journeys_to_compare_and_nothing_is_built_for_it(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("people.csv", "study.yaml"):
+        (tmp_path / name).write_bytes((study.parent / name).read_bytes())
+    assert cli.main(["premium", "--study", str(tmp_path / "study.yaml")]) == 8
+    assert "The study is a flat table" in capsys.readouterr().err
+    assert not (tmp_path / "store" / "panel").exists()
+
+
 @pytest.fixture(scope="module")
 def copies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("copies")

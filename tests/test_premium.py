@@ -109,6 +109,8 @@ def test_where_journeys_carry_something_it_is_claimed(carrying: tuple[pd.DataFra
     assert found.terms == (WORST, DECAYED, EFFORT)
     assert found.touchpoint_terms == (CALL, CHAT)
     assert len(found.chosen) == 2
+    assert len(found.against) == 9
+    assert all(one.lo > 0 for one in found.against)
     for one in found.gains:
         assert one.lo < one.gain < one.hi
         assert one.gain > 0
@@ -129,6 +131,17 @@ def test_gains_are_differences_of_the_metrics_on_all_tested_rows(carrying: tuple
     assert found.share.journeys == pytest.approx(1 - loss.journeys / by_rate)
 
 
+def test_every_touchpoint_model_is_compared_with_the_best_one_first(carrying: tuple[pd.DataFrame, Premium]) -> None:
+    _, found = carrying
+    rivals = found.rivals_frame()
+    assert rivals["model"].is_unique
+    assert rivals["model"].iloc[0] == found.best
+    assert rivals["touchpoints"].is_monotonic_decreasing
+    assert found.against[0] == found.share
+    assert set(rivals["journeys"]) == {found.share.journeys if found.share else None}
+    assert rivals["gain"].to_numpy() == pytest.approx((rivals["journeys"] - rivals["touchpoints"]).to_numpy())
+
+
 def test_the_table_has_a_row_for_each_metric_and_one_verdict(carrying: tuple[pd.DataFrame, Premium]) -> None:
     _, found = carrying
     table = found.to_frame()
@@ -145,6 +158,15 @@ def test_the_order_of_rows_has_no_influence() -> None:
     )
     for field in fields(first):
         assert getattr(first, field.name) == getattr(second, field.name)
+
+
+def test_fewer_models_with_journeys_leave_every_touchpoint_model_a_rival() -> None:
+    frame = panel(300, np.random.default_rng(0))
+    found = journey_premium(
+        frame, FEATURES, folds(), np.random.default_rng(0), journey_families=["logistic"], max_rows=400, leaks=()
+    )
+    assert {one.model.split(" (")[0] for one in found.against} == {"logistic", "boosting", "additive boosting"}
+    assert all(": logistic (" in one for one in found.chosen)
 
 
 def test_how_much_matters_decides_between_nothing_and_undecided() -> None:
@@ -172,6 +194,15 @@ def test_a_flat_table_says_why_nothing_is_compared() -> None:
     )
     assert found.touchpoint_terms == ("support__wait_min__mean",)
     assert found.to_frame().empty
+
+
+def test_without_touchpoints_there_is_nothing_that_journeys_could_add_to() -> None:
+    frame = panel(300, np.random.default_rng(0))
+    found = journey_premium(frame, FEATURES[2:], folds(), np.random.default_rng(0), leaks=())
+    assert found.verdict == "not compared"
+    assert "no feature is about touchpoints one by one" in found.sentence
+    assert (found.terms, found.touchpoint_terms, found.against) == ((WORST, DECAYED, EFFORT), (), ())
+    assert found.rivals_frame().empty
 
 
 def test_too_few_churners_are_told() -> None:

@@ -18,6 +18,7 @@ import pytest
 from features.errors import StoreError
 from features.manifest import LayoutManifest, MeasureFound, Quarantined, RowCount, Volume
 from flows.report import Counter, DataHealth, ReportData, ReportHeader, health_of, render_report, write_report
+from tests.premium_found import found
 from tests.rated_rows import rated
 
 EVIL = "<script>document.title='ran'</script><img src=x onerror=\"document.title='ran'\">"
@@ -142,7 +143,8 @@ def full() -> ReportData:
     bins = {"bin": [0, 1], "predicted": [0.02, 0.1], "observed": [0.03, 0.09], "lo": [0.02, 0.08], "hi": [0.04, 0.1]}
     reliability = pd.DataFrame(bins).assign(candidate="boosting", n=100)
     ratings = rated().assign(driver=[EVIL, "noise", "pool", "bar"], is_nonlinear=False, warning="")
-    return ReportData(HEADER, association(), effects(), initiatives(), metrics(), reliability, health(), ratings)
+    tables = (association(), effects(), initiatives(), metrics(), reliability, health(), ratings)
+    return ReportData(HEADER, *tables, found())
 
 
 @pytest.fixture(scope="module")
@@ -221,21 +223,21 @@ def test_headings_form_an_outline_without_gaps(page: str) -> None:
 def test_every_drawing_says_in_words_what_it_shows(page: str) -> None:
     outline = Outline(page)
     figures = outline.all("figure")
-    assert len(figures) == len(outline.all("svg")) == 13
+    assert len(figures) == len(outline.all("svg")) == 14
     assert all(figure["role"] == "img" and len(figure["aria-label"] or "") > 20 for figure in figures)
     assert all("figure" in parents for tag, _, parents in outline.elements if tag == "svg")
 
 
 def test_every_table_has_a_caption_and_scoped_headings(page: str) -> None:
     outline = Outline(page)
-    assert len(outline.all("table")) == len(outline.all("caption")) == 11
+    assert len(outline.all("table")) == len(outline.all("caption")) == 12
     assert all(heading["scope"] in {"col", "row"} for heading in outline.all("th"))
 
 
 def test_wide_tables_can_be_reached_and_scrolled_with_keys(page: str) -> None:
     outline = Outline(page)
     scrolls = [attributes for tag, attributes, _ in outline.elements if attributes.get("class") == "scroll"]
-    assert len(scrolls) == 11
+    assert len(scrolls) == 12
     assert all(one["tabindex"] == "0" and one["role"] == "region" for one in scrolls)
 
 
@@ -273,13 +275,20 @@ def test_quality_compares_with_the_baseline_and_shows_the_calibration_slope(page
     assert "boosting 1.03 (0.97 to 1.09)" in text
 
 
+def test_a_flat_table_has_no_journey_view_to_be_worth_anything() -> None:
+    assert "Is the journey view worth it?" in render_report(ReportData(HEADER))
+    assert "Is the journey view worth it?" not in render_report(ReportData(replace(HEADER, is_flat=True)))
+
+
 def test_a_report_without_results_says_what_to_run() -> None:
     text = words(render_report(ReportData(HEADER)))
-    for command in ("simulate", "explain", "train", "features"):
+    for command in ("simulate", "explain", "train", "premium", "features"):
         assert f"Run journeylift {command}." in text
 
 
-@pytest.mark.parametrize("part", ["association", "effects", "initiatives", "metrics", "reliability", "health"])
+@pytest.mark.parametrize(
+    "part", ["association", "effects", "initiatives", "metrics", "reliability", "health", "premium"]
+)
 def test_any_part_may_stand_alone(part: str) -> None:
     assert "northline" in render_report(replace(ReportData(HEADER), **{part: getattr(full(), part)}))
 
