@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from models.dominance import dominance
 from models.drivers import MISSING_FLAG, Design, Driver
 from models.lattice import coalition_r2, owen, partial_out
 from models.orderings import sample_orders
 
-__all__ = ["ORDERS", "Game", "Shares", "game_of", "is_exact", "play", "quality_parts", "unions"]
+__all__ = ["ORDERS", "Game", "Shares", "added_by_size", "game_of", "is_exact", "play", "quality_parts", "unions"]
 
 FloatArray = NDArray[np.float64]
 
@@ -145,6 +146,17 @@ def _sampled(C: FloatArray, game: Game, orders: int) -> tuple[FloatArray, FloatA
         for one in C
     ]
     return np.stack([one.values for one in found]), np.stack([one.standard_error for one in found])
+
+
+def added_by_size(C: FloatArray, n_controls: int, game: Game) -> FloatArray:
+    """R2 that each player adds to the controls and 0, 1, 2, ... others, whatever their journey: (players, players).
+
+    No sizes, (players, 0), where players are too many for all coalitions.
+    """
+    if len(game.blocks) > MAX_BITS:
+        return np.empty((len(game.blocks), 0))
+    partial = partial_out(C, range(n_controls))
+    return dominance(partial, game.blocks).by_size * (partial[-1, -1] / C[-1, -1])
 
 
 def _last(C: FloatArray, n_controls: int, blocks: Sequence[Sequence[int]]) -> FloatArray:

@@ -103,7 +103,7 @@ def test_shares_sum_to_one_and_lie_within_their_intervals() -> None:
 def test_the_table_has_the_columns_of_the_contract() -> None:
     table = run(company()).to_frame()
     expected = ["outcome", "journey", "driver", "feature", "share", "share_lo", "share_hi", "tier", "in_top_3"]
-    expected += ["quality", "reach", "alone_r2", "last_r2", "r2", "n", "warning"]
+    expected += ["quality", "reach", "alone_r2", "last_r2", "p_value", "p_adjusted", "r2", "n", "warning"]
     assert list(table.columns) == expected
     assert set(table["outcome"]) == {"churn"}
     assert set(table["n"]) == {800}

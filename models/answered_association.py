@@ -1,0 +1,236 @@
+"""Association where some ratings were not answered: shares from expected moments instead of means filled in.
+
+The same question and the same result as `models.importance`; what differs is how moments come about (`models.answers`).
+Needs rows in memory, so that of many customers a sample is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from features.customer_groups import hashed
+from models.answers import AnswerModel, expected_moments, fit_answers, refitted_moments
+from models.controls import control_matrix
+from models.driver_game import game_of
+from models.driver_shares import Association
+from models.driver_tests import chance_r2, drawn_test, score_test
+from models.drivers import MIN_CUSTOMERS, MISSING_FLAG, Design, Driver
+from models.importance import LEVEL, REPLICATES, Evidence, Question, check_columns, rank
+from models.lattice import partial_out
+from models.moments import GroupMoments, covariance
+
+__all__ = ["MAX_ROWS", "association_with_answers"]
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+MAX_ROWS = 20_000
+"""Rows that are used at most."""
+
+FEWEST_DRAWS = 50
+"""With fewer draws fitted anew an interval is not worth having."""
+
+_TOLERANCE = 1e-6
+_WORK = 6e8
+"""Multiplications that fitting draws anew may take: about half a minute."""
+
+
+def association_with_answers(
+    frame: pd.DataFrame,
+    drivers: Sequence[Driver],
+    not_answered: BoolArray,
+    outcome: str,
+    *,
+    controls: Sequence[str] = (),
+    weight: str | None,
+    rng: np.random.Generator,
+    replicates: int = REPLICATES,
+    customer: str = "customer_id",
+    level: float = LEVEL,
+    max_rows: int = MAX_ROWS,
+) -> Association:
+    """Share out the explained variance of an outcome among drivers that some did not answer.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Panel rows; rows without the outcome or without weight are left out.
+    drivers : sequence of Driver
+        The first column of each is used; a flag joins it where it does not apply to some rows.
+    not_answered : ndarray of bool, shape (rows, drivers)
+        Where a missing first column means that nobody answered (`models.answers.unanswered_cells`); elsewhere it means
+        that it does not apply.
+    outcome, controls, weight, rng, replicates, customer, level
+        As in :func:`models.importance.association`.
+    max_rows : int
+        Of more rows those of the customers with the smallest hashes are used, whole customers, up to this number.
+
+    Returns
+    -------
+    Association
+        `n_customers` and `n_rows` are those used. Drivers with unanswered rows say so in their warning.
+
+    Raises
+    ------
+    ValueError
+        As :func:`models.importance.association`.
+
+    Notes
+    -----
+    Answers are taken as missing at random given all drivers, controls and the outcome, see
+    :func:`models.answers.fit_answers`. Intervals and tests come from draws of customers with the model fitted anew to
+    each, as many as half a minute allows but not more than `replicates`; tests are Wald's with the covariance of the
+    slopes over draws. Where that would be fewer than 50 draws, moments are drawn with the model held fixed: intervals
+    are too narrow then, no driver is tested, and warnings say so.
+    What is to be expected of R2 by chance is the mean of the draws' R2 less that of the sample.
+    """
+    check_columns(frame, drivers, [outcome, *controls, customer, *([] if weight is None else [weight])])
+    usable = np.isfinite(frame[outcome].to_numpy(dtype=np.float64, na_value=np.nan))
+    if weight is not None:
+        usable &= frame[weight].to_numpy(dtype=np.float64, na_value=np.nan) > 0
+    usable[usable] = _sampled(frame.loc[usable, customer], max_rows)
+    rows = frame[usable].reset_index(drop=True)
+    question = Question(outcome, tuple(drivers), level, int(rows[customer].nunique()), len(rows))
+    if question.n_customers < MIN_CUSTOMERS:
+        return question.too_few()
+    w = np.ones(len(rows)) if weight is None else rows[weight].to_numpy(dtype=np.float64)
+    known = control_matrix(rows, controls, w)
+    first = rows[[*(driver.columns[0] for driver in drivers), outcome]].to_numpy(dtype=np.float64, na_value=np.nan)
+    values = np.column_stack([known, _standardised(first)])
+    if not np.ptp(values[:, -1]) > 0:
+        return question.does_not_vary()
+    blank = np.zeros(values.shape, dtype=bool)
+    blank[:, known.shape[1] : -1] = not_answered[usable]
+    fitted = _Fitted.to(values, blank, rows[customer], w)
+    design = fitted.design(known.shape[1])
+    told = replace(question, drivers=_flagged(drivers, design.blocks))
+    draws = min(replicates, int(_WORK / fitted.work))
+    evidence = (
+        fitted.anew(design, draws, rng) if draws >= FEWEST_DRAWS else fitted.held_fixed(design, replicates, rng)
+    )
+    game = game_of(told.drivers, design, evidence.C, rng)
+    unanswered = fitted.model.unanswered[known.shape[1] : -1].tolist()
+    texts = [
+        _told(text, share, is_refitted=draws >= FEWEST_DRAWS)
+        for text, share in zip(game.warnings, unanswered, strict=True)
+    ]
+    return rank(told, replace(game, warnings=tuple(texts)), evidence)
+
+
+def _sampled(customers: pd.Series, most: int) -> BoolArray:
+    """Choose whole customers in the order of their hashes, up to a number of rows."""
+    if len(customers) <= most:
+        return np.ones(len(customers), dtype=bool)
+    codes, names = pd.factorize(customers, sort=True)
+    order = np.argsort(hashed(pa.array(names)), kind="stable")
+    chosen = np.zeros(len(names), dtype=bool)
+    chosen[order] = np.cumsum(np.bincount(codes)[order]) <= most
+    return chosen[codes]
+
+
+def _standardised(values: FloatArray) -> FloatArray:
+    """Centre and scale what is there; a column without any value is 0."""
+    there = np.isfinite(values)
+    count = np.maximum(there.sum(axis=0), 1)
+    mean = np.where(there, values, 0.0).sum(axis=0) / count
+    centred = np.where(there, values - mean, 0.0)
+    deviation = np.sqrt((centred**2).sum(axis=0) / count)
+    varies = deviation > 1e-10 * np.abs(mean)
+    result = centred / np.where(varies, deviation, np.inf)
+    result[~there & there.any(axis=0)] = np.nan
+    return result
+
+
+def _flagged(drivers: Sequence[Driver], blocks: Sequence[tuple[int, ...]]) -> tuple[Driver, ...]:
+    """Let drivers own a flag where the model has one."""
+    return tuple(
+        replace(driver, columns=(driver.columns[0], MISSING_FLAG + driver.columns[0])[: len(block)])
+        for driver, block in zip(drivers, blocks, strict=True)
+    )
+
+
+def _told(warning: str, unanswered: float, *, is_refitted: bool) -> str:
+    """Add how much was not answered, and what that does to the interval."""
+    if not unanswered:
+        return warning
+    held = "" if is_refitted else "; its interval holds that estimate fixed and is too narrow, and it is not tested"
+    told = f"{unanswered:.0%} did not answer, estimated from all other columns{held}"
+    return "; ".join(filter(None, [warning, told]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """Rows with gaps, and the model fitted to them."""
+
+    values: FloatArray
+    blank: BoolArray
+    customers: pd.Series
+    weight: FloatArray
+    model: AnswerModel
+    moments: GroupMoments
+
+    @classmethod
+    def to(cls, values: FloatArray, blank: BoolArray, customers: pd.Series, weight: FloatArray) -> _Fitted:
+        model = fit_answers(values, blank, weight, tolerance=_TOLERANCE)
+        moments = expected_moments(values, blank, model, customers, weight)
+        return cls(values, blank, customers, weight, model, moments)
+
+    @property
+    def work(self) -> float:
+        """Multiplications of fitting one draw anew, as measured: for looking at rows, and for steps over patterns."""
+        columns = len(self.model.normal.mean)
+        return 26.0 * self.values.size + float(self.model.normal.n_patterns) * columns**3
+
+    def design(self, controls: int) -> Design:
+        """Say which columns of the moments belong to whom."""
+        blocks = self.model.blocks
+        return Design(self.moments, blocks[controls][0], blocks[controls:-1])
+
+    def anew(self, design: Design, draws: int, rng: np.random.Generator) -> Evidence:
+        """Draw customers and fit the model anew to each draw."""
+        drawn = covariance(
+            refitted_moments(
+                self.values, self.blank, self.model, self.customers, rng, self.weight,
+                replicates=draws, tolerance=_TOLERANCE,
+            )
+        )  # fmt: skip
+        C, (everything, fixed) = covariance(self.moments.total()), _columns(design)
+        r2 = _added_r2(np.concatenate([C[np.newaxis], drawn]), everything, fixed)
+        return Evidence(
+            C=C,
+            drawn=drawn,
+            chance=max(float(r2[1:].mean() - r2[0]), 0.0),
+            p_value=drawn_test(C, drawn, everything, fixed),
+            p_values=np.array([drawn_test(C, drawn, own, design.others(own)) for own in design.blocks]),
+            n_controls=design.n_controls,
+        )
+
+    def held_fixed(self, design: Design, draws: int, rng: np.random.Generator) -> Evidence:
+        """Draw moments: the uncertainty of the model is missing, so that drivers are not tested."""
+        everything, fixed = _columns(design)
+        return Evidence(
+            C=covariance(self.moments.total()),
+            drawn=covariance(self.moments.resampled(draws, rng)),
+            chance=chance_r2(self.moments, everything, fixed),
+            p_value=score_test(self.moments, everything, fixed),
+            p_values=np.full(len(design.blocks), np.nan),
+            n_controls=design.n_controls,
+        )
+
+
+def _columns(design: Design) -> tuple[list[int], list[int]]:
+    """List the columns of all drivers, and those of the controls."""
+    return [column for block in design.blocks for column in block], list(range(design.n_controls))
+
+
+def _added_r2(C: FloatArray, tested: Sequence[int], known: Sequence[int]) -> FloatArray:
+    """R2 of some columns on top of others, for each matrix of a stack."""
+    everyone = partial_out(C, [*known, *tested])[:, -1, -1]
+    left: FloatArray = partial_out(C, known)[:, -1, -1] - everyone
+    return left / C[:, -1, -1]
