@@ -30,11 +30,11 @@ __all__ = ["MAX_ROWS", "association_with_answers"]
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
-MAX_ROWS = 20_000
+MAX_ROWS = 200_000
 """Rows that are used at most."""
 
-FEWEST_DRAWS = 50
-"""With fewer draws fitted anew an interval is not worth having."""
+_FEWEST_DRAWS, _FEWEST_ROWS = 50, 2_000
+"""With less an interval from draws fitted anew is not worth having."""
 
 _TOLERANCE = 1e-6
 _WORK = 6e8
@@ -85,10 +85,17 @@ def association_with_answers(
     -----
     Answers are taken as missing at random given all drivers, controls and the outcome, see
     :func:`models.answers.fit_answers`. Intervals and tests come from draws of customers with the model fitted anew to
-    each, as many as half a minute allows but not more than `replicates`; tests are Wald's with the covariance of the
-    slopes over draws. Where that would be fewer than 50 draws, moments are drawn with the model held fixed: intervals
-    are too narrow then, no driver is tested, and warnings say so.
+    each, at least 50 in about half a minute. Where that is too much for all rows, half of them are drawn from, or a
+    quarter, and so on down to 2,000, whole customers, and deviations from their own estimate are scaled by the root of
+    the share of rows (m out of n bootstrap). Tests are Wald's with the covariance of the slopes over draws. Where even
+    that is too much, moments are drawn with the model held fixed: intervals are too narrow then, no driver is tested,
+    and warnings say so.
     What is to be expected of R2 by chance is the mean of the draws' R2 less that of the sample.
+
+    References
+    ----------
+    Efron (1994), doi:10.1080/01621459.1994.10476768 (bootstrap with missing data). Bickel, Götze, van Zwet (1997),
+    Resampling fewer than n observations, Statistica Sinica 7 (m out of n).
     """
     check_columns(frame, drivers, [outcome, *controls, customer, *([] if weight is None else [weight])])
     usable = np.isfinite(frame[outcome].to_numpy(dtype=np.float64, na_value=np.nan))
@@ -110,14 +117,12 @@ def association_with_answers(
     fitted = _Fitted.to(values, blank, rows[customer], w)
     design = fitted.design(known.shape[1])
     told = replace(question, drivers=_flagged(drivers, design.blocks))
-    draws = min(replicates, int(_WORK / fitted.work))
-    evidence = (
-        fitted.anew(design, draws, rng) if draws >= FEWEST_DRAWS else fitted.held_fixed(design, replicates, rng)
-    )
+    anew = fitted.anew(replicates, rng)
+    evidence = fitted.held_fixed(design, replicates, rng) if anew is None else _evidence(fitted, design, anew)
     game = game_of(told.drivers, design, evidence.C, rng)
     unanswered = fitted.model.unanswered[known.shape[1] : -1].tolist()
     texts = [
-        _told(text, share, is_refitted=draws >= FEWEST_DRAWS)
+        _told(text, share, is_refitted=anew is not None)
         for text, share in zip(game.warnings, unanswered, strict=True)
     ]
     return rank(told, replace(game, warnings=tuple(texts)), evidence)
@@ -181,35 +186,39 @@ class _Fitted:
         moments = expected_moments(values, blank, model, customers, weight)
         return cls(values, blank, customers, weight, model, moments)
 
-    @property
-    def work(self) -> float:
-        """Multiplications of fitting one draw anew, as measured: for looking at rows, and for steps over patterns."""
+    def work(self, rows: int) -> float:
+        """Multiplications of fitting a draw of some rows anew, as measured: looking at rows, steps over patterns."""
         columns = len(self.model.normal.mean)
-        return 26.0 * self.values.size + float(self.model.normal.n_patterns) * columns**3
+        return 26.0 * rows * self.values.shape[1] + float(min(self.model.normal.n_patterns, rows)) * columns**3
 
     def design(self, controls: int) -> Design:
         """Say which columns of the moments belong to whom."""
         blocks = self.model.blocks
         return Design(self.moments, blocks[controls][0], blocks[controls:-1])
 
-    def anew(self, design: Design, draws: int, rng: np.random.Generator) -> Evidence:
-        """Draw customers and fit the model anew to each draw."""
-        drawn = covariance(
-            refitted_moments(
-                self.values, self.blank, self.model, self.customers, rng, self.weight,
-                replicates=draws, tolerance=_TOLERANCE,
-            )
-        )  # fmt: skip
-        C, (everything, fixed) = covariance(self.moments.total()), _columns(design)
-        r2 = _added_r2(np.concatenate([C[np.newaxis], drawn]), everything, fixed)
-        return Evidence(
-            C=C,
-            drawn=drawn,
-            chance=max(float(r2[1:].mean() - r2[0]), 0.0),
-            p_value=drawn_test(C, drawn, everything, fixed),
-            p_values=np.array([drawn_test(C, drawn, own, design.others(own)) for own in design.blocks]),
-            n_controls=design.n_controls,
+    def anew(self, most: int, rng: np.random.Generator) -> FloatArray | None:
+        """Draw customers, fit the model anew to each draw, and give covariances; None where that is too much work."""
+        rows = len(self.values)
+        while (draws := min(most, int(_WORK / self.work(rows)))) < min(_FEWEST_DRAWS, most):
+            rows //= 2
+            if rows < _FEWEST_ROWS:
+                return None
+        few = self.part(rows)
+        if few.model.flagged != self.model.flagged:
+            return None
+        drawn = refitted_moments(
+            few.values, few.blank, few.model, few.customers, rng, few.weight, replicates=draws, tolerance=_TOLERANCE
         )
+        off = covariance(drawn) - covariance(few.moments.total())
+        return covariance(self.moments.total()) + np.sqrt(len(few.values) / len(self.values)) * off
+
+    def part(self, rows: int) -> _Fitted:
+        """Fit to some of the customers."""
+        if rows == len(self.values):
+            return self
+        chosen = _sampled(self.customers, rows)
+        customers = self.customers[chosen].reset_index(drop=True)
+        return _Fitted.to(self.values[chosen], self.blank[chosen], customers, self.weight[chosen])
 
     def held_fixed(self, design: Design, draws: int, rng: np.random.Generator) -> Evidence:
         """Draw moments: the uncertainty of the model is missing, so that drivers are not tested."""
@@ -222,6 +231,20 @@ class _Fitted:
             p_values=np.full(len(design.blocks), np.nan),
             n_controls=design.n_controls,
         )
+
+
+def _evidence(fitted: _Fitted, design: Design, drawn: FloatArray) -> Evidence:
+    """Judge by draws that have all uncertainty."""
+    C, (everything, fixed) = covariance(fitted.moments.total()), _columns(design)
+    r2 = _added_r2(np.concatenate([C[np.newaxis], drawn]), everything, fixed)
+    return Evidence(
+        C=C,
+        drawn=drawn,
+        chance=max(float(r2[1:].mean() - r2[0]), 0.0),
+        p_value=drawn_test(C, drawn, everything, fixed),
+        p_values=np.array([drawn_test(C, drawn, own, design.others(own)) for own in design.blocks]),
+        n_controls=design.n_controls,
+    )
 
 
 def _columns(design: Design) -> tuple[list[int], list[int]]:

@@ -156,7 +156,8 @@ def added_by_size(C: FloatArray, n_controls: int, game: Game) -> FloatArray:
     if len(game.blocks) > MAX_BITS:
         return np.empty((len(game.blocks), 0))
     partial = partial_out(C, range(n_controls))
-    return dominance(partial, game.blocks).by_size * (partial[-1, -1] / C[-1, -1])
+    added: FloatArray = dominance(partial, game.blocks).by_size * (partial[-1, -1] / C[-1, -1])
+    return added
 
 
 def _last(C: FloatArray, n_controls: int, blocks: Sequence[Sequence[int]]) -> FloatArray:

@@ -221,8 +221,8 @@ def rank(question: Question, game: Game, evidence: Evidence) -> Association:
     drawn = play(evidence.drawn, evidence.n_controls, game)
     if not np.quantile(drawn.r2, 0.5 - question.level / 2) > 2 * evidence.chance:
         reason = (
-            f"not ranked: drivers explain {point.r2[0]:.2%}, of which {evidence.chance:.2%} is to be expected by chance, "
-            "and the interval of the rest includes 0"
+            f"not ranked: drivers explain {point.r2[0]:.2%}, of which {evidence.chance:.2%} is to be expected by "
+            "chance, and the interval of the rest includes 0"
         )
         return question.refused(reason, point, evidence)
     error = point.error[0] / point.r2[0]

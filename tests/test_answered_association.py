@@ -105,6 +105,21 @@ def test_too_much_work_holds_the_model_fixed_and_says_so(monkeypatch: pytest.Mon
     assert width[0] > 1.1 * width[1]
 
 
+def test_draws_of_some_of_the_customers_are_scaled_to_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = silenced(survey(12, 3_000), 12)
+    anew = run(frame, replicates=150).to_frame().set_index("driver")
+    monkeypatch.setattr(answered_association, "_FEWEST_ROWS", 700)
+    # enough for 50 draws of 750 rows, not of 1,500
+    monkeypatch.setattr(answered_association, "_WORK", 50 * 26.0 * 1_000 * 5)
+    some = run(frame, replicates=150).to_frame().set_index("driver").loc[anew.index]
+    assert not some["warning"].str.contains("too narrow").any()
+    np.testing.assert_allclose(some["share"], anew["share"])
+    width, scaled = anew["share_hi"] - anew["share_lo"], some["share_hi"] - some["share_lo"]
+    assert (scaled[:3] != width[:3]).all()
+    # 50 draws know a width to 12 %
+    np.testing.assert_allclose(scaled[:3] / width[:3], 1, atol=0.4)
+
+
 def test_of_many_rows_whole_customers_are_used_whatever_their_order() -> None:
     frame = silenced(survey(9), 9)
     frame["customer_id"] = [f"c{k // 3}" for k in range(len(frame))]
