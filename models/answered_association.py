@@ -122,8 +122,7 @@ def association_with_answers(
     game = game_of(told.drivers, design, evidence.C, rng)
     unanswered = fitted.model.unanswered[known.shape[1] : -1].tolist()
     texts = [
-        _told(text, share, is_refitted=anew is not None)
-        for text, share in zip(game.warnings, unanswered, strict=True)
+        _told(text, share, is_refitted=anew is not None) for text, share in zip(game.warnings, unanswered, strict=True)
     ]
     return rank(told, replace(game, warnings=tuple(texts)), evidence)
 

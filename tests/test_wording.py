@@ -6,7 +6,20 @@ import math
 
 import pytest
 
-from flows.wording import alike, chance, decimal, label, money, money_short, p_value, percent, points, span, whole, wrapped
+from flows.wording import (
+    alike,
+    chance,
+    decimal,
+    label,
+    money,
+    money_short,
+    p_value,
+    percent,
+    points,
+    span,
+    whole,
+    wrapped,
+)
 
 NAN = math.nan
 
