@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from features.panel_moments import relation_moments
-from models.drivers import MISSING_FLAG, Driver, design_of
+from models.design_moments import design_moments
+from models.drivers import MISSING_FLAG, Driver, design_matrix
 from models.lattice import partial_out
 from models.moments import covariance, group_moments
 
@@ -61,21 +62,14 @@ def by_batches(path: Path) -> FloatArray:
     drivers = drivers_of(path)
     with duckdb.connect(config={"threads": 1}) as con:
         raw = relation_moments(con, f"'{path}'", [driver.columns[0] for driver in drivers], ["y"])
-    return covariance(design_of(raw, drivers, (), "y").moments.total())
+    return covariance(design_moments(raw, drivers, (), "y").moments.total())
 
 
 def in_memory(path: Path) -> FloatArray:
     """Read all rows into a frame, fill a matrix, sum its products."""
     frame = pd.read_parquet(path)
-    names = [name for driver in drivers_of(path) for name in driver.columns]
-    values = np.empty((len(frame), len(names) + 1))
-    for place, name in enumerate([*names, "y"]):
-        own = frame[name.removeprefix(MISSING_FLAG)].to_numpy(dtype=np.float64)
-        column = np.isnan(own).astype(float) if name.startswith(MISSING_FLAG) else own
-        there = ~np.isnan(column)
-        centred = column - column[there].mean()
-        values[:, place] = np.where(there, centred / centred[there].std(), 0.0)
-    return covariance(group_moments(values, frame["customer_id"]).total())
+    design = design_matrix(frame, drivers_of(path), (), "y", None)
+    return covariance(group_moments(design.values, frame["customer_id"]).total())
 
 
 def by_sql(path: Path) -> FloatArray:

@@ -14,10 +14,10 @@ from flows import console
 from flows.storage import Workspace
 from models.answered_association import association_with_answers
 from models.answers import unanswered_cells
-from models.driver_shares import Association
 from models.drivers import Driver, driver_features, named_drivers, outcome_name
 from models.importance import association_of
 from models.leaks import leak_warnings
+from models.ranked_drivers import Association
 from models.splits import cluster_column
 
 __all__ = ["Ranking", "rank_drivers"]
@@ -35,9 +35,9 @@ class Ranking:
     Parameters
     ----------
     shares : DataFrame
-        One row an outcome and driver: see :meth:`models.driver_shares.Association.to_frame`.
+        One row an outcome and driver: see :meth:`models.ranked_drivers.Association.to_frame`.
     by_size : DataFrame
-        What each driver adds by number of others: see :meth:`models.driver_shares.Association.by_size_frame`.
+        What each driver adds by number of others: see :meth:`models.ranked_drivers.Association.by_size_frame`.
     refusals : tuple of str
         Why an outcome could not be ranked.
     notes : tuple of str

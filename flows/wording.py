@@ -36,11 +36,11 @@ def chance(p: float) -> str:
     return "<\u00a01\u00a0%" if p < 0.005 else percent(p)
 
 
-def p_value(p: float) -> str:
-    """Write a p-value with two decimals, three below 0.1: 0.031, < 0.001."""
-    if math.isnan(p):
+def p_value(value: float) -> str:
+    """Write a p-value: 0.03, < 0.001."""
+    if math.isnan(value):
         return dash
-    return "<\u00a00.001" if p < 0.001 else f"{p:.{3 if p < 0.0995 else 2}f}"
+    return "<\u00a00.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
 def points(change: float) -> str:

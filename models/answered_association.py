@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from features.customer_groups import hashed
 from models.answers import AnswerModel, expected_moments, fit_answers, refitted_moments
-from models.controls import control_matrix
+from models.design_moments import DesignMoments
 from models.driver_game import game_of
-from models.driver_shares import Association
 from models.driver_tests import chance_r2, drawn_test, score_test
-from models.drivers import MIN_CUSTOMERS, MISSING_FLAG, Design, Driver
+from models.drivers import MIN_CUSTOMERS, MISSING_FLAG, Driver, design_matrix
 from models.importance import LEVEL, REPLICATES, Evidence, Question, check_columns, rank
 from models.lattice import partial_out
 from models.moments import GroupMoments, covariance
+from models.ranked_drivers import Association
 
 __all__ = ["MAX_ROWS", "association_with_answers"]
 
@@ -37,8 +37,8 @@ _FEWEST_DRAWS, _FEWEST_ROWS = 50, 2_000
 """With less an interval from draws fitted anew is not worth having."""
 
 _TOLERANCE = 1e-6
-_WORK = 6e8
-"""Multiplications that fitting draws anew may take: about half a minute."""
+_WORK = 2e8
+"""Multiplications that fitting draws anew may take: about ten seconds."""
 
 
 def association_with_answers(
@@ -85,11 +85,12 @@ def association_with_answers(
     -----
     Answers are taken as missing at random given all drivers, controls and the outcome, see
     :func:`models.answers.fit_answers`. Intervals and tests come from draws of customers with the model fitted anew to
-    each, at least 50 in about half a minute. Where that is too much for all rows, half of them are drawn from, or a
+    each, at least 50 in about ten seconds. Where that is too much for all rows, half of them are drawn from, or a
     quarter, and so on down to 2,000, whole customers, and deviations from their own estimate are scaled by the root of
     the share of rows (m out of n bootstrap). Tests are Wald's with the covariance of the slopes over draws. Where even
-    that is too much, moments are drawn with the model held fixed: intervals are too narrow then, no driver is tested,
-    and warnings say so.
+    that is too much (answers so rare that the fit takes many steps), moments are drawn with the model held fixed, and
+    tests are those of :func:`models.driver_tests.score_test`: for drivers that were not answered intervals are too
+    narrow and p-values too small then, and warnings say so.
     What is to be expected of R2 by chance is the mean of the draws' R2 less that of the sample.
 
     References
@@ -106,8 +107,8 @@ def association_with_answers(
     question = Question(outcome, tuple(drivers), level, int(rows[customer].nunique()), len(rows))
     if question.n_customers < MIN_CUSTOMERS:
         return question.too_few()
-    w = np.ones(len(rows)) if weight is None else rows[weight].to_numpy(dtype=np.float64)
-    known = control_matrix(rows, controls, w)
+    fixed = design_matrix(rows, (), controls, outcome, weight)
+    known, w = fixed.values[:, : fixed.n_controls], fixed.weight  # noqa: PD011
     first = rows[[*(driver.columns[0] for driver in drivers), outcome]].to_numpy(dtype=np.float64, na_value=np.nan)
     values = np.column_stack([known, _standardised(first)])
     if not np.ptp(values[:, -1]) > 0:
@@ -163,7 +164,7 @@ def _told(warning: str, unanswered: float, *, is_refitted: bool) -> str:
     """Add how much was not answered, and what that does to the interval."""
     if not unanswered:
         return warning
-    held = "" if is_refitted else "; its interval holds that estimate fixed and is too narrow, and it is not tested"
+    held = "" if is_refitted else "; interval and test hold that estimate fixed: too narrow, and p too small"
     told = f"{unanswered:.0%} did not answer, estimated from all other columns{held}"
     return "; ".join(filter(None, [warning, told]))
 
@@ -187,13 +188,14 @@ class _Fitted:
 
     def work(self, rows: int) -> float:
         """Multiplications of fitting a draw of some rows anew, as measured: looking at rows, steps over patterns."""
-        columns = len(self.model.normal.mean)
-        return 26.0 * rows * self.values.shape[1] + float(min(self.model.normal.n_patterns, rows)) * columns**3
+        normal = self.model.normal
+        step = float(min(normal.n_patterns, rows)) * float(len(normal.mean)) ** 3
+        return float(26.0 * rows * self.values.shape[1] + step * max(normal.iterations / 5, 1.0))
 
-    def design(self, controls: int) -> Design:
+    def design(self, controls: int) -> DesignMoments:
         """Say which columns of the moments belong to whom."""
         blocks = self.model.blocks
-        return Design(self.moments, blocks[controls][0], blocks[controls:-1])
+        return DesignMoments(self.moments, blocks[controls][0], blocks[controls:-1])
 
     def anew(self, most: int, rng: np.random.Generator) -> FloatArray | None:
         """Draw customers, fit the model anew to each draw, and give covariances; None where that is too much work."""
@@ -209,7 +211,8 @@ class _Fitted:
             few.values, few.blank, few.model, few.customers, rng, few.weight, replicates=draws, tolerance=_TOLERANCE
         )
         off = covariance(drawn) - covariance(few.moments.total())
-        return covariance(self.moments.total()) + np.sqrt(len(few.values) / len(self.values)) * off
+        scaled: FloatArray = covariance(self.moments.total()) + np.sqrt(len(few.values) / len(self.values)) * off
+        return scaled
 
     def part(self, rows: int) -> _Fitted:
         """Fit to some of the customers."""
@@ -219,20 +222,20 @@ class _Fitted:
         customers = self.customers[chosen].reset_index(drop=True)
         return _Fitted.to(self.values[chosen], self.blank[chosen], customers, self.weight[chosen])
 
-    def held_fixed(self, design: Design, draws: int, rng: np.random.Generator) -> Evidence:
-        """Draw moments: the uncertainty of the model is missing, so that drivers are not tested."""
+    def held_fixed(self, design: DesignMoments, draws: int, rng: np.random.Generator) -> Evidence:
+        """Draw moments and test by their groups: the uncertainty of the model is missing."""
         everything, fixed = _columns(design)
         return Evidence(
             C=covariance(self.moments.total()),
             drawn=covariance(self.moments.resampled(draws, rng)),
             chance=chance_r2(self.moments, everything, fixed),
             p_value=score_test(self.moments, everything, fixed),
-            p_values=np.full(len(design.blocks), np.nan),
+            p_values=np.array([score_test(self.moments, own, design.others(own)) for own in design.blocks]),
             n_controls=design.n_controls,
         )
 
 
-def _evidence(fitted: _Fitted, design: Design, drawn: FloatArray) -> Evidence:
+def _evidence(fitted: _Fitted, design: DesignMoments, drawn: FloatArray) -> Evidence:
     """Judge by draws that have all uncertainty."""
     C, (everything, fixed) = covariance(fitted.moments.total()), _columns(design)
     r2 = _added_r2(np.concatenate([C[np.newaxis], drawn]), everything, fixed)
@@ -246,7 +249,7 @@ def _evidence(fitted: _Fitted, design: Design, drawn: FloatArray) -> Evidence:
     )
 
 
-def _columns(design: Design) -> tuple[list[int], list[int]]:
+def _columns(design: DesignMoments) -> tuple[list[int], list[int]]:
     """List the columns of all drivers, and those of the controls."""
     return [column for block in design.blocks for column in block], list(range(design.n_controls))
 

@@ -1,4 +1,4 @@
-"""Drivers as blocks of columns: which features stand for a journey's measure, and the moments of their columns."""
+"""Drivers as blocks of columns: which features stand for a journey's measure, and the matrix they make."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.measures import Feature
-from features.raw_moments import Look, RawMoments
-from models.moments import GroupMoments
 
 __all__ = [
     "MIN_CUSTOMERS",
@@ -19,7 +17,7 @@ __all__ = [
     "Design",
     "Driver",
     "base_columns",
-    "design_of",
+    "design_matrix",
     "driver_features",
     "drivers_from_features",
     "named_drivers",
@@ -59,26 +57,24 @@ class Driver:
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """Moments of the columns of a linear model: the controls', then the drivers' in order, then the outcome.
+    """Standardised columns: the controls', then the drivers' in order, then the outcome.
 
     Parameters
     ----------
-    moments
-        Of (1, columns) by group of customers; columns have mean 0 over all groups, missing values lie there.
+    values
+        (rows, columns); weighted mean 0 and deviation 1; missing values and constant columns are 0.
+    weight
+        (rows,).
     n_controls
         Columns that belong to controls.
     blocks
-        The columns of each driver, counted from 0 without the ones.
+        The columns of each driver.
     """
 
-    moments: GroupMoments
+    values: FloatArray
+    weight: FloatArray
     n_controls: int
     blocks: tuple[tuple[int, ...], ...]
-
-    def others(self, block: Sequence[int]) -> list[int]:
-        """List the columns of the controls and of all drivers but the one that owns a block."""
-        drivers = [column for other in self.blocks for column in other]
-        return [column for column in (*range(self.n_controls), *drivers) if column not in set(block)]
 
 
 def outcome_name(column: str) -> str:
@@ -148,91 +144,65 @@ def _driver(feature: Feature, *, is_flagged: bool) -> Driver:
     return Driver(name=name + unit, journey=str(feature.journey), columns=(feature.name, *flag))
 
 
-def design_of(raw: RawMoments, drivers: Sequence[Driver], controls: Sequence[str], outcome: str) -> Design:
-    """Turn raw sums of products into the moments of a model's columns.
+def design_matrix(
+    rows: pd.DataFrame, drivers: Sequence[Driver], controls: Sequence[str], outcome: str, weight: str | None
+) -> Design:
+    """Fill a matrix column by column: controls, drivers, outcome.
 
     Parameters
     ----------
-    raw
-        With all columns of drivers and controls.
+    rows
+        With a known outcome and a positive weight.
     drivers
         Their columns, in this order.
     controls
-        Numbers come with a flag for what is missing, texts as one column a level and one for what is missing.
+        Numbers come with a flag for what is missing, text as one column a level.
     outcome
         The last column.
-
-    Returns
-    -------
-    Design
-        Columns have deviation 1; those that do not vary are 0.
-
-    Raises
-    ------
-    ValueError
-        A column or an outcome that was not summed.
-
-    Notes
-    -----
-    Every column is a linear function of the raw ones: with v the value less its origin (0 where missing), m the flag
-    and a the weighted mean of v where there is one, the mean-filled and centred value is ``v - a (1 - m)``. So is its
-    deviation, from the total of the sums.
+    weight
+        Column of weights, or None.
     """
-    own = raw.of(outcome)
-    columns = _Columns(raw.look, own.sums.sum(axis=0))
-    known = [row for name in controls for row in columns.control(name)]
-    rows = [*known, *(columns.named(name) for driver in drivers for name in driver.columns)]
-    T = np.array([columns.ones, *rows, columns.outcome(outcome)])
-    stops = len(known) + np.cumsum([len(driver.columns) for driver in drivers], dtype=int)
+    w = np.ones(len(rows)) if weight is None else rows[weight].to_numpy(dtype=np.float64)
+    known = [column for name in controls for column in _control_columns(rows[name])]
+    width = len(known) + sum(len(driver.columns) for driver in drivers) + 1
+    values = np.empty((len(rows), width))
+    for i, column in enumerate(known):
+        values[:, i] = _standardised(column, w)
+    names = [name for driver in drivers for name in driver.columns]
+    for i, name in enumerate([*names, outcome], start=len(known)):
+        values[:, i] = _standardised(_numbers(rows, name), w)
+    stops = len(known) + np.cumsum([len(driver.columns) for driver in drivers])
     blocks = tuple(
         tuple(range(int(stop) - len(driver.columns), int(stop))) for driver, stop in zip(drivers, stops, strict=True)
     )
-    return Design(GroupMoments(T @ (own.sums @ T.T), own.n_customers, own.n_rows), len(known), blocks)
+    return Design(values=values, weight=w, n_controls=len(known), blocks=blocks)
 
 
-class _Columns:
-    """Columns as rows of a matrix that the raw columns are multiplied with."""
+def _numbers(rows: pd.DataFrame, name: str) -> FloatArray:
+    """Read a column, or the flag that it is missing."""
+    if name.startswith(MISSING_FLAG):
+        return np.asarray(rows[name.removeprefix(MISSING_FLAG)].isna(), dtype=np.float64)
+    return rows[name].to_numpy(dtype=np.float64, na_value=np.nan)
 
-    def __init__(self, look: Look, total: FloatArray) -> None:
-        self._look, self._total = look, total
-        self._places, self._unit = look.places, np.eye(len(total))
-        self.ones = self._unit[0]
 
-    def named(self, name: str) -> FloatArray:
-        """Give a driver's column: a number, or the flag that it is missing."""
-        base = name.removeprefix(MISSING_FLAG)
-        if base not in self._look.origins:
-            raise ValueError(f"{base!r} was not summed as a number. Sum the columns of all drivers and controls.")
-        return self._value(base) if name == base else self._scaled(self._flag(base), 1.0)
+def _control_columns(values: pd.Series) -> list[FloatArray]:
+    """Turn a control into numbers."""
+    missing = values.isna().to_numpy(dtype=np.float64)
+    if pd.api.types.is_numeric_dtype(values):
+        return [values.to_numpy(dtype=np.float64, na_value=np.nan), missing]
+    codes, unique = pd.factorize(values, sort=True)
+    return [*((codes == level).astype(np.float64) for level in range(len(unique))), missing]
 
-    def control(self, name: str) -> list[FloatArray]:
-        """Give the columns of a control."""
-        if name not in self._look.levels:
-            return [self.named(name), self.named(MISSING_FLAG + name)]
-        levels = [self._unit[self._places[name, level]] for level in self._look.levels[name]]
-        missing = self.ones - sum(levels, np.zeros(len(self._total)))
-        return [self._scaled(row, 1.0) for row in (*levels, missing)]
 
-    def outcome(self, name: str) -> FloatArray:
-        """Give the outcome, which is known everywhere."""
-        row = self._unit[self._places["", name]]
-        return self._scaled(row, self._look.outcomes[name])
-
-    def _flag(self, name: str) -> FloatArray:
-        place = self._places.get((name, ""))
-        return np.zeros(len(self._total)) if place is None else self._unit[place]
-
-    def _value(self, name: str) -> FloatArray:
-        """Fill what is missing with the mean of the others."""
-        row, there = self._unit[self._places[name]], self.ones - self._flag(name)
-        weight = self._total[0] @ there
-        mean = self._total[0] @ row / weight if weight > 0 else 0.0
-        return self._scaled(row - mean * there, self._look.origins[name])
-
-    def _scaled(self, row: FloatArray, origin: float) -> FloatArray:
-        """Centre and scale; what varies by less than 1e-10 of its size is constant but for rounding."""
-        weight = self._total[0, 0]
-        centred = row - self._total[0] @ row / weight * self.ones
-        variance = float(centred @ self._total @ centred / weight)
-        size = float(row @ self._total @ row / weight) + origin**2
-        return centred / np.sqrt(variance) if variance > 1e-20 * size else np.zeros(len(row))
+def _standardised(values: FloatArray, w: FloatArray) -> FloatArray:
+    """Centre and scale by the weighted mean and deviation of what is there; missing and constant become 0."""
+    there = np.isfinite(values)
+    result = np.zeros(len(values))
+    if not there.any():
+        return result
+    own, share = values[there], w[there] / w[there].sum()
+    centred = own - own @ share
+    scale = float(np.sqrt(centred**2 @ share))
+    if scale > 1e-12 * float(np.abs(own).max()):
+        result[there] = centred / scale
+    return result

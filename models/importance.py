@@ -17,18 +17,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.raw_moments import RawMoments, moments_of_frame
+from models.design_moments import design_moments
 from models.driver_game import ORDERS, Game, Shares, added_by_size, game_of, play, quality_parts
-from models.driver_shares import Association, DriverShare
 from models.driver_tests import chance_r2, holm, score_test
 from models.drivers import (
     MIN_CUSTOMERS,
     Driver,
     base_columns,
-    design_of,
     drivers_from_features,
     outcome_name,
 )
 from models.moments import covariance
+from models.ranked_drivers import Association, DriverShare
 from models.standing import share_in_first, tiers
 
 __all__ = [
@@ -155,7 +155,7 @@ def association_of(
     question = Question(outcome, tuple(drivers), level, known.n_customers, known.n_rows)
     if known.n_customers < MIN_CUSTOMERS:
         return question.too_few()
-    design = design_of(raw, drivers, controls, outcome)
+    design = design_moments(raw, drivers, controls, outcome)
     C = covariance(design.moments.total())
     if C[-1, -1] <= 0:
         return question.does_not_vary()

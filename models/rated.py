@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.definitions import unit_suffix
-from models.controls import control_matrix
+from models.drivers import design_matrix
 from models.estimates import Estimate, Sample, Term, estimate
 
 if TYPE_CHECKING:
@@ -240,21 +240,20 @@ def rated_design(
     rated : sequence of Rated
         Drivers, in this order.
     controls : sequence of str
-        As in :func:`models.controls.control_matrix`.
+        As in :func:`models.drivers.design_matrix`.
     outcome, weight, customer : str
         Columns; no weight is None.
     """
-    w = np.ones(len(rows)) if weight is None else rows[weight].to_numpy(dtype=np.float64)
-    known = control_matrix(rows, controls, w)
-    columns = list(known.T)
+    design = design_matrix(rows, (), controls, outcome, weight)
+    columns = list(np.hsplit(design.values, design.values.shape[1])[: design.n_controls])  # noqa: PD011
     places = []
     for one in rated:
-        block, place = _block(rows, one, w, len(columns), customer)
+        block, place = _block(rows, one, design.weight, len(columns), customer)
         columns += block
         places.append(place)
     y = rows[outcome].to_numpy(dtype=np.float64)
-    columns.append(y - (w @ y) / w.sum())
-    return RatedDesign(np.column_stack(columns), w, known.shape[1], tuple(places))
+    columns.append(y - (design.weight @ y) / design.weight.sum())
+    return RatedDesign(np.column_stack(columns), design.weight, design.n_controls, tuple(places))
 
 
 def _block(

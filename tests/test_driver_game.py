@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
+from models.design_moments import DesignMoments
 from models.driver_game import Game, added_by_size, game_of, play, quality_parts
-from models.drivers import MISSING_FLAG, Design, Driver
+from models.drivers import MISSING_FLAG, Driver
 from models.moments import GroupMoments
 
 COLUMNS = 1 + 2 + 1 + 2
@@ -28,7 +29,7 @@ def covariances(seed: int = 0) -> np.ndarray:
 
 def game(C: np.ndarray) -> Game:
     nothing = GroupMoments(np.zeros((0, COLUMNS + 2, COLUMNS + 2)), 0, 0)
-    return game_of(DRIVERS, Design(nothing, CONTROLS, BLOCKS), C, np.random.default_rng(0))
+    return game_of(DRIVERS, DesignMoments(nothing, CONTROLS, BLOCKS), C, np.random.default_rng(0))
 
 
 def r2(C: np.ndarray, columns: Sequence[int]) -> float:

@@ -26,7 +26,8 @@ measures:
   - {{name: room, unit: points, kind: rating, direction: higher, range: [1, 5], journey: stay, missing: {missing}}}
   - {{name: noise, unit: points, kind: rating, direction: lower, range: [0, 10], journey: stay, missing: {missing}}}
   - {{name: wait, unit: min, kind: duration, direction: lower, journey: leave}}
-flat: {{from: t, columns: {{customer_id: id}}, churned: left, weight: weight, wave: year, outcomes: {{overall: overall}}}}
+flat:
+  {{from: t, columns: {{customer_id: id}}, churned: left, weight: weight, wave: year, outcomes: {{overall: overall}}}}
 """
 
 
