@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from features.flat import FlatTable
 from flows import console
 from flows.build_features import Tables, ensure_layout, ensure_panel
 from flows.charts import association_chart, churn_effects_chart
+from flows.driver_ranking import Ranking, rank_drivers
 from flows.histories import exposures_of, prepare_histories
 from flows.identity import identity
 from flows.rating_charts import penalty_reward_chart, quadrant_chart
@@ -22,19 +23,10 @@ from flows.storage import Workspace, open_workspace, records, write_json
 from flows.theme import to_svg
 from flows.tracking import open_tracker
 from flows.train import mature, read_rows
-from flows.wording import percent, plain, points
-from models.drivers import drivers_from_features, outcome_name
-from models.importance import association
-from models.leaks import leak_warnings
+from flows.wording import p_value, percent, plain, points
 from models.levers import flat_levers, levers, to_frame
-from models.splits import cluster_column
 
 __all__ = ["explain"]
-
-_ASSOCIATION: Final = (
-    "outcome", "journey", "driver", "feature", "share", "share_lo", "share_hi", "tier", "in_top_3", "quality", "reach",
-    "alone_r2", "last_r2", "r2", "n", "warning",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +35,8 @@ class Drivers:
 
     Parameters
     ----------
-    association : DataFrame
-        What goes along with the outcomes; rows of both.
-    refusals : tuple of str
-        Why an outcome could not be ranked.
+    ranking : Ranking
+        What goes along with the outcomes.
     ratings : DataFrame
         How good rated touchpoints are, and what low and very good ratings go along with.
     notes : tuple of str
@@ -55,8 +45,7 @@ class Drivers:
         What the outcomes would do if a measure improved.
     """
 
-    association: pd.DataFrame
-    refusals: tuple[str, ...]
+    ranking: Ranking
     ratings: pd.DataFrame
     notes: tuple[str, ...]
     effects: pd.DataFrame
@@ -84,43 +73,21 @@ def explain(study_file: str, *, seed: int = 0) -> None:
     tables = ensure_layout(workspace)
     panel = read_rows(workspace)
     frame = mature(panel)
-    found, refusals = rank_association(contract, panel, seed)
+    ranking = rank_association(workspace, contract, panel, seed)
     ratings, notes = rank_ratings(workspace, contract, frame, seed)
     effects = estimate_effects(workspace, tables, contract, frame, seed)
-    drivers = Drivers(found, refusals, ratings, notes, effects)
+    drivers = Drivers(ranking, ratings, notes, effects)
     write_json(workspace.store.result("explain"), record(workspace, contract, drivers, seed))
     _show(drivers, workspace)
-    rows_out = f"{len(found)} associations and {len(effects)} effects"
+    rows_out = f"{len(ranking.shares)} associations and {len(effects)} effects"
     seconds, where = time.perf_counter() - started, str(workspace.store.result("explain"))
     console.say(console.Closing("explain", f"{len(frame):,} mature rows", rows_out, seconds, where).line())
 
 
 @step("rank the association")
-def rank_association(contract: PanelContract, panel: pd.DataFrame, seed: int) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def rank_association(workspace: Workspace, contract: PanelContract, panel: pd.DataFrame, seed: int) -> Ranking:
     """Share out the explained variance of each outcome; the reasons where that would be noise."""
-    frame = mature(panel)
-    drivers = drivers_from_features(contract.features, frame)
-    if not drivers:
-        nothing = pd.DataFrame(columns=list(_ASSOCIATION))
-        return nothing, ("any outcome: no feature belongs to a journey and a measure.",)
-    shares, refusals = [], []
-    with console.progress("explain") as tick:
-        for number, column in enumerate(contract.outcomes):
-            outcome = outcome_name(column)
-            if frame[column].notna().any():
-                tick(f"association with {outcome}", number, len(contract.outcomes))
-                rng = np.random.default_rng([seed, 10 + number])
-                found = association(frame, drivers, column, weight="weight", rng=rng, customer=cluster_column(frame))
-                shares.append(found.to_frame())
-                refusals += [f"{outcome}: {found.refusal}"] if found.refusal else []
-    return _with_leaks(pd.concat(shares, ignore_index=True), contract, panel), tuple(refusals)
-
-
-def _with_leaks(shares: pd.DataFrame, contract: PanelContract, panel: pd.DataFrame) -> pd.DataFrame:
-    """Warn of drivers that know too much, beside what the ranking itself warns of."""
-    suspects = {leak.feature: leak.reason for leak in leak_warnings(panel, contract.features)}
-    told = zip(shares["feature"], shares["warning"], strict=True)
-    return shares.assign(warning=[" ".join(filter(None, (suspects.get(name), own))) for name, own in told])
+    return rank_drivers(workspace, contract, panel, seed)
 
 
 @step("rank the ratings")
@@ -167,7 +134,9 @@ def record(workspace: Workspace, contract: PanelContract, drivers: Drivers, seed
         run.log_metrics(
             {f"effect.churn.{name}": value for name, value in zip(named, drivers.effects["churn_effect"], strict=True)}
         )
-        run.log_table(drivers.association, "association.csv")
+        run.log_table(drivers.ranking.shares, "association.csv")
+        if len(drivers.ranking.by_size):
+            run.log_table(drivers.ranking.by_size, "association_by_size.csv")
         run.log_table(drivers.effects, "effects.csv")
         if len(drivers.ratings):
             run.log_table(drivers.ratings, "ratings.csv")
@@ -176,16 +145,20 @@ def record(workspace: Workspace, contract: PanelContract, drivers: Drivers, seed
                 run.log_text(to_svg(penalty_reward_chart(rows, str(outcome))), f"penalty_reward_{outcome}.svg")
         if len(drivers.effects):
             run.log_text(to_svg(churn_effects_chart(drivers.effects, horizon)), "effects.svg")
-        for outcome, rows in drivers.association.groupby("outcome", sort=False):
+        for outcome, rows in drivers.ranking.shares.groupby("outcome", sort=False):
             if rows["share"].notna().any():
-                run.log_text(to_svg(association_chart(drivers.association, str(outcome))), f"association_{outcome}.svg")
+                run.log_text(
+                    to_svg(association_chart(drivers.ranking.shares, str(outcome))), f"association_{outcome}.svg"
+                )
     return {
         "study": workspace.study.name,
         "run_id": run.run_id,
         **tags,
         "horizon_days": horizon,
-        "association": records(drivers.association),
-        "refusals": list(drivers.refusals),
+        "association": records(drivers.ranking.shares),
+        "association_by_size": records(drivers.ranking.by_size),
+        "association_notes": list(drivers.ranking.notes),
+        "refusals": list(drivers.ranking.refusals),
         "ratings": records(drivers.ratings),
         "rating_notes": list(drivers.notes),
         "effects": records(drivers.effects),
@@ -208,19 +181,20 @@ def _show(drivers: Drivers, workspace: Workspace) -> None:
     if len(effects):
         title = f"Effect: what a fifth better would change, per customer within {days} days"
         console.show_table(title, pd.DataFrame(table))
-    for outcome, rows in drivers.association.groupby("outcome", sort=False):
+    for outcome, rows in drivers.ranking.shares.groupby("outcome", sort=False):
         table = {
             "journey": rows["journey"],
             "driver": rows["driver"],
             "share (90 %)": console.intervals(rows, ("share", "share_lo", "share_hi"), percent),
             "tier": [str(one) if one else "" for one in rows["tier"]],
+            "p (Holm)": [p_value(one) for one in rows["p_adjusted"]],
             "warning": rows["warning"],
         }
         title = f"Association with {outcome}: all drivers together explain {percent(rows['r2'].iloc[0], 1)} of it"
         console.show_table(title, pd.DataFrame(table))
     if len(drivers.ratings):
         show_ratings(drivers.ratings)
-    for refusal in drivers.refusals:
+    for refusal in drivers.ranking.refusals:
         console.say(f"note: no ranking of {refusal}")
-    for note in drivers.notes:
+    for note in (*drivers.ranking.notes, *drivers.notes):
         console.say(f"note: {note}")

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pandas as pd
 
 __all__ = [
-    "alike", "chance", "dash", "decimal", "label", "money", "money_short", "percent", "plain", "points", "span",
-    "whole", "wrapped",
+    "alike", "chance", "dash", "decimal", "label", "money", "money_short", "p_value", "percent", "plain", "points",
+    "span", "whole", "wrapped",
 ]  # fmt: skip
 
 _SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹"}
@@ -34,6 +34,13 @@ def chance(p: float) -> str:
     if p > 0.995:
         return ">\u00a099\u00a0%"
     return "<\u00a01\u00a0%" if p < 0.005 else percent(p)
+
+
+def p_value(value: float) -> str:
+    """Write a p-value: 0.03, < 0.001."""
+    if math.isnan(value):
+        return dash
+    return "<\u00a00.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
 def points(change: float) -> str:

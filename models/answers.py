@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.customer_groups import GROUPS
 from models.incomplete import Gaps, IncompleteNormal, chunks, fit_normal
 from models.moments import GroupMoments, customer_groups, group_moments
 
@@ -186,7 +187,7 @@ def expected_moments(
     customers: pd.Series,
     weight: FloatArray | None = None,
     *,
-    groups: int = 1024,
+    groups: int = GROUPS,
 ) -> GroupMoments:
     """Sum expected products of the columns within groups of customers.
 
@@ -247,7 +248,7 @@ def refitted_moments(
     weight: FloatArray | None = None,
     *,
     replicates: int = 200,
-    groups: int = 1024,
+    groups: int = GROUPS,
     tolerance: float = 1e-6,
 ) -> FloatArray:
     """Draw groups of customers, fit the model anew to each draw, and sum expected products.

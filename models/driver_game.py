@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from models.drivers import MISSING_FLAG, Design, Driver
+from models.design_moments import DesignMoments
+from models.dominance import dominance
+from models.drivers import MISSING_FLAG, Driver
 from models.lattice import coalition_r2, owen, partial_out
 from models.orderings import sample_orders
 
-__all__ = ["ORDERS", "Game", "Shares", "game_of", "is_exact", "play", "quality_parts", "unions"]
+__all__ = ["ORDERS", "Game", "Shares", "added_by_size", "game_of", "is_exact", "play", "quality_parts", "unions"]
 
 FloatArray = NDArray[np.float64]
 
@@ -79,7 +81,7 @@ def is_exact(journeys: Sequence[Sequence[int]]) -> bool:
     return max(len(journeys) - 1 + len(members) for members in journeys) <= MAX_BITS
 
 
-def game_of(drivers: Sequence[Driver], design: Design, C: FloatArray, rng: np.random.Generator) -> Game:
+def game_of(drivers: Sequence[Driver], design: DesignMoments, C: FloatArray, rng: np.random.Generator) -> Game:
     """Look at each driver alone and last, and say who belongs together."""
     alone = np.array([float(coalition_r2(C[np.newaxis], [block])[1, 0]) for block in design.blocks])
     blocks = tuple(tuple(c - design.n_controls for c in block) for block in design.blocks)
@@ -97,7 +99,7 @@ def game_of(drivers: Sequence[Driver], design: Design, C: FloatArray, rng: np.ra
     )
 
 
-def _warnings(drivers: Sequence[Driver], design: Design, C: FloatArray, alone: FloatArray) -> tuple[str, ...]:
+def _warnings(drivers: Sequence[Driver], design: DesignMoments, C: FloatArray, alone: FloatArray) -> tuple[str, ...]:
     """Say for each driver what a reader has to know before believing its share."""
     varies = np.diagonal(C) > 0
     twins = _twins(drivers, design, C)
@@ -112,7 +114,7 @@ def _warnings(drivers: Sequence[Driver], design: Design, C: FloatArray, alone: F
     return tuple(texts)
 
 
-def _twins(drivers: Sequence[Driver], design: Design, C: FloatArray) -> tuple[str, ...]:
+def _twins(drivers: Sequence[Driver], design: DesignMoments, C: FloatArray) -> tuple[str, ...]:
     """For each driver, the name of another one that goes in step with it, or nothing."""
     first = [block[0] for block in design.blocks]
     variance = np.diagonal(C)[first]
@@ -145,6 +147,18 @@ def _sampled(C: FloatArray, game: Game, orders: int) -> tuple[FloatArray, FloatA
         for one in C
     ]
     return np.stack([one.values for one in found]), np.stack([one.standard_error for one in found])
+
+
+def added_by_size(C: FloatArray, n_controls: int, game: Game) -> FloatArray:
+    """R2 that each player adds to the controls and 0, 1, 2, ... others, whatever their journey: (players, players).
+
+    No sizes, (players, 0), where players are too many for all coalitions.
+    """
+    if len(game.blocks) > MAX_BITS:
+        return np.empty((len(game.blocks), 0))
+    partial = partial_out(C, range(n_controls))
+    added: FloatArray = dominance(partial, game.blocks).by_size * (partial[-1, -1] / C[-1, -1])
+    return added
 
 
 def _last(C: FloatArray, n_controls: int, blocks: Sequence[Sequence[int]]) -> FloatArray:

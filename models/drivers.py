@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +16,11 @@ __all__ = [
     "MISSING_FLAG",
     "Design",
     "Driver",
+    "base_columns",
     "design_matrix",
+    "driver_features",
     "drivers_from_features",
+    "named_drivers",
     "outcome_name",
 ]
 
@@ -79,6 +82,11 @@ def outcome_name(column: str) -> str:
     return "churn" if column == "is_churned" else column
 
 
+def base_columns(drivers: Sequence[Driver]) -> tuple[str, ...]:
+    """List the columns that drivers are made of; flags are made of the column that they tell about."""
+    return tuple(dict.fromkeys(name.removeprefix(MISSING_FLAG) for driver in drivers for name in driver.columns))
+
+
 def drivers_from_features(features: Sequence[Feature], frame: pd.DataFrame) -> tuple[Driver, ...]:
     """Choose one driver for every journey and measure.
 
@@ -96,16 +104,28 @@ def drivers_from_features(features: Sequence[Feature], frame: pd.DataFrame) -> t
     tuple[Driver, ...]
         In the order of the catalogue. Empty when no feature has both a journey and a measure.
     """
+    chosen = driver_features(features, frame.columns)
+    return named_drivers(chosen, {one.name for one in chosen if 0 < frame[one.name].isna().mean() < 1})
+
+
+def driver_features(features: Sequence[Feature], columns: Iterable[str]) -> tuple[Feature, ...]:
+    """Choose the feature that stands for each journey and measure, as `drivers_from_features` does."""
+    there = set(columns)
     chosen: dict[tuple[str, str], Feature] = {}
     for feature in features:
-        if feature.journey is None or feature.measure is None or feature.name not in frame.columns:
+        if feature.journey is None or feature.measure is None or feature.name not in there:
             continue
         if feature.kind != "number":
             continue
         key = (feature.journey, feature.measure)
         if key not in chosen or _preference(feature) < _preference(chosen[key]):
             chosen[key] = feature
-    return tuple(_driver(feature, frame[feature.name]) for feature in chosen.values())
+    return tuple(chosen.values())
+
+
+def named_drivers(chosen: Sequence[Feature], flagged: Collection[str]) -> tuple[Driver, ...]:
+    """Turn features into drivers, with the flag for "does not apply" where the column is among `flagged`."""
+    return tuple(_driver(feature, is_flagged=feature.name in flagged) for feature in chosen)
 
 
 def _preference(feature: Feature) -> tuple[bool, int]:
@@ -115,12 +135,12 @@ def _preference(feature: Feature) -> tuple[bool, int]:
     return feature.level != "journey", rank
 
 
-def _driver(feature: Feature, values: pd.Series) -> Driver:
-    """Name the driver for people and add the flag where something, but not everything, is missing."""
+def _driver(feature: Feature, *, is_flagged: bool) -> Driver:
+    """Name the driver for people."""
     statistic = feature.name.rsplit("__", 1)[-1] if "__" in feature.name else ""
     name = ", ".join(part.replace("_", " ") for part in (str(feature.measure), statistic) if part)
     unit = f" ({feature.unit})" if feature.unit else ""
-    flag = (MISSING_FLAG + feature.name,) if 0 < values.isna().mean() < 1 else ()
+    flag = (MISSING_FLAG + feature.name,) if is_flagged else ()
     return Driver(name=name + unit, journey=str(feature.journey), columns=(feature.name, *flag))
 
 

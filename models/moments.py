@@ -15,6 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.customer_groups import GROUPS, hashed
+
 __all__ = ["GroupMoments", "covariance", "customer_groups", "group_moments"]
 
 FloatArray = NDArray[np.float64]
@@ -57,7 +59,7 @@ class GroupMoments:
         return drawn
 
 
-def customer_groups(customers: pd.Series, groups: int = 1024) -> NDArray[np.int64]:
+def customer_groups(customers: pd.Series, groups: int = GROUPS) -> NDArray[np.int64]:
     """Give every row the number of its customer's group.
 
     Parameters
@@ -104,11 +106,11 @@ def _dense(group: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _hashed(customers: NDArray[Any], groups: int) -> NDArray[np.int64]:
     """Return a group for each customer that depends on its identifier alone."""
-    return np.asarray(pd.util.hash_array(customers) % np.uint64(groups), dtype=np.int64)
+    return np.asarray(hashed(customers) % np.uint64(groups), dtype=np.int64)
 
 
 def group_moments(
-    values: FloatArray, customers: pd.Series, weight: FloatArray | None = None, *, groups: int = 1024
+    values: FloatArray, customers: pd.Series, weight: FloatArray | None = None, *, groups: int = GROUPS
 ) -> GroupMoments:
     """Sum weighted products of the columns within groups of customers.
 

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from models.driver_game import Game, game_of, play, quality_parts
-from models.drivers import MISSING_FLAG, Design, Driver
+from models.design_moments import DesignMoments
+from models.driver_game import Game, added_by_size, game_of, play, quality_parts
+from models.drivers import MISSING_FLAG, Driver
+from models.moments import GroupMoments
 
 COLUMNS = 1 + 2 + 1 + 2
 CONTROLS = 1
@@ -26,8 +28,8 @@ def covariances(seed: int = 0) -> np.ndarray:
 
 
 def game(C: np.ndarray) -> Game:
-    nothing = np.zeros((0, COLUMNS + 1))
-    return game_of(DRIVERS, Design(nothing, np.zeros(0), CONTROLS, BLOCKS), C, np.random.default_rng(0))
+    nothing = GroupMoments(np.zeros((0, COLUMNS + 2, COLUMNS + 2)), 0, 0)
+    return game_of(DRIVERS, DesignMoments(nothing, CONTROLS, BLOCKS), C, np.random.default_rng(0))
 
 
 def r2(C: np.ndarray, columns: Sequence[int]) -> float:
@@ -81,3 +83,22 @@ def test_a_copy_of_another_driver_adds_nothing_last() -> None:
     C[:, 3], C[3, :] = C[:, 1], C[1, :]
     C[3, 3] = C[1, 3] = C[3, 1] = C[1, 1]
     assert game(C).last[1] == pytest.approx(0, abs=1e-10)
+
+
+def test_what_a_driver_adds_by_size_is_the_mean_over_refits_on_top_of_the_controls() -> None:
+    C = covariances(3)
+    found = added_by_size(C, CONTROLS, game(C))
+    for driver, block in enumerate(BLOCKS):
+        others = [BLOCKS[k] for k in range(3) if k != driver]
+        for size in range(3):
+            gains = []
+            for some in itertools.combinations(others, size):
+                before = [0, *(column for one in some for column in one)]
+                gains.append(r2(C, [*before, *block]) - r2(C, before))
+            assert found[driver, size] == pytest.approx(np.mean(gains), abs=1e-12)
+
+
+def test_too_many_drivers_have_no_table_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    C = covariances(3)
+    monkeypatch.setattr("models.driver_game.MAX_BITS", 2)
+    assert added_by_size(C, CONTROLS, game(C)).shape == (3, 0)

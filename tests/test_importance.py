@@ -103,7 +103,7 @@ def test_shares_sum_to_one_and_lie_within_their_intervals() -> None:
 def test_the_table_has_the_columns_of_the_contract() -> None:
     table = run(company()).to_frame()
     expected = ["outcome", "journey", "driver", "feature", "share", "share_lo", "share_hi", "tier", "in_top_3"]
-    expected += ["quality", "reach", "alone_r2", "last_r2", "r2", "n", "warning"]
+    expected += ["quality", "reach", "alone_r2", "last_r2", "p_value", "p_adjusted", "r2", "n", "warning"]
     assert list(table.columns) == expected
     assert set(table["outcome"]) == {"churn"}
     assert set(table["n"]) == {800}
@@ -174,6 +174,59 @@ def test_drivers_that_explain_nothing_are_not_ranked() -> None:
     assert "no better than chance" in result.refusal
     assert result.to_frame()["share"].isna().all()
     assert result.r2 < 0.01
+
+
+def test_an_r2_that_may_be_chance_is_not_shared_out_though_the_test_of_all_drivers_rejects() -> None:
+    frame = company(10, customers=400, rows=1)
+    noise = np.random.default_rng(10).normal(size=len(frame))
+    weak, strong = (
+        run(frame.assign(revenue=noise + slope * frame[CHOSEN[2]]), outcome="revenue") for slope in (0.1, 0.5)
+    )
+    assert weak.p_value < 0.05
+    assert "is to be expected by chance, and the interval of the rest includes 0" in weak.refusal
+    assert weak.to_frame()["share"].isna().all()
+    # five columns and 400 rows of equal variance
+    assert weak.r2_chance == pytest.approx(4 / 400, rel=0.25)
+    assert strong.refusal == ""
+
+
+def test_drivers_that_explain_nothing_are_ranked_in_less_than_one_of_fifty_samples() -> None:
+    """The test of all drivers alone lets one of twenty through; 100 samples of 250 customers."""
+    ranked = 0
+    for seed in range(100):
+        frame = company(seed, customers=250, rows=2)
+        noise = np.random.default_rng(seed).normal(size=len(frame))
+        ranked += not run(frame.assign(revenue=noise), outcome="revenue", replicates=50).refusal
+    assert ranked <= 2
+
+
+def test_each_driver_is_tested_given_all_others_and_the_controls() -> None:
+    frame = company()
+    rng = np.random.default_rng(9)
+    frame["noise"] = rng.normal(size=len(frame))
+    # goes along with errors, and only so with churn
+    frame["shadow"] = frame[CHOSEN[2]] + rng.normal(size=len(frame))
+    drivers = (*DRIVERS, Driver("noise", "other", ("noise",)), Driver("shadow", "other", ("shadow",)))
+    table = run(frame, drivers).to_frame().set_index("feature")
+    assert table.loc["shadow", "alone_r2"] > 0.005
+    assert table.loc[["noise", "shadow"], "p_adjusted"].min() > 0.05
+    assert table.loc[list(CHOSEN), "p_adjusted"].max() < 0.001
+    ordered = table.sort_values("p_value")
+    np.testing.assert_allclose(
+        ordered["p_adjusted"], np.minimum(np.maximum.accumulate(ordered["p_value"] * [5, 4, 3, 2, 1]), 1)
+    )
+    given_it = run(frame, drivers, controls=[CHOSEN[2]]).to_frame().set_index("feature")
+    assert given_it.loc[CHOSEN[2], "p_value"] == 1.0
+
+
+def test_the_table_by_size_begins_alone_ends_last_and_averages_to_the_share_without_journeys() -> None:
+    drivers = tuple(Driver(one.name, "one", one.columns) for one in DRIVERS)
+    result = run(company(), drivers, controls=["segment"])
+    sizes = result.by_size_frame().pivot_table(index="feature", columns="others", values="added_r2", sort=False)
+    table = result.to_frame().set_index("feature").loc[sizes.index]
+    np.testing.assert_allclose(sizes.mean(axis=1), table["share"] * table["r2"], atol=1e-12)
+    np.testing.assert_allclose(sizes[2], table["last_r2"], atol=1e-12)
+    assert run(company(customers=199)).by_size_frame().empty
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])

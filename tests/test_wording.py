@@ -6,7 +6,20 @@ import math
 
 import pytest
 
-from flows.wording import alike, chance, decimal, label, money, money_short, percent, points, span, whole, wrapped
+from flows.wording import (
+    alike,
+    chance,
+    decimal,
+    label,
+    money,
+    money_short,
+    p_value,
+    percent,
+    points,
+    span,
+    whole,
+    wrapped,
+)
 
 NAN = math.nan
 
@@ -43,6 +56,11 @@ def test_points_carry_their_sign(change: float, text: str) -> None:
 @pytest.mark.parametrize(("p", "text"), [(0.999, ">\u00a099\u00a0%"), (0.001, "<\u00a01\u00a0%"), (0.5, "50\u00a0%")])
 def test_chances_are_never_certain(p: float, text: str) -> None:
     assert chance(p) == text
+
+
+@pytest.mark.parametrize(("p", "text"), [(0.0004, "<\u00a00.001"), (0.0312, "0.031"), (0.55, "0.55"), (1.0, "1.00")])
+def test_p_values_show_what_decides(p: float, text: str) -> None:
+    assert p_value(p) == text
 
 
 def test_a_value_and_its_interval_show_two_digits_of_the_width() -> None:
