@@ -129,3 +129,10 @@ def test_the_console_says_what_r2_of_churn_means_and_shows_mcfadden(capsys: pyte
 def test_an_outcome_without_shares_and_ratings_has_no_table(capsys: pytest.CaptureFixture[str]) -> None:
     refused = shares().assign(share=np.nan, warning="")
     assert said(driver_table(refused, NOTHING, reach(), NOTHING, {}), capsys) == ""
+
+
+def test_without_drivers_the_table_is_empty(capsys: pytest.CaptureFixture[str]) -> None:
+    found = driver_table(shares().head(0), NOTHING, NOTHING, NOTHING, {})
+    assert found.empty
+    assert {"outcome", "level", "share", "warning"} <= set(found)
+    assert said(found, capsys) == ""
