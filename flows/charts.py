@@ -22,7 +22,6 @@ from flows.wording import alike, chance, label, money, money_short, percent, pla
 __all__ = [
     "BASELINES",
     "SHOWN",
-    "association_chart",
     "churn_effects_chart",
     "effect_name",
     "initiative_churn_chart",
@@ -99,17 +98,6 @@ def effect_name(row: pd.Series) -> str:
     change = str(row["change"]).replace("_", " ").replace(" x ", " × ")
     unbroken = change.replace(" ", "\u00a0") if len(change) <= _UNBROKEN else change
     return f"{label(row['journey'], row['touchpoint'])}: {unbroken}"
-
-
-def association_chart(association: pd.DataFrame, outcome: str) -> alt.LayerChart:
-    """Share of the explained variance by driver, bars with intervals; R2 stands in the title."""
-    rows = association[(association["outcome"] == outcome) & association["share"].notna()]
-    rows = rows.sort_values("share", ascending=False).head(SHOWN)
-    names = [label(journey, driver) for journey, driver in zip(rows["journey"], rows["driver"], strict=True)]
-    found = Estimates.of(names, rows, "share", percent)
-    r2 = float(rows["r2"].iloc[0]) if len(rows) else math.nan
-    title = f"Association with {outcome}: together the drivers explain {percent(r2, 1)} of its variance"
-    return interval_plot(found, Axis("Share of what the drivers explain together", ".0%", bars=True), title)
 
 
 def metric_chart(metrics: pd.DataFrame, outcome: Outcome, metric: str, title: str) -> alt.LayerChart:

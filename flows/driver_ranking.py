@@ -9,11 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.contract import PanelContract
+from features.measures import Feature
 from features.panel_moments import panel_moments
 from flows import console
 from flows.storage import Workspace
 from models.answered_association import association_with_answers
-from models.answers import unanswered_cells
+from models.answers import LEAST_ANSWERED, rarely_answered, unanswered_cells
 from models.drivers import Driver, driver_features, named_drivers, outcome_name
 from models.importance import association_of
 from models.leaks import leak_warnings
@@ -80,8 +81,10 @@ def rank_drivers(workspace: Workspace, contract: PanelContract, panel: pd.DataFr
     drivers = named_drivers(chosen, raw.look.flagged)
     frame = panel.loc[panel["is_mature"]]
     cells = unanswered_cells(frame, chosen)
+    rare = rarely_answered(frame, chosen, cells)
+    cells[:, rare] = False
     outcomes = [name for name in contract.outcomes if raw.look.n_rows[name]]
-    found, notes = [], []
+    found, notes = [], [_rare_note(feature) for feature, is_rare in zip(chosen, rare, strict=True) if is_rare]
     with console.progress("explain") as tick:
         for number, column in enumerate(outcomes):
             tick(f"association with {outcome_name(column)}", number, len(outcomes))
@@ -102,6 +105,13 @@ def _given_answers(
 ) -> Association:
     customer = cluster_column(frame)
     return association_with_answers(frame, drivers, cells, column, weight="weight", rng=rng, customer=customer)
+
+
+def _rare_note(feature: Feature) -> str:
+    return (
+        f"{feature.name}: fewer than {LEAST_ANSWERED:.0%} of those who could have answered did. What the others would "
+        "have said is not estimated; that they did not answer counts like 'did not apply'."
+    )
 
 
 def _sample_notes(found: Association, n_rows: int) -> list[str]:

@@ -12,19 +12,23 @@ from features.errors import EmptyResultError
 from features.flat import FlatTable
 from flows import console
 from flows.build_features import Tables, ensure_layout, ensure_panel
-from flows.charts import association_chart, churn_effects_chart
+from flows.charts import churn_effects_chart
+from flows.driver_charts import drawings
 from flows.driver_ranking import Ranking, rank_drivers
+from flows.driver_shares import journey_shares, mcfadden_notes, mcfadden_shares, reaches
+from flows.driver_table import driver_table, drivers_of, show_driver_table, with_refits
 from flows.histories import exposures_of, prepare_histories
 from flows.identity import identity
-from flows.rating_charts import penalty_reward_chart, quadrant_chart
-from flows.ratings import rate_drivers, show_ratings
+from flows.ratings import rate_drivers
 from flows.steps import flow, io_step, step
 from flows.storage import Workspace, open_workspace, records, write_json
 from flows.theme import to_svg
 from flows.tracking import open_tracker
 from flows.train import mature, read_rows
-from flows.wording import p_value, percent, plain, points
+from flows.wording import plain, points
+from models.drivers import drivers_from_features, outcome_name
 from models.levers import flat_levers, levers, to_frame
+from models.rating_quality import code_warnings
 
 __all__ = ["explain"]
 
@@ -37,17 +41,17 @@ class Drivers:
     ----------
     ranking : Ranking
         What goes along with the outcomes.
-    ratings : DataFrame
-        How good rated touchpoints are, and what low and very good ratings go along with.
-    notes : tuple of str
-        What to know before believing them.
+    table : DataFrame
+        The same for people: from :func:`flows.driver_table.driver_table`.
+    notes : DataFrame
+        What to know before believing it: outcome (empty: all), note.
     effects : DataFrame
         What the outcomes would do if a measure improved.
     """
 
     ranking: Ranking
-    ratings: pd.DataFrame
-    notes: tuple[str, ...]
+    table: pd.DataFrame
+    notes: pd.DataFrame
     effects: pd.DataFrame
 
 
@@ -74,9 +78,12 @@ def explain(study_file: str, *, seed: int = 0) -> None:
     panel = read_rows(workspace)
     frame = mature(panel)
     ranking = rank_association(workspace, contract, panel, seed)
-    ratings, notes = rank_ratings(workspace, contract, frame, seed)
+    ratings, said = rank_ratings(workspace, contract, frame, seed)
+    table = tabulate(tables, contract, frame, ranking, ratings, seed)
+    table, notes = add_mcfadden(contract, frame, table, seed)
     effects = estimate_effects(workspace, tables, contract, frame, seed)
-    drivers = Drivers(ranking, ratings, notes, effects)
+    general = pd.DataFrame({"outcome": "", "note": [*ranking.notes, *said]}, dtype=object)
+    drivers = Drivers(ranking, table, pd.concat([general, notes], ignore_index=True), effects)
     write_json(workspace.store.result("explain"), record(workspace, contract, drivers, seed))
     _show(drivers, workspace)
     rows_out = f"{len(ranking.shares)} associations and {len(effects)} effects"
@@ -96,6 +103,46 @@ def rank_ratings(
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Say how good rated touchpoints are, and what low and very good ratings go along with."""
     return rate_drivers(workspace.study, contract, frame, seed)
+
+
+@step("put the table of drivers together")
+def tabulate(
+    tables: Tables,
+    contract: PanelContract,
+    frame: pd.DataFrame,
+    ranking: Ranking,
+    ratings: pd.DataFrame,
+    seed: int,
+) -> pd.DataFrame:
+    """Set drivers under their journeys, with reach, ratings and warnings of codes beside them."""
+    drivers = drivers_from_features(contract.features, frame)
+    found = ranking.shares
+    known, ranked = _columns_of(contract, found), _columns_of(contract, found[found["share"].notna()])
+    codes = code_warnings(
+        tables.codes if isinstance(tables, FlatTable) else tables.manifest.stock.codes, contract.features
+    )
+    journeys, reach = journey_shares(frame, drivers, ranked, seed), reaches(frame, drivers, known)
+    return driver_table(found, journeys, reach, ratings, codes, ranking.refusals)
+
+
+@step("share out churn by McFadden")
+def add_mcfadden(
+    contract: PanelContract, frame: pd.DataFrame, table: pd.DataFrame, seed: int
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Add shares of a logistic fit where an outcome happens or not, and what to know about them."""
+    drivers = drivers_from_features(contract.features, frame)
+    found = mcfadden_shares(frame, drivers, _columns_of(contract, table[table["share"].notna()]), seed)
+    notes = [
+        {"outcome": one.outcome, "note": note}
+        for one in found
+        for note in mcfadden_notes(one, drivers_of(table, one.outcome))
+    ]
+    return with_refits(table, [one.to_frame() for one in found]), pd.DataFrame(notes, columns=["outcome", "note"])
+
+
+def _columns_of(contract: PanelContract, rows: pd.DataFrame) -> list[str]:
+    """Columns of the outcomes that have rows."""
+    return [column for column in contract.outcomes if outcome_name(column) in set(rows["outcome"])]
 
 
 @step("estimate the effects")
@@ -134,22 +181,14 @@ def record(workspace: Workspace, contract: PanelContract, drivers: Drivers, seed
         run.log_metrics(
             {f"effect.churn.{name}": value for name, value in zip(named, drivers.effects["churn_effect"], strict=True)}
         )
-        run.log_table(drivers.ranking.shares, "association.csv")
+        run.log_table(drivers.table, "driver_table.csv")
         if len(drivers.ranking.by_size):
             run.log_table(drivers.ranking.by_size, "association_by_size.csv")
         run.log_table(drivers.effects, "effects.csv")
-        if len(drivers.ratings):
-            run.log_table(drivers.ratings, "ratings.csv")
-            for outcome, rows in drivers.ratings.groupby("outcome", sort=False):
-                run.log_text(to_svg(quadrant_chart(rows, str(outcome))), f"ratings_{outcome}.svg")
-                run.log_text(to_svg(penalty_reward_chart(rows, str(outcome))), f"penalty_reward_{outcome}.svg")
+        for name, drawing in drawings(drivers.table).items():
+            run.log_text(to_svg(drawing), f"{name}.svg")
         if len(drivers.effects):
             run.log_text(to_svg(churn_effects_chart(drivers.effects, horizon)), "effects.svg")
-        for outcome, rows in drivers.ranking.shares.groupby("outcome", sort=False):
-            if rows["share"].notna().any():
-                run.log_text(
-                    to_svg(association_chart(drivers.ranking.shares, str(outcome))), f"association_{outcome}.svg"
-                )
     return {
         "study": workspace.study.name,
         "run_id": run.run_id,
@@ -157,10 +196,9 @@ def record(workspace: Workspace, contract: PanelContract, drivers: Drivers, seed
         "horizon_days": horizon,
         "association": records(drivers.ranking.shares),
         "association_by_size": records(drivers.ranking.by_size),
-        "association_notes": list(drivers.ranking.notes),
         "refusals": list(drivers.ranking.refusals),
-        "ratings": records(drivers.ratings),
-        "rating_notes": list(drivers.notes),
+        "driver_table": records(drivers.table),
+        "driver_notes": records(drivers.notes),
         "effects": records(drivers.effects),
     }
 
@@ -181,20 +219,8 @@ def _show(drivers: Drivers, workspace: Workspace) -> None:
     if len(effects):
         title = f"Effect: what a fifth better would change, per customer within {days} days"
         console.show_table(title, pd.DataFrame(table))
-    for outcome, rows in drivers.ranking.shares.groupby("outcome", sort=False):
-        table = {
-            "journey": rows["journey"],
-            "driver": rows["driver"],
-            "share (90 %)": console.intervals(rows, ("share", "share_lo", "share_hi"), percent),
-            "tier": [str(one) if one else "" for one in rows["tier"]],
-            "p (Holm)": [p_value(one) for one in rows["p_adjusted"]],
-            "warning": rows["warning"],
-        }
-        title = f"Association with {outcome}: all drivers together explain {percent(rows['r2'].iloc[0], 1)} of it"
-        console.show_table(title, pd.DataFrame(table))
-    if len(drivers.ratings):
-        show_ratings(drivers.ratings)
+    show_driver_table(drivers.table)
     for refusal in drivers.ranking.refusals:
         console.say(f"note: no ranking of {refusal}")
-    for note in (*drivers.ranking.notes, *drivers.notes):
+    for note in drivers.notes["note"]:
         console.say(f"note: {note}")

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from flows.intervals import LEFT, ROW, WIDTH, styled
-from flows.theme import BAD, GOOD, INK, LINE, MUTED, NEUTRAL, PAPER, ZERO
-from flows.wording import label
+from flows.theme import BAD, GOOD, INK, LINE, NEUTRAL, PAPER, ZERO
+from flows.wording import label, short_name
 
 __all__ = ["penalty_reward_chart", "quadrant_chart"]
 
@@ -23,21 +23,22 @@ def quadrant_chart(ratings: pd.DataFrame, outcome: str) -> alt.LayerChart:
     Parameters
     ----------
     ratings : DataFrame
-        From :func:`flows.ratings.rate_drivers`, one outcome; rows without a performance are left out.
+        Drivers of one outcome, from :func:`flows.driver_table.driver_table`; those without a performance are left out.
     outcome : str
         What it is called.
     """
-    rows = ratings[ratings["performance"].notna() & ratings["population_effect"].notna()]
-    values = _oriented(rows, ("population_effect",)).assign(name=_names(rows), used=100 * rows["reach"].astype(float))
+    rows = ratings[ratings["performance"].notna() & ratings["population_point"].notna()]
+    values = _oriented(rows, ("population_point",)).assign(name=_names(rows), used=100 * rows["reach"].astype(float))
     middle_x = float(np.average(values["performance"], weights=values["n"])) if len(values) else 0.0
-    middle_y = float(values["population_effect"].mean()) if len(values) else 0.0
-    crosses = _straddles(values, "performance", middle_x) | _straddles(values, "population_effect", middle_y)
+    middle_y = float(values["population_point"].mean()) if len(values) else 0.0
+    crosses = _straddles(values, "performance", middle_x) | _straddles(values, "population_point", middle_y)
     x_scale, y_scale = (alt.Scale(domain=_domain(values, name), nice=False, zero=False) for name in _AXES)
     values = values.assign(is_clear=~crosses, label=_labels(values))
     x = alt.X("performance:Q", title="Performance, 0 worst to 100 best answer", scale=x_scale)
-    y = alt.Y("population_effect:Q", title=_gain_title(rows, outcome), scale=y_scale)
+    y = alt.Y("population_point:Q", title=_gain_title(rows, outcome), scale=y_scale)
     base: Any = alt.Chart(values)
     size = alt.Size("used:Q", title="Used by, %", scale=alt.Scale(domain=[0, 100], range=[10, 260]), legend=None)
+    name: dict[str, Any] = {"align": "left", "dx": 9, "dy": -7, "fontSize": 11}
     fill = alt.condition("datum.is_clear", alt.value(INK), alt.value(PAPER))
     layers = [
         base.mark_rule(color=ZERO, strokeDash=[4, 4]).encode(x=alt.XDatum(middle_x, scale=x_scale)),
@@ -46,10 +47,11 @@ def quadrant_chart(ratings: pd.DataFrame, outcome: str) -> alt.LayerChart:
             x=alt.X("performance_lo:Q", scale=x_scale), x2="performance_hi:Q", y=y
         ),
         base.mark_rule(color=NEUTRAL, opacity=0.6).encode(
-            x=x, y=alt.Y("population_effect_lo:Q", scale=y_scale), y2="population_effect_hi:Q"
+            x=x, y=alt.Y("population_point_lo:Q", scale=y_scale), y2="population_point_hi:Q"
         ),
         base.mark_circle(opacity=1, stroke=INK, strokeWidth=1.2).encode(x=x, y=y, size=size, fill=fill),
-        base.mark_text(align="left", dx=9, dy=-7, fontSize=11, color=MUTED).encode(x=x, y=y, text="label:N"),
+        base.mark_text(**name, stroke=PAPER, strokeWidth=3).encode(x=x, y=y, text="label:N"),
+        base.mark_text(**name, color=INK).encode(x=x, y=y, text="label:N"),
     ]
     chart: alt.LayerChart = alt.LayerChart(layer=layers).properties(width=_ACROSS, height=_HIGH)
     title = f"Association with {outcome}: important and badly rated is top left"
@@ -90,13 +92,14 @@ def penalty_reward_chart(ratings: pd.DataFrame, outcome: str) -> alt.LayerChart:
     return styled(chart, title, legend)
 
 
-_AXES = ("performance", "population_effect")
+_AXES = ("performance", "population_point")
 
 
 def _names(rows: pd.DataFrame) -> list[str]:
-    """Name drivers without their unit, which is on the axis or says nothing."""
-    plain = rows["driver"].astype(str).str.replace(r" \([^)]*\)$", "", regex=True)
-    return [label(journey, driver) for journey, driver in zip(rows["journey"], plain, strict=True)]
+    """Name drivers, with their journey where two have the same name."""
+    names = rows["driver"].map(short_name)
+    journeys = rows["journey"].where(names.duplicated(keep=False), None)
+    return [label(journey, name) for journey, name in zip(journeys, names, strict=True)]
 
 
 def _oriented(rows: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
@@ -128,7 +131,7 @@ def _labels(values: pd.DataFrame) -> list[str]:
     """Name the dots, the most important first, where a name does not cover another one."""
     (left, right), (low, high) = (_domain(values, name) for name in _AXES)
     at_x = (values["performance"] - left) / (right - left) * _ACROSS
-    at_y = (values["population_effect"] - low) / (high - low) * _HIGH
+    at_y = (values["population_point"] - low) / (high - low) * _HIGH
     found, placed = [""] * len(values), list[tuple[float, float, float]]()
     for place in np.argsort(-at_y.to_numpy(), kind="stable"):
         text, x, y = str(values["name"].iloc[place]), float(at_x.iloc[place]), float(at_y.iloc[place])

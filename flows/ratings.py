@@ -8,14 +8,12 @@ import pandas as pd
 
 from features.contract import PanelContract
 from features.study import Study
-from flows import console
-from flows.wording import percent
 from models.asymmetry import penalty_reward
 from models.rated import Rated, performance, rated_drivers
 from models.rating_quality import straight_liners
 from models.splits import cluster_column
 
-__all__ = ["rate_drivers", "show_ratings"]
+__all__ = ["rate_drivers"]
 
 _LOWER: Final = frozenset({"is_churned"})
 """Outcomes of ours of which less is better."""
@@ -62,28 +60,6 @@ def rate_drivers(
         else:
             tables.append(found.to_frame().assign(better=better).merge(scores, on="feature", how="left"))
     return (pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()), tuple(notes)
-
-
-def show_ratings(found: pd.DataFrame) -> None:
-    """Print one table an outcome, the drivers that matter most to everybody first."""
-    for outcome, own in found.groupby("outcome", sort=False):
-        rows = own.iloc[(-own["population_effect"].abs()).argsort(kind="stable")]
-        table = {
-            "journey": rows["journey"],
-            "rated": rows["driver"],
-            "used by": [percent(value) for value in rows["reach"]],
-            "performance (0 to 100)": [f"{value:.0f}" for value in rows["performance"]],
-            "one point better": console.intervals(rows, ("effect", "effect_lo", "effect_hi"), _signed),
-            "low third": [_signed(value) for value in rows["penalty"]],
-            "top third": [_signed(value) for value in rows["reward"]],
-            "kind": rows["kind"],
-        }
-        title = f"Association of ratings with {outcome}: change beside the middle third, others held fixed"
-        console.show_table(title, pd.DataFrame(table))
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.2g}"
 
 
 def _performance(frame: pd.DataFrame, rated: Rated, customer: str) -> dict[str, Any]:

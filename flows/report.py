@@ -12,6 +12,7 @@ import pandas as pd
 from features.errors import StoreError
 from flows import report_sections as sections
 from flows import wording
+from flows.driver_section import association_section
 from flows.glossary import glossary_section
 from flows.premium_section import premium_section
 from flows.report_data import Counter, DataHealth, ReportData, ReportHeader, health_of
@@ -35,7 +36,7 @@ _TEXT = frozenset(
         "name",
         "outcome",
     }
-    | {"better", "kind", "reason", "title", "touchpoint", "unit", "verdict", "warning"}
+    | {"better", "kind", "kind_reason", "level", "note", "reason", "title", "touchpoint", "unit", "verdict", "warning"}
 )
 """Columns of result tables that hold text; all others hold numbers."""
 
@@ -83,7 +84,7 @@ def render_report(data: ReportData) -> str:
     parts: tuple[Section, ...] = (
         sections.worth_section(data),
         sections.effects_section(data),
-        sections.association_section(data),
+        association_section(data),
         sections.initiatives_section(data),
         sections.quality_section(data),
         *(() if data.header.is_flat else (premium_section(data),)),
@@ -104,8 +105,8 @@ def _tidied(data: ReportData) -> ReportData:
     """Read the tables as text and numbers, whatever they went through: None in JSON is NaN here, and no text is ''."""
     return replace(
         data,
-        association=_typed(data.association),
-        ratings=_typed(data.ratings),
+        drivers=_typed(data.drivers),
+        driver_notes=_typed(data.driver_notes),
         effects=_typed(data.effects),
         initiatives=_typed(data.initiatives),
         metrics=_typed(data.metrics),

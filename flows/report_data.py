@@ -156,8 +156,8 @@ class ReportData:
     ----------
     header : ReportHeader
         What the numbers refer to.
-    association, effects, ratings : DataFrame or None
-        As ``journeylift explain`` leaves them.
+    drivers, effects : DataFrame or None
+        ``driver_table`` and ``effects`` as ``journeylift explain`` leaves them.
     initiatives : DataFrame or None
         As ``journeylift simulate`` leaves it.
     metrics, reliability : DataFrame or None
@@ -166,16 +166,18 @@ class ReportData:
         As ``journeylift features`` leaves it.
     premium : PremiumFound or None
         As ``journeylift premium`` leaves it.
+    driver_notes : DataFrame or None
+        What to know before believing `drivers`: outcome (empty: all), note.
     """
 
     header: ReportHeader
-    association: pd.DataFrame | None = None
+    drivers: pd.DataFrame | None = None
     effects: pd.DataFrame | None = None
     initiatives: pd.DataFrame | None = None
     metrics: pd.DataFrame | None = None
     reliability: pd.DataFrame | None = None
     health: DataHealth | None = None
-    ratings: pd.DataFrame | None = None
+    driver_notes: pd.DataFrame | None = None
     premium: PremiumFound | None = None
 
 

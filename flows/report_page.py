@@ -31,7 +31,8 @@ class Figure:
 class Column:
     """A table's column: its heading, how to write a row's cell, and how it is set.
 
-    What a cell says after a line break stands below the number, in small print: its interval.
+    What a cell says after a line break stands below the number, in small print: its interval. In the first column it
+    is a warning and gets a line of its own below the row.
     """
 
     title: str
@@ -41,12 +42,13 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table as text; the first column names the row."""
+    """A table as text; the first column names the row. Rows whose numbers are in `heads` stand above a group."""
 
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+    heads: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

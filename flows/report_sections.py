@@ -9,13 +9,11 @@ import pandas as pd
 from flows import charts, sentences
 from flows import report_tables as tables
 from flows.charts import Outcome
-from flows.rating_charts import penalty_reward_chart, quadrant_chart
 from flows.report_data import DataHealth, ReportData, ReportHeader
 from flows.report_page import Block, Section, figure
 from flows.wording import decimal, label, span
 
 __all__ = [
-    "association_section",
     "effects_section",
     "health_section",
     "initiatives_section",
@@ -30,11 +28,6 @@ _TOLD = 5
 _EFFECT = (
     "An effect is the change to expect for all customers at risk if the measure moved as stated and nothing upstream "
     "of it did. It is estimated, not measured in an experiment: it is as good as its adjustment set."
-)
-_ASSOCIATION = "An association is not an effect: these shares say where to look, not what an improvement would do."
-_RATINGS = (
-    "What one point better goes along with, all other ratings held fixed, and whether low ratings cost more than very "
-    "good ones bring: basic, linear or delighter. A kind is named only where the data can tell."
 )
 _VOLUMES = "A sudden step or gap is more often a change in recording than in customers."
 _SLOPE = "At a calibration slope of 1 risks are neither too extreme (below 1) nor too timid (above 1)"
@@ -79,45 +72,6 @@ def effects_section(data: ReportData) -> Section:
         ),
     )
     return Section("effects", title, lead, blocks)
-
-
-def association_section(data: ReportData) -> Section:
-    """Show what goes along with the outcomes, R2 first."""
-    title, found = "Association: what goes along with churn and revenue", data.association
-    if found is None or found.empty:
-        return Section("association", title, "Associations have not been computed yet. Run journeylift explain.")
-    outcomes = list(dict.fromkeys(found["outcome"]))
-    title = f"Association: what goes along with {_listed(outcomes)}"
-    blocks = [_association_block(found, outcome) for outcome in outcomes]
-    if data.ratings is not None and not data.ratings.empty:
-        blocks += [_ratings_block(rows, str(name)) for name, rows in data.ratings.groupby("outcome", sort=False)]
-    return Section("association", title, _ASSOCIATION, tuple(blocks))
-
-
-def _listed(names: list[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-
-
-def _association_block(found: pd.DataFrame, outcome: str) -> Block:
-    """One outcome: sentence, chart and table, or only the sentence where nothing is ranked."""
-    rows = found[found["outcome"] == outcome].sort_values("share", ascending=False)
-    title, sentence = f"Association with {outcome}", sentences.association_sentence(rows)
-    if rows["share"].isna().all():
-        return Block(title, (sentence,))
-    drawn = figure(charts.association_chart(found, outcome), f"association-{outcome}", f"Shares by driver. {sentence}")
-    return Block(title, (sentence,), figure=drawn, table=tables.association_table(rows, outcome))
-
-
-def _ratings_block(rows: pd.DataFrame, outcome: str) -> Block:
-    """Rated touchpoints of one outcome: where to look, whether to repair or to polish, and all numbers."""
-    drawn = figure(
-        quadrant_chart(rows, outcome), f"ratings-{outcome}", "Importance against performance; numbers in the table."
-    )
-    sides = figure(
-        penalty_reward_chart(rows, outcome), f"sides-{outcome}", "Low and very good ratings; numbers in the table."
-    )
-    title = f"Association of ratings with {outcome}"
-    return Block(title, (_RATINGS,), figure=drawn, more=(sides,), table=tables.ratings_table(rows, outcome))
 
 
 def initiatives_section(data: ReportData) -> Section:

@@ -7,22 +7,20 @@ from functools import partial
 
 import pandas as pd
 
-from flows.charts import SHOWN, effect_name
+from flows.charts import effect_name
 from flows.report_data import DataHealth, ReportHeader
 from flows.report_page import Column, Table, table
-from flows.wording import alike, chance, dash, decimal, label, money, percent, points, span, whole
+from flows.wording import alike, chance, dash, decimal, money, percent, points, span, whole
 
 __all__ = [
     "METRICS",
     "adjustment_table",
-    "association_table",
     "counters_table",
     "effects_table",
     "initiative_effects_table",
     "metrics_table",
     "money_table",
     "quarantine_table",
-    "ratings_table",
     "verdict_table",
 ]
 
@@ -106,9 +104,6 @@ def _effect_columns(header: ReportHeader) -> list[Column]:
     ]
 
 
-_SIDES = {"One point better": "effect", "Low third": "penalty", "Top third": "reward"}
-
-
 def _with_interval(title: str, column: str, write: Callable[[float], str]) -> Column:
     """Set a number with its interval below, or alone where the interval has no width."""
     stem = column.removesuffix("_effect")
@@ -119,46 +114,6 @@ def _with_interval(title: str, column: str, write: Callable[[float], str]) -> Co
         return value if lo == hi else f"{value}\n{span(lo, hi, write)}"
 
     return Column(title, cell, "number")
-
-
-def association_table(rows: pd.DataFrame, outcome: str) -> Table:
-    """Shares by driver; what lies below the longest chart is counted in the note."""
-    write = partial(percent, digits=1)
-    columns = [
-        Column("Driver", lambda row: label(row["journey"], row["driver"])),
-        Column("Share of R²", lambda row: write(row["share"]), "number"),
-        Column("90 % interval", lambda row: span(row["share_lo"], row["share_hi"], write), "number"),
-        Column("Tier", lambda row: str(int(row["tier"])) if row["tier"] else dash, "number"),
-        Column("Among the first three", lambda row: percent(row["in_top_3"]), "number"),
-        Column("Of it, whether it applied", lambda row: write(row["reach"]), "number"),
-        Column("R² alone", lambda row: write(row["alone_r2"]), "number"),
-        Column("R² on top of the others", lambda row: write(row["last_r2"]), "number"),
-    ]
-    if (rows["warning"].head(SHOWN) != "").any():
-        columns.append(Column("Take care", lambda row: str(row["warning"])))
-    rest = rows.iloc[SHOWN:]
-    note = "Drivers of one tier cannot be told apart: within it the order says nothing."
-    if len(rest):
-        note += f" {len(rest)} further drivers share {percent(float(rest['share'].sum()), 1)}."
-    return table(f"Association with {outcome}: shares of the explained variance", columns, rows.head(SHOWN), note)
-
-
-def ratings_table(rows: pd.DataFrame, outcome: str) -> Table:
-    """One row a rated touchpoint: how many use it, how good it is, what a point, low and top ratings go along with."""
-    write = points if outcome == "churn" else partial(decimal, digits=2)
-    sides = [_with_interval(title, column, write) for title, column in _SIDES.items()]
-    columns = [
-        Column("Rated", lambda row: label(row["journey"], row["driver"])),
-        Column("Used by", lambda row: percent(row["reach"]), "number"),
-        Column("Performance, 0 to 100", lambda row: whole(row["performance"]), "number"),
-        *sides,
-        Column("Kind", lambda row: row["kind"]),
-    ]
-    if (rows["warning"] != "").any():
-        columns.append(Column("Take care", lambda row: str(row["warning"])))
-    ordered = rows.iloc[(-rows["population_effect"].abs()).argsort(kind="stable")]
-    unit = "percentage points of churn" if outcome == "churn" else outcome
-    return table(f"Association of ratings with {outcome}, in {unit}, beside the middle third", columns, ordered)
 
 
 def metrics_table(rows: pd.DataFrame, caption: str) -> Table:

@@ -50,7 +50,7 @@ def report(study_file: str, *, out: str | None = None) -> None:
         tick("drawing")
         write_report(data, path)
     write_json(workspace.store.result("report"), {"study": workspace.study.name, "path": str(path)})
-    found = (data.association, data.effects, data.initiatives, data.metrics, data.premium)
+    found = (data.drivers, data.effects, data.initiatives, data.metrics, data.premium)
     parts = sum(part is not None for part in found)
     seconds = time.perf_counter() - started
     console.say(console.Closing("report", f"{parts} of {len(found)} results", "1 page", seconds, str(path)).line())
@@ -73,8 +73,8 @@ def gather(workspace: Workspace) -> ReportData:
     outcomes: Mapping[str, Any] = found["train"].get("outcomes", {})
     return ReportData(
         header=_header(workspace, found["train"]),
-        association=_table(found["explain"].get("association")),
-        ratings=_table(found["explain"].get("ratings")),
+        drivers=_table(found["explain"].get("driver_table")),
+        driver_notes=_table(found["explain"].get("driver_notes")),
         effects=_table(found["explain"].get("effects")),
         initiatives=_table(found["simulate"].get("initiatives")),
         metrics=_table([row for one in outcomes.values() for row in one["metrics"]]),

@@ -12,7 +12,6 @@ from flows.report_data import DataHealth, ReportHeader
 from flows.wording import alike, chance, label, money, percent, points, span, whole
 
 __all__ = [
-    "association_sentence",
     "correlation_sentence",
     "effects_sentence",
     "health_sentence",
@@ -105,20 +104,6 @@ def correlation_sentence(effects: pd.DataFrame) -> str:
     if len(wrong):
         text += f" It has the wrong sign for {', '.join(f'“{effect_name(row)}”' for _, row in wrong.iterrows())}."
     return text
-
-
-def association_sentence(rows: pd.DataFrame) -> str:
-    """Say R2 first, then which journey goes along with the outcome most, or why nothing is ranked."""
-    outcome, r2 = rows["outcome"].iloc[0], float(rows["r2"].iloc[0])
-    ranked = rows[rows["share"].notna()]
-    if ranked.empty:
-        return f"Association with {outcome} is {rows['warning'].iloc[0]}."
-    journeys = ranked.groupby("journey", observed=True)["share"].sum().sort_values(ascending=False)
-    customers, largest = whole(float(rows["n"].iloc[0])), percent(float(journeys.iloc[0]))
-    return (
-        f"All drivers together explain {percent(r2, 1)} of the variance of {outcome} (R², {customers} customers). "
-        f"Of that part, {largest} goes along with the journey {label(journeys.index[0])}."
-    )
 
 
 def quality_sentence(metrics: pd.DataFrame) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Callable
 
@@ -10,7 +11,7 @@ import pandas as pd
 
 __all__ = [
     "alike", "chance", "dash", "decimal", "label", "money", "money_short", "p_value", "percent", "plain", "points",
-    "span", "whole", "wrapped",
+    "short_name", "signed", "span", "whole", "wrapped",
 ]  # fmt: skip
 
 _SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹"}
@@ -56,6 +57,14 @@ def plain(value: float) -> str:
         return "0"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
     return _minus(f"{value:,.{min(digits, 4)}f}")
+
+
+def signed(value: float) -> str:
+    """Write a difference with its sign and two significant digits: +0.14, −12."""
+    if math.isnan(value):
+        return dash
+    digits = max(0, 1 - math.floor(math.log10(abs(value)))) if value else 0
+    return _signed(value, min(digits, 4))
 
 
 def decimal(value: float, digits: int) -> str:
@@ -107,6 +116,17 @@ def label(*parts: str | float | None) -> str:
     """Join the names of a place in the journey, leaving out what is empty: support · call."""
     texts = [str(part).replace("_", " ").strip() for part in parts if part is not None and not pd.isna(part)]
     return " · ".join(text for text in texts if text)
+
+
+def short_name(driver: str) -> str:
+    """Name a driver as people do: without its unit, and without "mean", which is what nobody doubts.
+
+    Examples
+    --------
+    >>> short_name("wait, mean (min)"), short_name("wait, worst (min)")
+    ('wait', 'wait, worst')
+    """
+    return re.sub(r" \([^)]*\)$", "", driver).removesuffix(", mean")
 
 
 def wrapped(text: str, width: int = 40, lines: int = 2) -> str:

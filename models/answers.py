@@ -25,10 +25,21 @@ from models.moments import GroupMoments, customer_groups, group_moments
 if TYPE_CHECKING:
     from features.measures import Feature
 
-__all__ = ["AnswerModel", "expected_moments", "fit_answers", "refitted_moments", "unanswered_cells"]
+__all__ = [
+    "LEAST_ANSWERED",
+    "AnswerModel",
+    "expected_moments",
+    "fit_answers",
+    "rarely_answered",
+    "refitted_moments",
+    "unanswered_cells",
+]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+
+LEAST_ANSWERED = 0.2
+"""Of those who could have answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +121,27 @@ def unanswered_cells(frame: pd.DataFrame, features: Sequence[Feature]) -> BoolAr
         if feature.missing == "not answered":
             cells[:, place] = frame[feature.name].isna() & _was_met(frame, feature)
     return cells
+
+
+def rarely_answered(frame: pd.DataFrame, features: Sequence[Feature], cells: BoolArray) -> BoolArray:
+    """Say for which features too few answered to say what the others would have.
+
+    Parameters
+    ----------
+    frame, features
+        As in :func:`unanswered_cells`.
+    cells : ndarray of bool, shape (rows, features)
+        From there.
+
+    Returns
+    -------
+    ndarray of bool, shape (features,)
+        True where fewer than a fifth of those who could have answered did: a few then speak for all, far from
+        themselves (measured: with 3 % answering, a rating got 39 % of churn's share).
+    """
+    answered = frame[[feature.name for feature in features]].notna().to_numpy().sum(axis=0)
+    asked = answered + cells.sum(axis=0)
+    return np.asarray(cells.any(axis=0) & (answered < LEAST_ANSWERED * asked))
 
 
 def _was_met(frame: pd.DataFrame, feature: Feature) -> pd.Series:

@@ -16,7 +16,15 @@ from scipy.linalg import eigh
 
 from models.elimination import reciprocal
 
-__all__ = ["FullFit", "LogisticRows", "compressed", "full_fit", "smallest_losses"]
+__all__ = [
+    "FullFit",
+    "LogisticRows",
+    "SeparationError",
+    "compressed",
+    "full_fit",
+    "smallest_losses",
+    "working_covariances",
+]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -37,6 +45,17 @@ _SEPARATED = 1e-7
 
 _REGULAR = 1e-8
 """Smallest eigenvalue of the columns' correlations from which on no column depends on others."""
+
+
+class SeparationError(ValueError):
+    """Columns tell the outcome for certain, so that the fit has no solution; `column` is the foremost of them."""
+
+    def __init__(self, column: int) -> None:
+        super().__init__(
+            f"the outcome is told for certain by some columns, foremost column {column} of X: the fit has no solution. "
+            "Both outcomes were expected whatever the columns say. Leave that column out or merge levels."
+        )
+        self.column = column
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +171,7 @@ def full_fit(rows: LogisticRows) -> FullFit:
 
     Raises
     ------
-    ValueError
+    SeparationError
         Some combination of columns tells the outcome for certain, in all rows or in those where it is not 0: the
         likelihood has no maximum.
 
@@ -174,12 +193,35 @@ def full_fit(rows: LogisticRows) -> FullFit:
     second = (rows.design * rows.total[:, np.newaxis]).T @ rows.design
     ratio, direction = eigh(fit.curvature[0][np.ix_(at, at)], second[np.ix_(at, at)])
     if not ratio[0] > _SEPARATED:
-        column = rows.names[at[1:][np.abs(direction[1:, 0]).argmax()] - 1]
-        raise ValueError(
-            f"the outcome is told for certain by some columns, foremost column {column} of X: the fit has no solution. "
-            "Both outcomes were expected whatever the columns say. Leave that column out or merge levels."
-        )
+        raise SeparationError(rows.names[at[1:][np.abs(direction[1:, 0]).argmax()] - 1])
     return FullFit(fit.beta[0], fit.curvature[0], float(fit.loss[0]))
+
+
+def working_covariances(rows: LogisticRows, full: FullFit) -> FloatArray:
+    """Covariances of the columns and the working outcome: at the rate, half way, at the full fit.
+
+    Parameters
+    ----------
+    rows
+        From `compressed`.
+    full
+        The fit on all columns.
+
+    Returns
+    -------
+    NDArray[np.float64]
+        (3, columns + 1, columns + 1), the outcome last. One Newton step from there would explain so much of the working
+        outcome as R2 of least squares says. The first one is the linear model of the 0/1 outcome.
+    """
+    rate = float(rows.events.sum() / rows.total.sum())
+    found = []
+    for way in (0.0, 0.5, 1.0):
+        eta = way * (rows.design @ full.coefficients) + (1.0 - way) * np.log(rate / (1.0 - rate))
+        risk = 1.0 / (1.0 + np.exp(-eta))
+        curvature = np.maximum(rows.total * risk * (1.0 - risk), 1e-300)
+        working = eta + (rows.events - rows.total * risk) / curvature
+        found.append(np.cov(np.column_stack([rows.design[:, 1:], working]).T, aweights=curvature, ddof=0))
+    return np.array(found)
 
 
 def smallest_losses(rows: LogisticRows, columns: BoolArray, full: FullFit) -> FloatArray:

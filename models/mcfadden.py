@@ -23,7 +23,14 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
-from models.coalition_fits import FullFit, LogisticRows, compressed, full_fit, smallest_losses
+from models.coalition_fits import (
+    FullFit,
+    LogisticRows,
+    compressed,
+    full_fit,
+    smallest_losses,
+    working_covariances,
+)
 from models.lattice import coalition_r2, partial_out, shapley
 
 __all__ = ["McFadden", "mcfadden"]
@@ -234,22 +241,13 @@ def _coalitions(players: int, size: int, count: int, there: int, rng: np.random.
 
 
 def _surrogates(rows: LogisticRows, full: FullFit, sizes: list[int], n_controls: int) -> FloatArray:
-    """(3, 2 ** players) R2 over the controls of weighted least squares: at the rate, half way, at the full fit.
-
-    One Newton step from there would explain so much of the working outcome. At the rate that is the linear model.
-    """
+    """(3, 2 ** players) R2 over the controls of weighted least squares: at the rate, half way, at the full fit."""
     if len(sizes) > _SURROGATE_PLAYERS:
         return np.empty((0, 0))
     stops = np.cumsum([0, *sizes])
     blocks = [list(range(start, start + size)) for start, size in zip(stops, sizes, strict=False)]
-    rate = float(rows.events.sum() / rows.total.sum())
     found = []
-    for way in (0.0, 0.5, 1.0):
-        eta = way * (rows.design @ full.coefficients) + (1.0 - way) * np.log(rate / (1.0 - rate))
-        risk = 1.0 / (1.0 + np.exp(-eta))
-        curvature = np.maximum(rows.total * risk * (1.0 - risk), 1e-300)
-        working = eta + (rows.events - rows.total * risk) / curvature
-        C = np.cov(np.column_stack([rows.design[:, 1:], working]).T, aweights=curvature, ddof=0)
+    for C in working_covariances(rows, full):
         v = coalition_r2(partial_out(C, range(n_controls))[np.newaxis], blocks)[:, 0]
         found.append(v / v[-1] if v[-1] > 0 else v)
     return np.array(found)

@@ -12,8 +12,8 @@ def rated(outcome: str = "satisfaction", better: str = "higher") -> pd.DataFrame
         row |= {"reach": 1 - 0.2 * place, "kind": "linear", "performance": 60.0 + 10 * place}
         row |= {"performance_lo": 58.0 + 10 * place, "performance_hi": 62.0 + 10 * place}
         for column, value in (
-            ("effect", effect),
-            ("population_effect", effect),
+            ("point", effect),
+            ("population_point", effect),
             ("penalty", -effect),
             ("reward", effect),
         ):

@@ -46,20 +46,6 @@ def initiatives() -> pd.DataFrame:
     )
 
 
-def association() -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "outcome": ["churn", "churn", "revenue"],
-            "journey": ["support", "billing", "billing"],
-            "driver": ["wait, mean (min)", "error, mean (share)", "error, mean (share)"],
-            "share": [0.3, 0.7, 1.0],
-            "share_lo": [0.2, 0.6, 0.9],
-            "share_hi": [0.4, 0.8, 1.0],
-            "r2": [0.041, 0.041, 0.2],
-        }
-    )
-
-
 def metrics() -> pd.DataFrame:
     return pd.DataFrame(
         {
@@ -92,7 +78,6 @@ def everything() -> dict[str, Chart]:
         "initiative revenue": charts.initiative_revenue_chart(initiatives(), "EUR", 91),
         "churn effects": charts.churn_effects_chart(effects(), 91),
         "revenue effects": charts.revenue_effects_chart(effects(), "EUR", 91),
-        "association": charts.association_chart(association(), "churn"),
         "metric": charts.metric_chart(metrics(), "churn", "log_loss", "Log loss"),
         "reliability": charts.reliability_chart(reliability()),
         "missing": charts.missing_chart(missing),
@@ -156,11 +141,6 @@ def test_colours_mean_better_worse_undecided_and_unsupported() -> None:
 
 def test_initiatives_without_numbers_are_not_drawn() -> None:
     assert "Storms" not in texts(charts.npv_chart(initiatives(), "EUR", 24))
-
-
-def test_association_says_so_and_names_r2_first() -> None:
-    title = texts(charts.association_chart(association(), "churn"))
-    assert any(text.startswith("Association with churn: together the drivers explain 4.1") for text in title)
 
 
 def test_baselines_are_hollow_and_folds_left_out() -> None:

@@ -5,8 +5,7 @@ import pytest
 from features.flat import read_flat
 from features.flat_panel import flat_contract
 from features.study import parse_study
-from flows import console
-from flows.ratings import rate_drivers, show_ratings
+from flows.ratings import rate_drivers
 
 STUDY = """
 study: survey
@@ -66,15 +65,6 @@ def test_performance_runs_from_the_worst_to_the_best_answer(rated) -> None:
     assert found.loc["noise (points)", "performance"] == pytest.approx(100 - 10 * rows["noise"].mean())
     assert (found["performance_lo"] < found["performance"]).all()
     assert (found["performance"] < found["performance_hi"]).all()
-
-
-def test_the_table_for_people_begins_with_what_matters_most(rated, capsys: pytest.CaptureFixture[str]) -> None:
-    console.set_up(results_on_stdout=True)
-    show_ratings(rated[0])
-    told = capsys.readouterr().out
-    assert "Association of ratings with overall" in told
-    part = told[told.index("with overall") :]
-    assert part.index("room") < part.index("noise") < part.index("pool")
 
 
 def test_too_few_customers_are_told_of_and_nothing_else(tmp_path) -> None:

@@ -17,9 +17,10 @@ import pytest
 
 from features.errors import StoreError
 from features.manifest import LayoutManifest, MeasureFound, Quarantined, RowCount, Volume
+from flows.driver_table import LINEAR, driver_table, with_refits
 from flows.report import Counter, DataHealth, ReportData, ReportHeader, health_of, render_report, write_report
+from tests.driver_rows import reach, shares, table
 from tests.premium_found import found
-from tests.rated_rows import rated
 
 EVIL = "<script>document.title='ran'</script><img src=x onerror=\"document.title='ran'\">"
 
@@ -94,27 +95,22 @@ def initiatives() -> pd.DataFrame:
     )
 
 
-def association() -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "outcome": ["churn", "churn", "revenue"],
-            "journey": ["support", "billing", "billing"],
-            "driver": ["wait, mean (min)", EVIL, "error, mean (share)"],
-            "feature": ["a", "b", "b"],
-            "share": [0.3, 0.7, math.nan],
-            "share_lo": [0.2, 0.6, math.nan],
-            "share_hi": [0.4, 0.8, math.nan],
-            "tier": [2, 1, 0],
-            "in_top_3": [1.0, 1.0, math.nan],
-            "quality": [0.2, 0.7, math.nan],
-            "reach": [0.1, 0.0, math.nan],
-            "alone_r2": [0.02, 0.03, 0.001],
-            "last_r2": [0.01, 0.02, math.nan],
-            "r2": [0.041, 0.041, 0.001],
-            "n": 19_000,
-            "warning": ["", "too good to be a driver: check that it is known before the outcome", "not ranked: chance"],
-        }
-    )
+def drivers() -> pd.DataFrame:
+    churn = with_refits(
+        table("churn", "lower", wait="too good to be a driver: check that it is known before the outcome"),
+        [pd.DataFrame({"outcome": "churn", "feature": ["room"], "share_mcfadden": 1.0, "share_mcfadden_error": 0.002,
+                       "mcfadden_r2": 0.06})],
+    )  # fmt: skip
+    churn["driver"] = churn["driver"].replace("noise, mean (points)", EVIL)
+    again = churn[churn["feature"] == "room"].assign(driver="bar, mean (points)", share=0.0)
+    nothing = shares("revenue").assign(share=math.nan, quality=math.nan, reach=math.nan, warning="")
+    refused = driver_table(nothing, pd.DataFrame(), reach("revenue"), pd.DataFrame(), {})
+    return pd.concat([churn, again, refused], ignore_index=True)
+
+
+def driver_notes() -> pd.DataFrame:
+    notes = {"": "40 % give the same score to everything.", "churn": "McFadden's R² of a logistic fit is 6.0 %."}
+    return pd.DataFrame(notes.items(), columns=["outcome", "note"])
 
 
 def metrics() -> pd.DataFrame:
@@ -142,8 +138,7 @@ def health() -> DataHealth:
 def full() -> ReportData:
     bins = {"bin": [0, 1], "predicted": [0.02, 0.1], "observed": [0.03, 0.09], "lo": [0.02, 0.08], "hi": [0.04, 0.1]}
     reliability = pd.DataFrame(bins).assign(candidate="boosting", n=100)
-    ratings = rated().assign(driver=[EVIL, "noise", "pool", "bar"], is_nonlinear=False, warning="")
-    tables = (association(), effects(), initiatives(), metrics(), reliability, health(), ratings)
+    tables = (drivers(), effects(), initiatives(), metrics(), reliability, health(), driver_notes())
     return ReportData(HEADER, *tables, found())
 
 
@@ -230,14 +225,14 @@ def test_every_drawing_says_in_words_what_it_shows(page: str) -> None:
 
 def test_every_table_has_a_caption_and_scoped_headings(page: str) -> None:
     outline = Outline(page)
-    assert len(outline.all("table")) == len(outline.all("caption")) == 12
+    assert len(outline.all("table")) == len(outline.all("caption")) == 11
     assert all(heading["scope"] in {"col", "row"} for heading in outline.all("th"))
 
 
 def test_wide_tables_can_be_reached_and_scrolled_with_keys(page: str) -> None:
     outline = Outline(page)
     scrolls = [attributes for tag, attributes, _ in outline.elements if attributes.get("class") == "scroll"]
-    assert len(scrolls) == 12
+    assert len(scrolls) == 11
     assert all(one["tabindex"] == "0" and one["role"] == "region" for one in scrolls)
 
 
@@ -262,11 +257,26 @@ def test_effects_stand_before_associations_and_beside_the_raw_contrast(page: str
     assert "It has the wrong sign for “support · call: wait × 0.8”." in text
 
 
-def test_association_says_r2_first_and_why_nothing_is_ranked(page: str) -> None:
+def test_association_says_r2_first_and_what_it_means_and_what_is_not_ranked(page: str) -> None:
     text = words(page).replace("\u00a0", " ")
-    assert "together explain 4.1 % of the variance of churn (R², 19,000 customers)." in text
-    assert "Association with revenue is not ranked: chance." in text
-    assert "check that it is known before the outcome" in text
+    assert "All drivers together explain 8.2 % of the variance of churn (R²). Of that part, 70 %" in text
+    assert text.index("explain 8.2 %") < text.index("Share of R²")
+    assert LINEAR in text
+    assert "40 % give the same score to everything." in text
+    assert "McFadden's R² of a logistic fit is 6.0 %." in text
+    assert "The drivers of revenue are not ranked." in text
+
+
+def test_a_driver_stands_under_its_journey_with_its_warning_below(page: str) -> None:
+    rows = re.findall(r'<tr class="(head|under|care)">(.*?)</tr>', page, flags=re.DOTALL)
+    told = [(kind, words(text).strip().replace("\u00a0", " ")) for kind, text in rows]
+    assert [kind for kind, _ in told] == ["head", "under", "under", "under", "head", "under", "care", "under"]
+    assert told[0][1].startswith("stay 100 % n 900")
+    assert told[1][1] == (
+        "room 100 % n 900 60 58 to 72 60 % 50 to 70 % 1 50 + 10 % 100 % ± 0.2 "
+        "+14 12 to 16 −31 −33 to −29 +20 18 to 22 basic"
+    )
+    assert told[6][1].startswith("too good to be a driver")
 
 
 def test_quality_compares_with_the_baseline_and_shows_the_calibration_slope(page: str) -> None:
@@ -286,16 +296,14 @@ def test_a_report_without_results_says_what_to_run() -> None:
         assert f"Run journeylift {command}." in text
 
 
-@pytest.mark.parametrize(
-    "part", ["association", "effects", "initiatives", "metrics", "reliability", "health", "premium"]
-)
+@pytest.mark.parametrize("part", ["drivers", "effects", "initiatives", "metrics", "reliability", "health", "premium"])
 def test_any_part_may_stand_alone(part: str) -> None:
     assert "northline" in render_report(replace(ReportData(HEADER), **{part: getattr(full(), part)}))
 
 
 def test_empty_tables_are_like_none() -> None:
     data = full()
-    names = ("association", "effects", "initiatives", "metrics", "reliability")
+    names = ("drivers", "effects", "initiatives", "metrics", "reliability")
     empty = {name: getattr(data, name).head(0) for name in names}
     bare = replace(ReportData(HEADER), health=data.health)
     assert render_report(replace(bare, **empty)) == render_report(bare)
@@ -315,7 +323,7 @@ def records_json(table: pd.DataFrame) -> str:
 
 def test_tables_that_went_through_json_give_the_same_page(page: str) -> None:
     data = full()
-    names = ("association", "effects", "initiatives", "metrics", "reliability")
+    names = ("drivers", "effects", "initiatives", "metrics", "reliability")
     read = {name: pd.DataFrame(json.loads(records_json(getattr(data, name)))) for name in names}
     assert render_report(replace(data, **read)) == page
 
