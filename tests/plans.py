@@ -47,7 +47,8 @@ def some_proposals(seed: int, m: int, draws: int = 60, *, density: float = 0.5, 
 
 def worst_mean(draws: np.ndarray, tail: float) -> float:
     """Rockafellar and Uryasev's formula: the maximum over t of t - mean(max(t - v, 0)) / tail, which a draw attains."""
-    return max(t - np.maximum(t - draws, 0).mean() / tail for t in draws)
+    beyond = np.maximum(draws[:, np.newaxis] - draws, 0).mean(axis=1)
+    return float((draws - beyond / tail).max())
 
 
 def worth_of(p: Proposals, members: tuple[int, ...], appetite: Appetite) -> float:
