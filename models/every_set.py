@@ -63,15 +63,15 @@ class EverySet:
         Currency.
     appetite : Appetite
         What draws are worth.
-    valuation : callable, optional
-        Where values come from, if not from the sum of values and interactions.
+    values : float64 array, shape (n, draws), optional
+        What the valuation said; None where values are sums of members and pairs, which are cheaper summed again.
     """
 
     proposals: Proposals
     sets: Flags
     worth: Array
     appetite: Appetite
-    valuation: Valuation | None = None
+    values: Array | None = None
 
     @classmethod
     def of(cls, proposals: Proposals, appetite: Appetite, valuation: Valuation | None = None) -> EverySet:
@@ -100,11 +100,12 @@ class EverySet:
         cost = np.round(sets @ proposals.cost / max(proposals.cost.sum(), 1.0), 12)
         order = np.lexsort((-codes, cost, sets.sum(axis=1)))
         sets = sets[order][allowed(proposals, sets[order])]
-        if valuation is None and appetite.aversion == 0:
+        values = None if valuation is None else np.array([_valued(proposals, flags, valuation) for flags in sets])
+        if values is None and appetite.aversion == 0:
             worth = terms(proposals, sets) @ coefficients(proposals).mean(axis=0)
         else:
-            worth = np.concatenate([appetite.worth(v.T) for v in _values(proposals, sets, valuation)])
-        return cls(proposals, sets, worth, appetite, valuation)
+            worth = np.concatenate([appetite.worth(block.T) for block in _blocks(proposals, sets, values)])
+        return cls(proposals, sets, worth, appetite, values)
 
     @property
     def tie(self) -> float:
@@ -115,20 +116,25 @@ class EverySet:
         """Find the best set within limits that is none of `besides`; None where there is none."""
         return self._first(self.worth, limits, besides)
 
-    def best_linear(self, weights: Array, limits: Limits) -> Found:
-        """Find the best set for given weights of members and pairs, shape (m + p,)."""
-        found = self._first(terms(self.proposals, self.sets) @ weights, limits)
+    def best_weighted(self, weights: Array, limits: Limits) -> Found:
+        """Find the best set when draws are summed with these weights, shape (draws,); worth is that sum."""
+        if self.values is None:
+            worth = terms(self.proposals, self.sets) @ (weights @ coefficients(self.proposals))
+        else:
+            worth = self.values @ weights
+        found = self._first(worth, limits)
         if found is None:
             raise ValueError("no set keeps the limits. One at least was expected. Check the limits first.")
         return found
 
     def best_by_draw(self, limits: Limits) -> Flags:
         """Find the best set in each draw on its own: bool array, shape (draws, m)."""
-        kept = self.sets[within(self.proposals, limits, self.sets)]
+        rows = within(self.proposals, limits, self.sets)
+        kept = self.sets[rows]
         best = np.full(len(self.proposals.value), -np.inf)
         chosen = np.zeros((len(best), len(self.proposals)), dtype=bool)
         start = 0
-        for values in _values(self.proposals, kept, self.valuation):
+        for values in _blocks(self.proposals, kept, None if self.values is None else self.values[rows]):
             top = values.argmax(axis=0)
             highest = values[top, np.arange(len(best))]
             better = highest > best + TIE * np.abs(highest)
@@ -139,8 +145,10 @@ class EverySet:
 
     def draws(self, flags: Flags) -> Array:
         """Value of one set, shape (draws,)."""
-        first: Array = next(_values(self.proposals, flags[np.newaxis], self.valuation))[0]
-        return first
+        if self.values is None:
+            return self.proposals.draws(flags)
+        same: Array = self.values[(self.sets == flags).all(axis=1)][0]
+        return same
 
     def settle(self, found: Found, limits: Limits) -> Found:  # noqa: ARG002 - equals are settled by the order of sets
         """Return what was found: it is the preferred one of its equals."""
@@ -169,15 +177,12 @@ def coefficients(proposals: Proposals) -> Array:
     return np.concatenate([proposals.value, proposals.interaction], axis=1)
 
 
-def _values(proposals: Proposals, sets: Flags, valuation: Valuation | None) -> Iterator[Array]:
+def _blocks(proposals: Proposals, sets: Flags, values: Array | None) -> Iterator[Array]:
     """Draws of the sets, in blocks of shape (sets, draws)."""
     added = coefficients(proposals).T
     for start in range(0, len(sets), BLOCK):
-        block = sets[start : start + BLOCK]
-        if valuation is None:
-            yield terms(proposals, block) @ added
-        else:
-            yield np.array([_valued(proposals, flags, valuation) for flags in block])
+        block = slice(start, start + BLOCK)
+        yield terms(proposals, sets[block]) @ added if values is None else values[block]
 
 
 def _valued(proposals: Proposals, flags: Flags, valuation: Valuation) -> Array:

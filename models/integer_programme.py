@@ -92,16 +92,16 @@ class IntegerProgramme:
             return self._linear(self._added.mean(axis=0), limits, rows)
         return self._with_tail(limits, rows)
 
-    def best_linear(self, weights: Array, limits: Limits) -> Found:
-        """Find the best set for given weights of members and pairs, shape (m + p,)."""
-        found = self._linear(weights, limits, self._rows(limits, ()))
+    def best_weighted(self, weights: Array, limits: Limits) -> Found:
+        """Find the best set when draws are summed with these weights, shape (draws,); worth is that sum."""
+        found = self._linear(weights @ self._added, limits, self._rows(limits, ()))
         if found is None:
             raise ValueError("no set keeps the limits. One at least was expected. Check the limits first.")
         return found
 
     def best_by_draw(self, limits: Limits) -> Flags:
         """Find the best set in each draw on its own: bool array, shape (draws, m)."""
-        return np.array([self.best_linear(draw, limits).flags for draw in self._added])
+        return np.array([self.best_weighted(draw, limits).flags for draw in np.eye(len(self._added))])
 
     def draws(self, flags: Flags) -> Array:
         """Value of one set, shape (draws,)."""

@@ -44,8 +44,8 @@ class Search(Protocol):
     def best(self, limits: Limits, besides: Sequence[Flags] = ()) -> Found | None:
         """Find the best set within limits that is none of `besides`; None where there is none."""
 
-    def best_linear(self, weights: Array, limits: Limits) -> Found:
-        """Find the best set for given weights of members and pairs, shape (m + p,)."""
+    def best_weighted(self, weights: Array, limits: Limits) -> Found:
+        """Find the best set when draws are summed with these weights, shape (draws,); worth is that sum."""
 
     def best_by_draw(self, limits: Limits) -> Flags:
         """Find the best set in each draw on its own: bool array, shape (draws, m)."""

@@ -86,17 +86,15 @@ def stability(searched: Search, limits: Limits, rng: np.random.Generator, sample
     -----
     `by_draw` is the posterior probability that the initiative belongs to the best set, were the truth known; the risk
     appetite plays no part in it, as nothing is uncertain within a draw. `by_sample` is about the number of draws alone
-    and is for the mean; it is near 0 or 1 when draws suffice. A valuation is asked again for every set, draw by draw;
-    samples use the pairwise interactions then.
+    and is for the mean; it is near 0 or 1 when draws suffice.
 
     Cost: with an integer programme one for each draw and sample; give fewer draws there.
     """
     check_limits(searched.proposals, limits)
     chosen = searched.best_by_draw(limits)
-    added = np.concatenate([searched.proposals.value, searched.proposals.interaction], axis=1)
-    n = len(added)
+    n = len(chosen)
     counts = rng.multinomial(n, np.full(n, 1 / n), size=samples)
-    resampled = np.array([searched.best_linear(mean, limits).flags for mean in counts @ added / n])
+    resampled = np.array([searched.best_weighted(weights, limits).flags for weights in counts / n])
     by_draw = chosen.mean(axis=0)
     lo, hi = np.array([wilson(share, np.arange(n), np.ones(n)) for share in by_draw]).T
     return Stability(searched.proposals.names, by_draw, lo, hi, resampled.mean(axis=0), n, samples)

@@ -128,6 +128,11 @@ def test_a_valuation_that_is_the_sum_of_pairs_changes_nothing() -> None:
     valued = EverySet.of(p, Appetite(0.3), lambda members: p.draws(p.flags(members)))
     np.testing.assert_allclose(valued.worth, plain.worth, atol=1e-9)
     np.testing.assert_array_equal(valued.best_by_draw(Limits(budget=30)), plain.best_by_draw(Limits(budget=30)))
+    weights = np.random.default_rng(0).normal(size=60)
+    one, other = (searched.best_weighted(weights, Limits(budget=30)) for searched in (plain, valued))
+    assert one.worth == pytest.approx(other.worth)
+    np.testing.assert_array_equal(one.flags, other.flags)
+    np.testing.assert_allclose(valued.draws(one.flags), plain.draws(one.flags))
 
 
 @pytest.mark.parametrize("wrong", [np.ones(3), np.full(60, np.nan)])
