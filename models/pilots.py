@@ -8,7 +8,7 @@ References
 Raiffa, Schlaifer (1961), *Applied statistical decision theory*, chapters 4 and 5 (value of perfect and of sample
 information, unit normal loss).
 Frazier, Powell, Dayanik (2009), The knowledge-gradient policy for correlated normal beliefs, INFORMS Journal on
-Computing 21, doi:10.1287/ijoc.1080.0314, equation 14 (mean of the highest of many lines).
+Computing 21, doi:10.1287/ijoc.1080.0314 (mean of the highest of many lines).
 Eisner, Severance (1976), Mathematical techniques for efficient record segmentation in large shared databases, Journal
 of the ACM 23, doi:10.1145/321978.321982 (all lines that are highest somewhere, by asking which is at a few points).
 """
