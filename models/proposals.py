@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import StudyError, closest
+from models.needs import circle
 
 __all__ = ["Limits", "Proposal", "Proposals", "present_value", "spending"]
 
@@ -247,9 +248,12 @@ def _name_faults(items: Sequence[Proposal], names: tuple[str, ...]) -> list[str]
 
 def _contradictions(proposals: Proposals) -> list[str]:
     """Needs that go round in a circle, and initiatives that exclude what they need."""
-    circle = _circle(proposals)
-    if circle:
-        path = " needs ".join(f"'{name}'" for name in circle)
+    needs: dict[str, list[str]] = {}
+    for i, j in proposals.needs:
+        needs.setdefault(proposals.names[i], []).append(proposals.names[j])
+    found = circle(needs)
+    if found:
+        path = " needs ".join(f"'{name}'" for name in found)
         return [f"{path}: a circle. None of them could come first. Take one of these needs out."]
     faults = []
     for i, name in enumerate(proposals.names):
@@ -262,28 +266,6 @@ def _contradictions(proposals: Proposals) -> list[str]:
                     "other. Take the need or the exclusion out."
                 )
     return faults
-
-
-def _circle(proposals: Proposals) -> list[str]:
-    """Find a circle of needs, from a member back to itself; empty where there is none."""
-    following: dict[int, list[int]] = {}
-    for i, j in sorted(map(tuple, proposals.needs.tolist())):
-        following.setdefault(i, []).append(j)
-
-    def walk(path: list[int], done: set[int]) -> list[int]:
-        for other in following.get(path[-1], ()):
-            if other in path:
-                return [*path[path.index(other) :], other]
-            if other not in done and (found := walk([*path, other], done)):
-                return found
-        done.add(path[-1])
-        return []
-
-    done: set[int] = set()
-    for start in range(len(proposals)):
-        if start not in done and (found := walk([start], done)):
-            return [proposals.names[i] for i in found]
-    return []
 
 
 def _draws(items: Sequence[Proposal]) -> Array:
