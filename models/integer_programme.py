@@ -115,7 +115,7 @@ class IntegerProgramme:
         Equal means closer than `CLOSE` times the scale, which is as fine as the solver tells. Names are settled by
         exchanges of one member for another.
         """
-        slack = CLOSE * _scale(self._added.mean(axis=0))
+        slack = CLOSE * self._objective()[1]
         found = self._fewest(found, limits, slack)
         while (other := self._preferred_neighbour(found, limits, slack)) is not None:
             found = other
@@ -179,7 +179,8 @@ class IntegerProgramme:
     def _objective(self) -> tuple[Array, float]:
         """Weights of members, pairs and the mean of the worst draws, and the currency that one of them stands for."""
         mean = self._added.mean(axis=0)
-        scale = _scale(mean)
+        # Draws can be large where their mean is nothing.
+        scale = _scale(mean if self.appetite.aversion == 0 else np.abs(self._added).mean(axis=0))
         return np.append((1 - self.appetite.aversion) * mean / scale, self.appetite.aversion), scale
 
     def _start(self, limits: Limits, besides: Sequence[Flags]) -> _Rows:

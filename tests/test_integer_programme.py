@@ -113,6 +113,25 @@ def test_equals_are_settled_as_where_every_set_is_looked_at(
     assert p.members(programme.settle(found, limits).flags) == expected
 
 
+def test_draws_may_be_large_where_their_mean_is_nothing() -> None:
+    p = Proposals.of(
+        [
+            Proposal("a", np.array([-1e6, 1e6, -1e6, 1e6]), 1),
+            Proposal("b", np.array([1e6, -1e6, 1e6, -1e6]), 1),
+            Proposal("c", np.array([0.0, 0.0, 0.0, 0.0]), 1),
+        ]
+    )
+    appetite = Appetite(0.5, 0.25)
+    for limits, worth in ((Limits(must=("a",)), 0.0), (Limits(must=("a",), never=("b",)), -5e5)):
+        programme = IntegerProgramme(p, appetite)
+        found = programme.best(limits)
+        assert found is not None
+        assert found.worth == pytest.approx(worth)
+        exact = EverySet.of(p, appetite).best(limits)
+        assert exact is not None
+        np.testing.assert_array_equal(programme.settle(found, limits).flags, exact.flags)
+
+
 def test_forty_initiatives_are_chosen_and_proved_best() -> None:
     p = some_proposals(7, 40, draws=300, density=0.1, rules=8)
     limits = Limits(budget=150, capacity={"it": 35})
