@@ -85,6 +85,8 @@ def equals(**costs: float) -> Proposals:
 def test_of_equals_the_fewest_then_the_cheapest_then_the_first_names() -> None:
     one_does_what_two_do = Proposals.of([Proposal("a", ONES, 1), Proposal("b", ONES, 1), Proposal("c", 2 * ONES, 2)])
     assert first(one_does_what_two_do, Limits(budget=2)) == ("c",)
+    one_dearer = Proposals.of([Proposal("a", ONES, 1), Proposal("b", ONES, 1), Proposal("c", 2 * ONES, 3)])
+    assert first(one_dearer, Limits(budget=3)) == ("c",)
     assert first(equals(a=3, b=2, c=3), Limits(budget=3)) == ("b",)
     assert first(equals(d=1, c=1, b=1, a=1), Limits(budget=2)) == ("a", "b")
 

@@ -96,6 +96,7 @@ def test_the_best_by_draw_is_what_every_set_finds() -> None:
     ("offered", "limits", "expected"),
     [
         ([("a", 1, 1), ("b", 1, 1), ("c", 2, 2)], Limits(budget=2), ("c",)),
+        ([("a", 1, 1), ("b", 1, 1), ("c", 2, 3)], Limits(budget=3), ("c",)),
         ([("a", 1, 3), ("b", 1, 2), ("c", 1, 3)], Limits(budget=3), ("b",)),
         ([("d", 1, 1), ("c", 1, 1), ("b", 1, 1), ("a", 1, 1)], Limits(budget=2), ("a", "b")),
         ([("a", 1, 1), ("idle", 0, 0), ("loss", -1, 0)], Limits(), ("a",)),
