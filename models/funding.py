@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.appetite import Appetite
 from models.proposals import Limits
 
-__all__ = ["Funding"]
+__all__ = ["Amount", "Funding", "Resource"]
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Amount = Annotated[Number, Field(ge=0)]
+Resource = Annotated[str, Field(pattern=r"^[\w-]+$")]
 
 
 class Funding(BaseModel):
@@ -34,7 +35,7 @@ class Funding(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     budget: Amount | None = None
-    capacity: dict[str, Amount] = Field(default_factory=dict)
+    capacity: dict[Resource, Amount] = Field(default_factory=dict)
     must: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
     aversion: Annotated[Number, Field(ge=0, le=1)] = 0.0

@@ -16,7 +16,7 @@ from features.luck import uniform
 from features.marked import compose, validated
 from features.study import Study
 from models.adjustment import Exposure
-from models.funding import Funding
+from models.funding import Amount, Funding, Resource
 from models.initiative_rules import rules_for
 
 Array = NDArray[np.float64]
@@ -174,7 +174,7 @@ class Initiative(_Declared):
     ramp_months: Annotated[int, Field(ge=0)] = 0
     lasts_months: Annotated[int, Field(ge=1)] | None = None
     cost: Cost = Cost()
-    capacity: dict[str, Annotated[Number, Field(ge=0)]] = Field(default_factory=dict)
+    capacity: dict[Resource, Amount] = Field(default_factory=dict)
     needs: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
 

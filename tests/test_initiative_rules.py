@@ -67,6 +67,7 @@ def test_what_an_initiative_takes_needs_and_excludes_is_read() -> None:
         ),
         ({"calls": ", capacity: {it: -1}"}, r"yaml:3: .*capacity"),
         ({"calls": ", capacity: {it: .inf}"}, r"yaml:3: .*capacity"),
+        ({"calls": ", capacity: {it (EUR): 1}"}, r"yaml:3: .*capacity"),
         ({"calls": ", needs: billing"}, r"yaml:3: .*needs"),
         ({"portfolio": "budget: -1"}, r"yaml:4: .*budget"),
         ({"portfolio": "budgt: 1"}, r"yaml:4: .*unknown key.*budget"),
