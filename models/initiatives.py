@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
@@ -12,11 +12,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from features.errors import closest
 from features.luck import uniform
-from features.marked import Fault, Rules, compose, validated
+from features.marked import compose, validated
 from features.study import Study
 from models.adjustment import Exposure
+from models.funding import Amount, Funding, Resource
+from models.initiative_rules import rules_for
 
 Array = NDArray[np.float64]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -156,6 +157,10 @@ class Initiative(_Declared):
         Low, likely and high share of the promise that is really delivered.
     start_month, ramp_months, lasts_months : int
         Months from the decision to the start, from the start to full delivery, and of duration. Money only.
+    capacity : mapping of str to float
+        What it takes of each named resource, in that resource's unit.
+    needs, excludes : tuple of str
+        Initiatives without which it cannot be done, and with which it cannot be done.
     """
 
     name: Annotated[str, Field(pattern=r"^[\w-]+$")]
@@ -169,6 +174,9 @@ class Initiative(_Declared):
     ramp_months: Annotated[int, Field(ge=0)] = 0
     lasts_months: Annotated[int, Field(ge=1)] | None = None
     cost: Cost = Cost()
+    capacity: dict[Resource, Amount] = Field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _ordered_delivery(self) -> Self:
@@ -199,6 +207,7 @@ class Initiative(_Declared):
 
 class _File(_Declared):
     initiatives: tuple[Initiative, ...] = Field(min_length=1)
+    portfolio: Funding = Funding()
 
 
 def parse_initiatives(text: str, origin: str, study: Study) -> tuple[Initiative, ...]:
@@ -221,59 +230,31 @@ def parse_initiatives(text: str, origin: str, study: Study) -> tuple[Initiative,
     Raises
     ------
     StudyError
-        With every fault and its line: unknown keys, journeys, measures, covariates; numbers out of range.
+        With every fault and its line: unknown keys, journeys, measures, covariates, initiatives; needs that go round
+        in a circle; numbers out of range.
     """
-    return validated(_File, compose(text, origin), _names_in(study)).initiatives
+    return validated(_File, compose(text, origin), rules_for(study)).initiatives
 
 
-def _names_in(study: Study) -> Rules:
-    """Rules for names that must exist in the study."""
+def parse_funding(text: str, origin: str, study: Study) -> Funding:
+    """Read the section `portfolio` of an initiatives file.
 
-    def rules(document: object) -> Iterator[Fault]:
-        items = document.get("initiatives") if isinstance(document, dict) else None
-        seen: set[str] = set()
-        for i, item in enumerate(items if isinstance(items, list) else ()):
-            if isinstance(item, dict):
-                yield from _initiative_faults(study, ("initiatives", i), item, seen)
+    Parameters
+    ----------
+    text, origin, study
+        As for `parse_initiatives`.
 
-    return rules
+    Returns
+    -------
+    Funding
+        Without limits where the section is left out.
 
-
-def _initiative_faults(
-    study: Study, where: tuple[int | str, ...], item: dict[str, object], seen: set[str]
-) -> Iterator[Fault]:
-    name = str(item.get("name"))
-    if name in seen:
-        yield Fault((*where, "name"), f"'{name}' is given twice. Give each initiative a name of its own.")
-    seen.add(name)
-    covariates = study.customers.covariates if study.customers else ()
-    filters = item.get("where")
-    for key in filters if isinstance(filters, dict) else ():
-        if key not in covariates:
-            yield Fault((*where, "where", str(key)), _unknown("covariate", str(key), covariates), at_key=True)
-    changes = item.get("changes")
-    for j, change in enumerate(changes if isinstance(changes, list) else ()):
-        if isinstance(change, dict):
-            yield from _change_faults(study, (*where, "changes", j), change)
-
-
-def _change_faults(study: Study, where: tuple[int | str, ...], change: dict[str, object]) -> Iterator[Fault]:
-    for key, known in (("journey", study.journey_names), ("measure", study.measure_names)):
-        value = change.get(key)
-        if isinstance(value, str) and value not in known:
-            yield Fault((*where, key), _unknown(key, value, known))
-    measure = next((m for m in study.measures if m.name == change.get("measure")), None)
-    journey = change.get("journey")
-    if measure and measure.journeys and journey in study.journey_names and journey not in measure.journeys:
-        message = f"'{measure.name}' is not measured in '{journey}'. It is in: {', '.join(measure.journeys)}."
-        yield Fault((*where, "measure"), message)
-    if measure and change.get("convert") is not None and measure.kind != "share":
-        message = f"'{measure.name}' is a {measure.kind}; only a share of 0 and 1 has failures to convert. Use scale."
-        yield Fault((*where, "convert"), message)
-
-
-def _unknown(what: str, name: str, known: tuple[str, ...]) -> str:
-    return f"no {what} is called '{name}'.{closest(name, known)} Declared: {', '.join(known) or 'none'}."
+    Raises
+    ------
+    StudyError
+        As `parse_initiatives`.
+    """
+    return validated(_File, compose(text, origin), rules_for(study)).portfolio
 
 
 def refusal(initiative: Initiative, study: Study, observed: frozenset[Exposure]) -> str:

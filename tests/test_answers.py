@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 from features.measures import Feature
-from models.answers import AnswerModel, expected_moments, fit_answers, refitted_moments, unanswered_cells
+from models.answers import (
+    AnswerModel,
+    expected_moments,
+    fit_answers,
+    rarely_answered,
+    refitted_moments,
+    unanswered_cells,
+)
 from models.moments import covariance, group_moments
 from tests.gappy import gappy
 
@@ -159,6 +166,18 @@ def test_only_who_was_met_can_have_failed_to_answer() -> None:
         [False, False, False],
         [True, True, False],
     ]
+
+
+def test_answers_of_a_few_do_not_speak_for_all() -> None:
+    features = tuple(
+        Feature(name, name, "points", "higher", "journey", "support", "score", "rating", "number", None, "not answered")
+        for name in ("few", "enough", "everybody")
+    )
+    values = np.full((100, 3), np.nan)
+    values[:19, 0] = values[:20, 1] = values[:, 2] = 4.0
+    frame = pd.DataFrame(values, columns=["few", "enough", "everybody"])
+    cells = unanswered_cells(frame, features)
+    assert rarely_answered(frame, features, cells).tolist() == [True, False, False]
 
 
 def test_customers_are_drawn_together() -> None:

@@ -33,6 +33,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "initiatives.yaml": initiatives.Initiative,
     "changes": initiatives.Change,
     "cost": initiatives.Cost,
+    "portfolio": initiatives.Funding,
 }
 TERMS = (
     "touchpoint", "journey", "stage", "channel", "snapshot", "cutoff", "observation window", "gap", "horizon",

@@ -1,0 +1,381 @@
+"""In which order to start what is funded, so that early wins pay for the rest.
+
+For expected cash, month by month. Not for choosing what is funded (`models.portfolio`), and not a plan of work: an
+initiative starts whole, in one month.
+
+References
+----------
+Doersch, Patterson (1977), Scheduling a project to maximize its present value: a zero-one programming approach,
+Management Science 23, doi:10.1287/mnsc.23.8.882 (starts by month under a limit on cash).
+Christofides, Alvarez-Valdes, Tamarit (1987), Project scheduling with resource constraints: a branch and bound approach,
+European Journal of Operational Research 29, doi:10.1016/0377-2217(87)90240-2 (needs written month by month).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.optimize import Bounds, LinearConstraint, milp
+
+from features.errors import StudyError, closest
+
+__all__ = ["NODES", "Purse", "Rollout", "Schedule", "Start", "order_starts"]
+
+Array = NDArray[np.float64]
+
+NODES = 200
+"""Branches after which the solver stops with what it has; a count, so that a slow machine finds the same."""
+
+CLOSE = 1e-6
+"""Values closer than this, over the largest, are equal: the solver's own tolerance."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rollout:
+    """One funded initiative by its cash.
+
+    Parameters
+    ----------
+    name : str
+        The initiative.
+    cash : float64 array, shape (months,)
+        Expected money in less money out in each month from its own start on, currency; nothing afterwards.
+    needs : tuple of str
+        Initiatives that start at least a month before it.
+    """
+
+    name: str
+    cash: Array
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Purse:
+    """The money at hand, and the months in which initiatives may start.
+
+    Parameters
+    ----------
+    balance : float
+        At the decision, currency.
+    months : int
+        Starts lie in months 0 to months - 1; cash is followed until all initiatives have run out.
+    discount_rate : float
+        Per year, above -1. The higher, the more an early win counts.
+    floor : float
+        The balance is never below it, currency.
+    starts_a_month : int
+        Initiatives that can start in one month.
+
+    Raises
+    ------
+    ValueError
+        Numbers out of range, or a balance below the floor.
+    """
+
+    balance: float
+    months: int
+    discount_rate: float
+    floor: float = 0.0
+    starts_a_month: int = 1
+
+    def __post_init__(self) -> None:
+        if self.months < 1 or self.starts_a_month < 1:
+            raise ValueError(f"{self.months} months, {self.starts_a_month} starts a month. Expected 1 or more of each.")
+        if not -1 < self.discount_rate < np.inf:
+            raise ValueError(f"discount_rate is {self.discount_rate}. Expected a rate a year, such as 0.1.")
+        if not -np.inf < self.floor <= self.balance < np.inf:
+            raise ValueError(f"balance {self.balance}, floor {self.floor}. Expected numbers, the floor not above.")
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """When one initiative starts.
+
+    Attributes
+    ----------
+    name : str
+        The initiative.
+    month : int
+        From the decision, month 0.
+    """
+
+    name: str
+    month: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Schedule:
+    """The order of starts and the balance under it.
+
+    Attributes
+    ----------
+    starts : tuple of Start
+        By month, then name.
+    balance : float64 array, shape (months + longest cash - 1,)
+        At the end of each month, currency; not discounted.
+    value, bound : float
+        Discounted cash of all initiatives, and what no order exceeds; currency.
+    """
+
+    starts: tuple[Start, ...]
+    balance: Array
+    value: float
+    bound: float
+
+    @property
+    def gap(self) -> float:
+        """What the best order could bring more at most, over the value; 0 where the order is proved best."""
+        rest = self.bound - self.value
+        return 0.0 if rest <= 0 else rest / abs(self.value) if self.value else float("inf")
+
+    @property
+    def lowest(self) -> float:
+        """The lowest balance, currency."""
+        return float(self.balance.min())
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per initiative: initiative, month, and the balance at the end of it (currency)."""
+        return pd.DataFrame(
+            [(one.name, one.month, self.balance[one.month]) for one in self.starts],
+            columns=["initiative", "month", "balance"],
+        )
+
+
+def order_starts(rollouts: Sequence[Rollout], purse: Purse, nodes: int = NODES) -> Schedule:
+    """Find the months of start that bring most, early money counting more, and never overdraw the purse.
+
+    Parameters
+    ----------
+    rollouts : sequence of Rollout
+        All of them start.
+    purse : Purse
+        Money at hand, floor, months.
+    nodes : int
+        Branches after which the search stops; `Schedule.gap` then says what may be missing.
+
+    Returns
+    -------
+    Schedule
+
+    Raises
+    ------
+    StudyError
+        No initiative, unknown needs, too few months, or no order that keeps the floor: with the least balance that
+        would do.
+    ValueError
+        Cash that is not finite; the search stopped before it found an order.
+
+    Notes
+    -----
+    Maximises ``sum_i pv_i (1 + rate)^(-start_i / 12)``, with pv the present value of the cash at the start, subject to
+    ``balance + sum of all cash up to month t >= floor`` for every month, at most so many starts a month, and needs.
+    Waiting is allowed: what is dear starts when early wins have paid for it. Of equals: the earliest starts, then the
+    first names earlier. Exact when `gap` is 0, by branch and bound. Where that is stopped, the better is taken of what
+    it has and of starting one by one, each time what can start first, then the most valuable. Cash is expected cash:
+    half of the draws lie below it, so keep a floor.
+
+    Examples
+    --------
+    >>> quick = Rollout("quick", np.array([-10.0, 15.0, 15.0]))
+    >>> dear = Rollout("dear", np.array([-25.0, 20.0, 20.0]))
+    >>> [(one.name, one.month) for one in order_starts([dear, quick], Purse(10, months=6, discount_rate=0.1)).starts]
+    [('quick', 0), ('dear', 2)]
+    """
+    ordered = sorted(rollouts, key=lambda one: one.name)
+    faults = list(_faults(ordered, purse))
+    if faults:
+        raise StudyError.collect(faults)
+    programme = _Programme.of(ordered, purse)
+    found, bound = programme.solve(programme.value, nodes)
+    greedy = _one_by_one(ordered, purse, programme)
+    chosen = max((one for one in (found, greedy) if one is not None), key=programme.worth, default=None)
+    if chosen is None:
+        raise _impossible(programme, purse, nodes)
+    if bound - programme.worth(chosen) <= CLOSE * programme.size:
+        settled, _ = programme.solve(-programme.lateness, nodes, least=programme.worth(chosen))
+        chosen = chosen if settled is None else settled
+    month = programme.months_of(chosen)
+    starts = sorted(
+        (Start(one.name, at) for one, at in zip(ordered, month, strict=True)), key=lambda s: (s.month, s.name)
+    )
+    value = float(programme.value @ chosen)
+    starts.sort(key=lambda one: (one.month, one.name))
+    return Schedule(tuple(starts), purse.balance + programme.cash @ chosen, value, max(value, bound))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Programme:
+    """Start of initiative i in month s as 0 or 1, at position ``i * months + s``."""
+
+    value: Array
+    lateness: Array
+    cash: Array
+    room: float
+    once_and_before: Array
+    low: Array
+    high: Array
+    months: int
+
+    @classmethod
+    def of(cls, rollouts: Sequence[Rollout], purse: Purse) -> _Programme:
+        m, months = len(rollouts), purse.months
+        length = months + max(len(one.cash) for one in rollouts) - 1
+        factor = (1 + purse.discount_rate) ** (-np.arange(length) / 12)
+        flow = np.zeros((length, m, months))
+        for i, one in enumerate(rollouts):
+            for s in range(months):
+                flow[s : s + len(one.cash), i, s] = one.cash
+        flat = flow.reshape(length, m * months)
+        # Later starts of earlier names weigh more, by less than a month in all.
+        names_first = 1 - np.arange(m) / (2 * m * m * months)
+        matrix, low, high = _rows(rollouts, purse)
+        return cls(
+            value=factor @ flat,
+            lateness=(names_first[:, np.newaxis] * np.arange(months)).ravel(),
+            cash=np.cumsum(flat, axis=0),
+            room=purse.balance - purse.floor,
+            once_and_before=matrix,
+            low=low,
+            high=high,
+            months=months,
+        )
+
+    @property
+    def size(self) -> float:
+        """The largest value of one initiative, in size."""
+        return max(float(np.abs(self.value).max()), 1e-300)
+
+    def worth(self, chosen: Array) -> float:
+        """Discounted cash of the starts."""
+        return float(self.value @ chosen)
+
+    def solve(self, gain: Array, nodes: int, least: float | None = None) -> tuple[Array | None, float]:
+        """Find the starts with the highest gain, None where there are none, and the bound on the gain."""
+        unit = max(float(np.abs(self.cash).max()), 1e-300)
+        constraints = [
+            LinearConstraint(sparse.csr_array(self.once_and_before), self.low, self.high),
+            LinearConstraint(self.cash / unit, lb=-self.room / unit),
+        ]
+        if least is not None:
+            constraints.append(LinearConstraint(self.value[np.newaxis] / self.size, lb=least / self.size - CLOSE))
+        scale = max(float(np.abs(gain).max()), 1e-300)
+        done = milp(
+            -gain / scale,
+            integrality=np.ones(len(gain), dtype=np.int64),
+            bounds=Bounds(0, 1),
+            constraints=constraints,
+            options={"node_limit": nodes, "mip_rel_gap": 0.0},
+        )
+        # Without limits each would start in its best month: that bound holds where the solver has none.
+        bound = float(gain.reshape(-1, self.months).max(axis=1).sum())
+        if done.mip_dual_bound is not None:
+            bound = min(bound, -float(done.mip_dual_bound) * scale)
+        return (None if done.x is None else np.round(done.x)), bound
+
+    def least_room(self, nodes: int) -> float | None:
+        """Smallest balance above the floor with which an order exists; None where there is none."""
+        unit = max(float(np.abs(self.cash).max()), 1e-300)
+        wide = np.hstack([self.cash / unit, np.ones((len(self.cash), 1))])
+        rows = np.hstack([self.once_and_before, np.zeros((len(self.low), 1))])
+        done = milp(
+            np.append(np.zeros(len(self.value)), 1.0),
+            integrality=np.append(np.ones(len(self.value), dtype=np.int64), 0),
+            bounds=Bounds(0, np.append(np.ones(len(self.value)), np.inf)),
+            constraints=[LinearConstraint(sparse.csr_array(rows), self.low, self.high), LinearConstraint(wide, lb=0)],
+            options={"node_limit": nodes},
+        )
+        return None if done.x is None else float(max(0.0, -(self.cash @ np.round(done.x[:-1])).min()))
+
+    def months_of(self, chosen: Array) -> list[int]:
+        months: list[int] = chosen.reshape(-1, self.months).argmax(axis=1).tolist()
+        return months
+
+
+def _one_by_one(rollouts: Sequence[Rollout], purse: Purse, programme: _Programme) -> Array | None:
+    """Start next what can start first, of those the most valuable, then the first name; None where that is stuck."""
+    months, waiting = purse.months, list(range(len(rollouts)))
+    month: dict[str, int] = {}
+    balance = np.full(len(programme.cash), programme.room)
+    chosen = np.zeros(len(programme.value))
+    while waiting:
+        offers = []
+        for i in waiting:
+            if all(name in month for name in rollouts[i].needs):
+                first = max((month[name] + 1 for name in rollouts[i].needs), default=0)
+                for s in range(first, months):
+                    full = list(month.values()).count(s) >= purse.starts_a_month
+                    if not full and (balance + programme.cash[:, i * months + s]).min() >= -CLOSE:
+                        offers.append((s, -programme.value[i * months + s], i))
+                        break
+        if not offers:
+            return None
+        s, _, i = min(offers)
+        waiting.remove(i)
+        month[rollouts[i].name] = s
+        chosen[i * months + s] = 1.0
+        balance = balance + programme.cash[:, i * months + s]
+    return chosen
+
+
+def _rows(rollouts: Sequence[Rollout], purse: Purse) -> tuple[Array, Array, Array]:
+    """Write rows, lows and highs: each starts once; not too many a month; what is needed starts before."""
+    m, months = len(rollouts), purse.months
+    once = np.kron(np.eye(m), np.ones(months))
+    a_month = np.kron(np.ones(m), np.eye(months))
+    at = {one.name: i for i, one in enumerate(rollouts)}
+    before = []
+    for i, one in enumerate(rollouts):
+        for other in one.needs:
+            for s in range(months):
+                row = np.zeros((m, months))
+                row[i, : s + 1] = 1.0
+                row[at[other], :s] = -1.0
+                before.append(row.ravel())
+    matrix = np.vstack([once, a_month, *before])
+    low = np.concatenate([np.ones(m), np.full(months + len(before), -np.inf)])
+    high = np.concatenate([np.ones(m), np.full(months, float(purse.starts_a_month)), np.zeros(len(before))])
+    return matrix, low, high
+
+
+def _faults(rollouts: Sequence[Rollout], purse: Purse) -> Iterator[str]:
+    names = [one.name for one in rollouts]
+    if not names:
+        yield "there is no initiative to start. At least one was expected. Choose some first."
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"'{name}' is given twice. Give each initiative once."
+    for one in rollouts:
+        if not len(one.cash) or not np.isfinite(one.cash).all():
+            raise ValueError(f"the cash of '{one.name}' is empty or not finite. Expected a number for each month.")
+        for other in one.needs:
+            if other not in names:
+                yield (
+                    f"'{one.name}' needs '{other}', which does not start.{closest(other, names)} Expected one of: "
+                    f"{', '.join(names)}. Fund it as well, or take the need out."
+                )
+    slots = purse.months * purse.starts_a_month
+    if len(names) > slots:
+        yield (
+            f"{len(names)} initiatives cannot start within {purse.months} months at {purse.starts_a_month} a month. "
+            f"Expected at most {slots}. Give more months."
+        )
+
+
+def _impossible(programme: _Programme, purse: Purse, nodes: int) -> Exception:
+    least = programme.least_room(nodes)
+    if least is None:
+        return StudyError(
+            f"no order of starts keeps the needs within {purse.months} months at {purse.starts_a_month} a month. "
+            "Expected a month for each step of a chain, and no circle. Give more months, or take a need out."
+        )
+    if least <= programme.room:
+        return ValueError(f"the search stopped at {nodes} branches without an order. Raise the number of branches.")
+    return StudyError(
+        f"with {purse.balance:g} at hand, no order of starts keeps the balance at {purse.floor:g} or above within "
+        f"{purse.months} months. Expected at least {least + purse.floor:g} at hand. Raise the balance, lower the "
+        "floor, give more months, or fund less."
+    )
