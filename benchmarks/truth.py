@@ -93,6 +93,7 @@ def compare(
                 "lo": estimate.lo,
                 "hi": estimate.hi,
                 "se": estimate.se,
+                "spread": estimate.spread,
                 "naive": naive,
                 "kind": truth["kind"],
             }
@@ -117,7 +118,7 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
                 "bias_%": 100 * error.mean() / scale if scale else np.nan,
                 "rmse_%": 100 * np.sqrt((error**2).mean()) / scale if scale else np.nan,
                 "cover": inside.mean(),
-                "sd_z": float((error / part["se"]).std(ddof=0)),
+                "rms_z": float(np.sqrt(((error / part["spread"]) ** 2).mean())),
                 "companies": len(part),
             }
         )

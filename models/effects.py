@@ -97,20 +97,35 @@ class TargetRows:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A number with its standard error and 90 % interval."""
+    """A number with its standard error and 90 % interval.
+
+    Attributes
+    ----------
+    value, se : float
+        Estimate, and standard error from the chance of who left and who spent what.
+    form : float
+        Relative standard error from what the form of the models cannot follow; widens the interval, not `t`: an effect
+        of nothing has no such error.
+    """
 
     value: float
     se: float
+    form: float = 0.0
+
+    @property
+    def spread(self) -> float:
+        """Both errors together."""
+        return float(np.hypot(self.se, self.form * self.value))
 
     @property
     def lo(self) -> float:
         """Lower end of the 90 % interval."""
-        return self.value - self.z * self.se
+        return self.value - self.z * self.spread
 
     @property
     def hi(self) -> float:
         """Upper end of the 90 % interval."""
-        return self.value + self.z * self.se
+        return self.value + self.z * self.spread
 
     @property
     def z(self) -> float:

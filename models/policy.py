@@ -28,6 +28,11 @@ from models.mechanisms import without_needless
 from models.prepared import Bucket, Prepared, period_length
 from models.references import Reference, with_attempts
 
+FORM_ERROR = 0.08
+"""Relative: what sums of pieces and memories miss of how experience acts. Twelve synthetic companies (seeds 401 to
+412, six initiatives, two outcomes) were missed by so much beyond chance; with it 92 % of the 90 % intervals held the
+truth, 68 % without (docs/explanation/effects.md)."""
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyEffect:
@@ -127,10 +132,10 @@ def _exposure_names(references: Sequence[Reference]) -> tuple[str, ...]:
 
 
 def _scaled(effect: Effect, reach: float) -> Effect:
-    """Effect when only a random share is reached."""
+    """Give the effect when only a random share is reached, with the error of the models' form."""
 
     def scaled(estimate: Estimate) -> Estimate:
-        return Estimate(estimate.value * reach, estimate.se * reach)
+        return Estimate(estimate.value * reach, estimate.se * reach, FORM_ERROR)
 
     return replace(
         effect,

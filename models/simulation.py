@@ -203,8 +203,10 @@ def _joint_effects(effects: Sequence[Effect], rng: np.random.Generator, draws: i
     mean = np.array([[e.churn.value, e.spend.value] for e in effects]).ravel()
     values, vectors = np.linalg.eigh(influence.T @ influence)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
-    noise = rng.standard_normal((draws, len(mean))) @ root.T
-    return np.asarray((mean + noise).reshape(draws, len(effects), 2))
+    drawn = mean + rng.standard_normal((draws, len(mean))) @ root.T
+    # The error of the models' form moves an initiative's churn and spend together.
+    form = 1 + rng.standard_normal((draws, len(effects), 1)) * np.array([e.churn.form for e in effects])[:, None]
+    return np.asarray(drawn.reshape(draws, len(effects), 2) * form)
 
 
 def _delivery(initiative: Initiative, rng: np.random.Generator, draws: int) -> Array:

@@ -197,3 +197,11 @@ def test_periods_without_a_charge_due_carry_no_effect_on_spend():
     rows, target, _ = billed(np.random.default_rng(23), customers=500)
     never = replace(target, due=np.zeros_like(target.due))
     assert estimate_effect(rows, never, np.random.default_rng(24)).spend == Estimate(0.0, 0.0)
+
+
+def test_the_error_of_the_form_widens_the_interval_and_leaves_the_test_of_nothing_alone():
+    plain, wide = Estimate(4.0, 0.3), Estimate(4.0, 0.3, 0.1)
+    assert wide.spread == pytest.approx(0.5)
+    assert wide.hi - wide.value == pytest.approx(1.6448536 * 0.5)
+    assert wide.t == plain.t
+    assert Estimate(0.0, 0.3, 0.1).hi == Estimate(0.0, 0.3).hi
