@@ -6,7 +6,7 @@ beforehand. Knowing it takes the noise of the calendar out of what experience do
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from features.snapshot import DAY
 
-__all__ = ["Cadence", "charges_due", "learn_cadence"]
+__all__ = ["Cadence", "Charging", "charges_due", "learn_cadence"]
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -95,6 +95,32 @@ def learn_cadence(revenues: Iterable[pa.Table]) -> Cadence | None:
     kept = [float((np.abs(after - way.after(before, once)) < (TOLERANCE_DAYS + 0.5) * DAY).mean()) for way in ways]
     best = int(np.argmax(kept))  # of equals the first: a calendar month before thirty days
     return Cadence(ways[best].months, ways[best].days, kept[best]) if kept[best] >= LEAST_KEPT else None
+
+
+@dataclass(frozen=True, slots=True)
+class Charging:
+    """How customers are charged.
+
+    Attributes
+    ----------
+    cadence : Cadence or None
+        When.
+    typical : float
+        Median amount above zero, in currency; 1 where there is none.
+    since : int
+        When records begin, microseconds.
+    """
+
+    cadence: Cadence | None
+    typical: float
+    since: int
+
+    @classmethod
+    def learn(cls, revenues: Sequence[pa.Table], since: int) -> Charging:
+        """Learn from amounts with their dates, as :func:`learn_cadence`."""
+        paid = np.concatenate([revenue["amount"].to_numpy() for revenue in revenues])
+        paid = paid[paid > 0]
+        return cls(learn_cadence(revenues), float(np.median(paid)) if len(paid) else 1.0, since)
 
 
 def charges_due(cadence: Cadence | None, revenue: pa.Table, customer: Index, start: Index, length: int) -> Array:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from features.errors import EmptyResultError
+from models.paths import Predicted, paths, plug_in, row_slopes
 from models.ridge import expit, fit_logistic, inverse_of, ridge_of, solve
 
 Array = NDArray[np.float64]
@@ -21,7 +22,6 @@ Index = NDArray[np.int64]
 
 FOLDS = 5
 INTERVAL_LEVEL = 0.90
-MOST_SURVIVAL_RATIO = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class PeriodRows:
     customer : int64 array, shape (n,)
         Customer key: the cluster.
     due : float64 array, shape (n,)
-        Charges expected in the period, as known at its start, from 0 to 1. Experience moves spend where one is due.
+        What is charged in the period on average over `scale`, as known at its start, from 0 to 1 (a charge is due).
     scale : float64 array, shape (n,)
         What such a customer is charged; experience moves spend, and luck disturbs it, in proportion.
     """
@@ -235,7 +235,7 @@ class _Spend:
     def of(cls, rows: PeriodRows, target: TargetRows) -> _Spend:
         def columns(X: Array, due: Array, scale: Array) -> Array:
             factor = np.where(rows.penalised, scale[:, None], 1.0) * due[:, None]
-            return np.column_stack([X * factor, due * scale, due == 0])
+            return np.column_stack([X * factor, due * scale, due < 1])
 
         return cls(
             columns(rows.X, rows.due, rows.scale),
@@ -251,22 +251,9 @@ class _Fitted:
 
     hazard: Array
     spend: Array
-    base_hazard: Array
-    base_spend: Array
-    moved_hazard: Array
-    moved_spend: Array
+    predicted: Predicted
     hazard_information: Array  # (p, p), ridge included, per unit of weight
     spend_information: Array
-
-
-@dataclass(frozen=True, slots=True)
-class _Paths:
-    """Mean hazard and spend by go-live and period, the survival they imply, and the row weights behind them."""
-
-    hazard: Array  # (G, H)
-    spend: Array
-    survival: Array  # (G, H + 1)
-    share: Array  # (m,) weight of each row within its go-live and period
 
 
 def _folds(row_customer: Index, target_customer: Index, folds: int, rng: np.random.Generator) -> tuple[Index, Index]:
@@ -299,7 +286,9 @@ def _cross_fit(
         gammas[:, k] = solve(total.information - m.information + np.diag(spend_ridge), total.spend - m.spend)
     weight = rows.weight.sum()
     return _Fitted(
-        **_predictions(rows, target, spend, fold_of_row, fold_of_target, betas, gammas),
+        hazard=expit(_of_fold(rows.X, betas, fold_of_row)),
+        spend=_of_fold(spend.X, gammas, fold_of_row),
+        predicted=_predicted(target, spend, fold_of_target, betas, gammas),
         hazard_information=(total.curvature + np.diag(hazard_ridge)) / weight,
         spend_information=(total.information + np.diag(spend_ridge)) / weight,
     )
@@ -323,153 +312,57 @@ def _moments(rows: PeriodRows, spend: _Spend, hazard: Array, part: NDArray[np.in
     return _Moments(weighted.T @ X, slope, weighted_spend.T @ Z, weighted_spend.T @ rows.spend[part])
 
 
-def _predictions(
-    rows: PeriodRows,
-    target: TargetRows,
-    spend: _Spend,
-    fold_of_row: Index,
-    fold_of_target: Index,
-    betas: Array,
-    gammas: Array,
-) -> dict[str, Array]:
-    """Predict each row with the coefficients of its fold."""
-
-    def of_fold(X: Array, coefficients: Array, fold: Index) -> Array:
-        return np.take_along_axis(X @ coefficients, fold[:, None], axis=1)[:, 0]
-
-    base = of_fold(target.X, betas, fold_of_target)
-    base_spend = of_fold(spend.target, gammas, fold_of_target)
-    return {
-        "hazard": expit(of_fold(rows.X, betas, fold_of_row)),
-        "spend": of_fold(spend.X, gammas, fold_of_row),
-        "base_hazard": expit(base),
-        "base_spend": base_spend,
-        "moved_hazard": expit(base + of_fold(target.shift, betas[target.shifted], fold_of_target)),
-        "moved_spend": base_spend + of_fold(spend.shift, gammas[target.shifted], fold_of_target),
-    }
+def _predicted(target: TargetRows, spend: _Spend, fold: Index, betas: Array, gammas: Array) -> Predicted:
+    """Predict each target row with the coefficients of its fold, as observed and as moved."""
+    base = _of_fold(target.X, betas, fold)
+    base_spend = _of_fold(spend.target, gammas, fold)
+    return Predicted(
+        base_hazard=expit(base),
+        base_spend=base_spend,
+        moved_hazard=expit(base + _of_fold(target.shift, betas[target.shifted], fold)),
+        moved_spend=base_spend + _of_fold(spend.shift, gammas[target.shifted], fold),
+    )
 
 
-def _paths(target: TargetRows, hazard: Array, spend: Array, reference: Array) -> _Paths:
-    """Mean hazard and spend per go-live and period, and the survival curve.
-
-    `reference` is the hazard under which the rows survived as observed; rows are reweighted by the ratio of survival.
-    """
-    G, H = int(target.go_live.max()) + 1, int(target.period.max()) + 1
-    cell = target.go_live * H + target.period
-    weight = target.weight * _survival_ratio(target, hazard, reference)
-    total = np.bincount(cell, weight, G * H)
-    share = weight / np.where(total > 0, total, 1.0)[cell]
-    mean_hazard = np.bincount(cell, share * hazard, G * H).reshape(G, H)
-    mean_spend = np.bincount(cell, share * spend, G * H).reshape(G, H)
-    survival = np.concatenate([np.ones((G, 1)), np.cumprod(1 - mean_hazard, axis=1)], axis=1)
-    return _Paths(np.asarray(mean_hazard, float), np.asarray(mean_spend, float), survival, share)
-
-
-def _survival_ratio(target: TargetRows, hazard: Array, reference: Array) -> Array:
-    """Multiply (1 - hazard) / (1 - reference) over earlier periods, per customer and go-live.
-
-    Truncated as inverse-probability weights are (Cole and Hernan 2008, doi:10.1093/aje/kwn164): one survivor of an
-    extreme predicted hazard must not stand for a hundred customers.
-    """
-    step = np.log1p(-np.minimum(hazard, 0.99)) - np.log1p(-np.minimum(reference, 0.99))
-    order = np.lexsort((target.period, target.customer, target.go_live))
-    running = np.cumsum(step[order])
-    before = running - step[order]
-    new = np.ones(len(order), bool)
-    new[1:] = (np.diff(target.customer[order]) != 0) | (np.diff(target.go_live[order]) != 0)
-    first = np.maximum.accumulate(np.where(new, np.arange(len(order)), 0))
-    out = np.empty(len(order))
-    out[order] = np.clip(np.exp(before - before[first]), 1 / MOST_SURVIVAL_RATIO, MOST_SURVIVAL_RATIO)
-    return out
+def _of_fold(X: Array, coefficients: Array, fold: Index) -> Array:
+    return np.take_along_axis(X @ coefficients, fold[:, None], axis=1)[:, 0]
 
 
 def _one_step(rows: PeriodRows, target: TargetRows, spend: _Spend, fitted: _Fitted) -> Effect:
     """Plug-in plus correction, for churn, revenue and the spend part of revenue."""
-    base = _paths(target, fitted.base_hazard, fitted.base_spend, fitted.base_hazard)
-    moved = _paths(target, fitted.moved_hazard, fitted.moved_spend, fitted.base_hazard)
-    G, H = base.hazard.shape
-    cell = target.go_live * H + target.period
+    predicted = fitted.predicted
+    base = paths(target, predicted.base_hazard, predicted.base_spend, predicted.base_hazard)
+    moved = paths(target, predicted.moved_hazard, predicted.moved_spend, predicted.base_hazard)
+    go_lives = len(base.hazard)
+    slopes = row_slopes(target, predicted, base, moved)
 
     def pull(X: Array, shift: Array, at_base: Array, at_moved: Array) -> Array:
-        """Differentiate theta by each coefficient, averaged over go-lives."""
+        """Differentiate by each coefficient, shape (3, columns); mean over go-lives."""
         out = (at_base + at_moved) @ X
-        out[target.shifted] += at_moved @ shift
-        return np.asarray(out / G)
+        out[:, target.shifted] += at_moved @ shift
+        return np.asarray(out / go_lives)
 
-    def of_rows(in_base: Array, in_moved: Array) -> tuple[Array, Array]:
-        """Spread what a period counts over its rows."""
-        return in_base.ravel()[cell] * base.share, in_moved.ravel()[cell] * moved.share
-
-    def on_hazard(in_base: Array, in_moved: Array) -> Array:
-        at_base, at_moved = of_rows(in_base, in_moved)
-        at_base *= fitted.base_hazard * (1 - fitted.base_hazard)
-        at_moved *= fitted.moved_hazard * (1 - fitted.moved_hazard)
-        return pull(target.X, target.shift, at_base, at_moved)
-
-    def on_spend(in_base: Array, in_moved: Array) -> Array:
-        return pull(spend.target, spend.shift, *of_rows(in_base, in_moved))
-
-    hazard_on_churn = on_hazard(-_survival_slope(base), _survival_slope(moved))
-    hazard_on_revenue = on_hazard(_revenue_slope(base), -_revenue_slope(moved))
-    spend_on_revenue = on_spend(-base.survival[:, :-1], moved.survival[:, :-1])
-    spend_on_spend = on_spend(-base.survival[:, :-1], base.survival[:, :-1])
-
+    on_hazard = pull(target.X, target.shift, slopes.base_hazard, slopes.moved_hazard)
+    on_spend = pull(spend.target, spend.shift, slopes.base_spend, slopes.moved_spend)
     by_customer, position = np.unique(rows.customer, return_inverse=True)
     total = rows.weight.sum()
     of_hazard = inverse_of(fitted.hazard_information, rows.before)
     of_spend = inverse_of(fitted.spend_information, np.ones(spend.X.shape[1], bool))
     churn_residual = rows.weight * (rows.churned - fitted.hazard) / total
     spend_residual = spend.weight * (rows.spend - fitted.spend) / total
-
-    def influence(on_churned: Array | None, on_spent: Array | None) -> Array:
-        """Sum representer times residual by customer."""
-        value = np.zeros(len(position))
-        if on_churned is not None:
-            value += (rows.X @ (of_hazard @ on_churned)) * churn_residual
-        if on_spent is not None:
-            value += (spend.X @ (of_spend @ on_spent)) * spend_residual
-        return np.asarray(np.bincount(position, value, len(by_customer)), np.float64)
-
-    terms = np.column_stack(
-        [
-            influence(hazard_on_churn, None),
-            influence(hazard_on_revenue, spend_on_revenue),
-            influence(None, spend_on_spend),
-        ]
-    )
-    plug_in = np.array(
-        [
-            (base.survival[:, -1] - moved.survival[:, -1]).mean(),
-            _revenue(moved).mean() - _revenue(base).mean(),
-            (base.survival[:, :-1] * (moved.spend - base.spend)).sum(axis=1).mean(),
-        ]
-    )
+    value = (rows.X @ (of_hazard @ on_hazard.T)) * churn_residual[:, None]
+    value += (spend.X @ (of_spend @ on_spend.T)) * spend_residual[:, None]
+    terms = np.column_stack([np.bincount(position, one, len(by_customer)) for one in value.T]).astype(np.float64)
     se = np.sqrt((terms**2).sum(axis=0))
     churn, revenue, stayers = (
-        Estimate(float(v), float(s)) for v, s in zip(plug_in + terms.sum(axis=0), se, strict=True)
+        Estimate(float(v), float(s)) for v, s in zip(plug_in(base, moved) + terms.sum(axis=0), se, strict=True)
     )
     return Effect(
         churn=churn,
         revenue=revenue,
         spend=stayers,
         base_churn=float(1 - base.survival[:, -1].mean()),
-        base_revenue=float(_revenue(base).mean()),
+        base_revenue=float((base.survival[:, :-1] * base.spend).sum(axis=1).mean()),
         influence=terms,
         customers=len(by_customer),
     )
-
-
-def _survival_slope(path: _Paths) -> Array:
-    """Minus the derivative of S_H by the mean hazard of each period."""
-    return path.survival[:, -1:] / (1 - path.hazard)
-
-
-def _revenue(path: _Paths) -> Array:
-    return np.asarray((path.survival[:, :-1] * path.spend).sum(axis=1))
-
-
-def _revenue_slope(path: _Paths) -> Array:
-    """Minus the derivative of revenue by the mean hazard of each period: what leavers would have earned later."""
-    earned = path.survival[:, :-1] * path.spend
-    later = earned.sum(axis=1, keepdims=True) - np.cumsum(earned, axis=1)
-    return np.asarray(later / (1 - path.hazard))

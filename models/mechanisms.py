@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -11,7 +13,7 @@ from models.initiatives import MovedTouchpoints
 
 __all__ = ["without_needless"]
 
-_LATEST = np.iinfo(np.int64).max
+Index = NDArray[np.int64]
 
 
 def without_needless(
@@ -37,35 +39,55 @@ def without_needless(
 
     Notes
     -----
-    A task that is done is not tried again: in the same instance of the journey, nothing follows the first touchpoint
-    that turns from failed to done. That a contact is a new attempt at the same task is what the instance of the journey
+    A task that is done is not tried again: after the first touchpoint that turns from failed to done, the later
+    attempts in the same instance of the journey do not happen, up to and with the one that succeeded. An attempt is a
+    touchpoint at which the task is measured; other steps of the instance, and what follows a success, still happen, and
+    so does what happened at the very same moment. That a contact is a new attempt is what the instance of the journey
     says; whoever numbers each contact as a journey of its own has no such attempts.
     """
-    done = np.zeros(moved.touchpoints.num_rows, bool)
+    still = np.ones(moved.touchpoints.num_rows, bool)
+    gone = np.zeros(touchpoints.num_rows, bool)
     for measure in study.measures:
         if measure.task and measure.name in moved.delivered:
             before = moved.touchpoints[measure.name].to_numpy()
-            done |= (before < 1) & (moved.delivered[measure.name] >= 1)
-    if not done.any():
-        return moved, touchpoints.slice(0, 0)
-    mended = moved.touchpoints.filter(pa.array(done))
-    case, first = _first_by_case(mended)
-    is_needless = _after(touchpoints, case, first, until)
-    still = ~_after(moved.touchpoints, case, first, until)
-    return moved.where(still), touchpoints.filter(pa.array(is_needless))
+            done = (before < 1) & (moved.delivered[measure.name] >= 1)
+            if done.any():
+                spared = _Spared.of(moved.touchpoints.filter(pa.array(done)), touchpoints, measure.name, until)
+                still &= ~spared.of_rows(moved.touchpoints)
+                gone |= spared.of_rows(touchpoints)
+    return (moved if still.all() else moved.where(still)), touchpoints.filter(pa.array(gone))
 
 
-def _first_by_case(mended: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+@dataclass(frozen=True, slots=True)
+class _Spared:
+    """From when to when attempts at a task do not happen, by instance of the journey."""
+
+    task: str
+    case: Index
+    after: Index
+    until: Index
+
+    @classmethod
+    def of(cls, mended: pa.Table, touchpoints: pa.Table, task: str, until: int) -> _Spared:
+        case, after = _first_by_case(mended)
+        tried = touchpoints.filter(pa.array(touchpoints[task].to_numpy() >= 1))
+        own, at = tried["journey_key"].to_numpy(), tried["occurred_at"].to_numpy()
+        place = np.minimum(np.searchsorted(case, own), len(case) - 1)
+        later = (case[place] == own) & (at > after[place])
+        last = np.full(len(case), until)
+        np.minimum.at(last, place[later], at[later])
+        return cls(task, case, after, last)
+
+    def of_rows(self, touchpoints: pa.Table) -> NDArray[np.bool_]:
+        own, at = touchpoints["journey_key"].to_numpy(), touchpoints["occurred_at"].to_numpy()
+        place = np.minimum(np.searchsorted(self.case, own), len(self.case) - 1)
+        inside = (at > self.after[place]) & (at <= self.until[place])
+        return np.asarray((self.case[place] == own) & inside & ~np.isnan(touchpoints[self.task].to_numpy()))
+
+
+def _first_by_case(mended: pa.Table) -> tuple[Index, Index]:
     """Instances with a mended failure, ascending, and when the first one was."""
     case, at = mended["journey_key"].to_numpy(), mended["occurred_at"].to_numpy()
     order = np.lexsort((at, case))
     cases, start = np.unique(case[order], return_index=True)
     return cases, at[order][start]
-
-
-def _after(touchpoints: pa.Table, case: NDArray[np.int64], first: NDArray[np.int64], until: int) -> NDArray[np.bool_]:
-    """Whether touchpoints come after the first mended failure of their instance."""
-    own, at = touchpoints["journey_key"].to_numpy(), touchpoints["occurred_at"].to_numpy()
-    place = np.minimum(np.searchsorted(case, own), len(case) - 1)
-    since = np.where(case[place] == own, first[place], _LATEST)
-    return np.asarray((at > since) & (at <= until))

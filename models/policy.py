@@ -185,7 +185,7 @@ class _Moves:
             memories = states(self._shifting, columns, spine, study.snapshot.window_days)
             now = current(self._shifting, columns, ends, period_length(study) / DAY)
             self.shift[rows] = np.column_stack([memories, now])
-            self._count(moved)
+            self._count(happening)
 
     def _count(self, moved: MovedTouchpoints) -> None:
         """Keep what the diagnostics need."""

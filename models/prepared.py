@@ -15,10 +15,10 @@ from threadpoolctl import threadpool_limits
 from features.engine import build
 from features.errors import EmptyResultError
 from features.folds import CUSTOMER, Plan, total
-from features.snapshot import DAY, n_periods, period_starts
+from features.snapshot import DAY, DAYS_PER_MONTH, n_periods, period_starts
 from features.study import Study
 from models.adjustment import Exposure
-from models.cadence import Cadence, charges_due, learn_cadence
+from models.cadence import Charging, charges_due
 from models.exposures import current, current_names, exposure_columns, state_names, states, volume_names, volumes
 from models.person_period import Histories, Periods, period_grid, periods_at_risk, thin
 from models.references import Reference, baseline_frame, fit_references, with_attempts
@@ -74,7 +74,7 @@ class Rows:
     go_live : int64 array, shape (n,)
         Position of the go-live that the row follows.
     due : float64 array, shape (n,)
-        1 where a charge is due in the period, 0 where none is, the usual share for customers not charged before.
+        What is charged in the period on average, over `scale`: 1 where a charge is due.
     scale : float64 array, shape (n,)
         What such a customer is charged when a charge is due: experience moves spend in proportion to it.
     """
@@ -172,7 +172,7 @@ def prepare(
         )
     tick("learning what to expect of each measure")
     with threadpool_limits(1):  # small trees: more threads only fight with whatever else is running
-        references, support, cadence = _learn(study, buckets, exposures)
+        references, support, charging = _learn(study, buckets, exposures, span[0])
     length = period_length(study)
     burn_in = min(study.snapshot.window_days * DAY, int(MOST_BURN_IN_SHARE * (span[1] - span[0])))
     past = period_grid(span[0] + burn_in, span[1], length)
@@ -182,11 +182,11 @@ def prepare(
         tick(f"rebuilding experience week by week, bucket {number} of {len(shares)}")
         columns = exposure_columns(references, with_attempts(bucket.touchpoints), bucket.customers)
         every = periods_at_risk(_histories(bucket), past, length)
-        due = charges_due(cadence, bucket.revenue, every.customer_key, every.start, length)
+        due = charges_due(charging.cadence, bucket.revenue, every.customer_key, every.start, length)
         fit = thin(every, int(MOST_ROWS * shares[number - 1]), rng, due != 0)
-        parts_fit.append(_rows(study, references, bucket, columns, fit, np.zeros(len(fit), np.int64), cadence))
+        parts_fit.append(_rows(study, references, bucket, columns, fit, np.zeros(len(fit), np.int64), charging))
         followed, go_live = _target(study, bucket, go_lives, length, rng, shares[number - 1])
-        parts_target.append(_rows(study, references, bucket, columns, followed, go_live, cadence))
+        parts_target.append(_rows(study, references, bucket, columns, followed, go_live, charging))
     fitting, target = _charged(*_encoded(_joined(parts_fit), _joined(parts_target)))
     return Prepared(study, tuple(go_lives), references, support, fitting, target)
 
@@ -207,9 +207,9 @@ def _shares(buckets: Callable[[], Iterable[Bucket]]) -> list[float]:
 
 
 def _learn(
-    study: Study, buckets: Callable[[], Iterable[Bucket]], exposures: Sequence[Exposure]
-) -> tuple[tuple[Reference, ...], dict[Exposure, tuple[float, float]], Cadence | None]:
-    """Fit references and cadence on the first buckets; buckets hold customers in no order that matters."""
+    study: Study, buckets: Callable[[], Iterable[Bucket]], exposures: Sequence[Exposure], since: int
+) -> tuple[tuple[Reference, ...], dict[Exposure, tuple[float, float]], Charging]:
+    """Fit references and ways of charging on the first buckets; buckets hold customers in no order that matters."""
     touchpoints, customers, revenues, rows = [], [], [], 0
     for bucket in buckets():
         touchpoints.append(with_attempts(bucket.touchpoints))
@@ -222,7 +222,7 @@ def _learn(
     touches = pa.concat_tables(touchpoints).unify_dictionaries()
     known = [e for e in exposures if _is_variable(touches, e)]
     references = fit_references(study, known, touches, pa.concat_tables(customers).unify_dictionaries())
-    return references, {e: _range(touches, e) for e in known}, learn_cadence(revenues)
+    return references, {e: _range(touches, e) for e in known}, Charging.learn(revenues, since)
 
 
 def _values(touchpoints: pa.Table, exposure: Exposure) -> Array:
@@ -284,7 +284,7 @@ def _rows(
     columns: pa.Table,
     periods: Periods,
     go_live: NDArray[np.int64],
-    cadence: Cadence | None,
+    charging: Charging,
 ) -> Rows:
     spine = pa.table({"customer_key": periods.customer_key, "cutoff": periods.start})
     ends = pa.table({"customer_key": periods.customer_key, "cutoff": periods.start + period_length(study)})
@@ -292,14 +292,14 @@ def _rows(
     journeys = study.journey_names
     parts = [
         _baseline(bucket.customers, periods),
-        _past_spend(study, bucket, periods),
+        _past_spend(study, bucket, periods, charging),
         pd.DataFrame(volumes(journeys, columns, spine, window), columns=list(volume_names(journeys))),
         pd.DataFrame(states(references, columns, spine, window), columns=list(state_names(references))),
         pd.DataFrame(
             current(references, columns, ends, period_length(study) / DAY), columns=list(current_names(references))
         ),
     ]
-    due = charges_due(cadence, bucket.revenue, periods.customer_key, periods.start, period_length(study))
+    due = charges_due(charging.cadence, bucket.revenue, periods.customer_key, periods.start, period_length(study))
     return Rows(periods, pd.concat(parts, axis=1), go_live, due, np.ones(len(periods)))
 
 
@@ -317,7 +317,7 @@ def _baseline(customers: pa.Table, periods: Periods) -> pd.DataFrame:
     )
 
 
-def _past_spend(study: Study, bucket: Bucket, periods: Periods) -> pd.DataFrame:
+def _past_spend(study: Study, bucket: Bucket, periods: Periods, charging: Charging) -> pd.DataFrame:
     """Say what each customer spent a day in the half-year that ended a horizon ago, and whether that is known.
 
     Heavy users meet more touchpoints and spend more. Ending a horizon ago, it lies before every go-live that a row can
@@ -333,11 +333,11 @@ def _past_spend(study: Study, bucket: Bucket, periods: Periods) -> pd.DataFrame:
     rows = pa.table(columns | {"amount": bucket.revenue["amount"]})
     spent = build(plan, rows, spine, {CUSTOMER: [CUSTOMER]})[f"spent__{CUSTOMER}"].to_numpy()
     joined = _of_rows(bucket.customers, "joined_at", periods)
-    began = np.maximum(joined, at.to_numpy().min(initial=np.iinfo(np.int64).max))
+    began = np.maximum(joined, charging.since)
     days = np.clip((then - began) / DAY, 0, PAST_SPEND_DAYS)
     is_known = days >= LEAST_PAST_DAYS
     daily = np.where(is_known, spent / np.maximum(days, 1.0), 0.0)
-    log = np.log1p(np.maximum(daily, 0.0))
+    log = np.log1p(DAYS_PER_MONTH * np.maximum(daily, 0.0) / charging.typical)  # the same in any currency
     return pd.DataFrame(
         {"time__spent_before": daily, "time__log_spent_before": log, "time__spent_known": is_known * 1.0}
     )
@@ -375,19 +375,28 @@ def _encoded(fit: Rows, target: Rows) -> tuple[Rows, Rows]:
 
 
 def _charged(fit: Rows, target: Rows) -> tuple[Rows, Rows]:
-    """Say how often customers not charged before are, and predict what is charged from what no policy moves."""
-    spend, weight = fit.periods.spend, fit.periods.weight
-    is_first = np.isnan(fit.due)
-    share = float(np.average(spend[is_first] > 0, weights=weight[is_first])) if is_first.any() else 0.0
-    fit, target = (replace(rows, due=np.nan_to_num(rows.due, nan=share)) for rows in (fit, target))
-    full = fit.due == 1
-    mean = float(np.average(spend[full], weights=weight[full])) if full.any() else 0.0
-    if mean <= 0:
-        return fit, target
-    names = [str(name) for name in fit.design if str(name).startswith(("baseline__", "time__"))]
-    slopes = fit_linear(fit.columns(names)[full], spend[full], weight[full], np.zeros(len(names), bool))
+    """Predict what is charged when due from what no policy moves, and the share of it that comes without being due.
 
-    def scale(rows: Rows) -> Array:
-        return np.clip(rows.columns(names) @ slopes, LEAST_SCALE * mean, None)
+    Bills that are late, second contracts and first bills come when none was due: there, and for customers not charged
+    before, `due` is what is charged on average over what would be if one was due.
+    """
+    spend, weight, is_due, is_first = fit.periods.spend, fit.periods.weight, fit.due == 1, np.isnan(fit.due)
+    mean = float(np.average(spend[is_due], weights=weight[is_due])) if is_due.any() else 0.0
+    scale, of_target = np.ones(len(spend)), np.ones(len(target.due))
+    if mean > 0:
+        names = [str(name) for name in fit.design if str(name).startswith(("baseline__", "time__"))]
+        X = fit.columns(names)
+        slopes = fit_linear(X[is_due], spend[is_due], weight[is_due], np.zeros(len(names), bool))
+        scale = np.clip(X @ slopes, LEAST_SCALE * mean, None)
+        of_target = np.clip(target.columns(names) @ slopes, LEAST_SCALE * mean, None)
 
-    return replace(fit, scale=scale(fit)), replace(target, scale=scale(target))
+    def share(rows: NDArray[np.bool_]) -> float:
+        total = float(weight[rows] @ scale[rows])
+        return min(max(float(weight[rows] @ spend[rows]) / total, 0.0), 1.0) if total > 0 else 0.0
+
+    without, first = share(fit.due == 0), share(is_first)
+
+    def known(due: Array) -> Array:
+        return np.where(np.isnan(due), first, np.where(due == 0, without, due))
+
+    return replace(fit, due=known(fit.due), scale=scale), replace(target, due=known(target.due), scale=of_target)

@@ -1,13 +1,13 @@
 """Small trees looked up for many rows: what the outcomes of a tree's splits are worth to each of its columns, compiled.
 
-The one place with compiled code (numba; made on first use, within two seconds, and kept beside the source). In numpy
-every split is a pass over memory.
+The one place with compiled code (numba; made on first use, within two seconds, and kept beside the source or in the
+user's cache). In numpy every split is a pass over memory.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -124,7 +124,16 @@ def _starts(lengths: list[int]) -> IntArray:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _compiled(function: Callable[..., None]) -> Callable[..., None]:
+    """Compile on first use; keep what was compiled where there is a folder to keep it in, anew in each process else."""
+    try:
+        compiled: Callable[..., None] = njit(nogil=True, cache=True)(function)
+    except RuntimeError:  # neither beside the source nor in the user's cache can be written
+        compiled = njit(nogil=True)(function)
+    return compiled
+
+
+@_compiled
 def _add_rows(
     matrix: FloatArray,
     amounts: FloatArray,
@@ -163,7 +172,7 @@ def _add_rows(
                 amounts[first + row, used[column]] += found[column, row]
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@_compiled
 def _append_outcome(code: NDArray[np.uint8], column: FloatArray, limit: float, left: bool, count: int) -> None:  # noqa: FBT001
     """Append the outcome of a split as the lowest bit; comparisons with a missing value are false."""
     if left:

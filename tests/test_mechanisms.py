@@ -58,6 +58,19 @@ def test_touchpoints_that_are_not_moved_themselves_vanish_as_well(study):
     assert still.touchpoints.num_rows == 1
 
 
+def test_other_steps_and_what_follows_a_success_still_happen(study):
+    # Failed, repair visit (the task is not measured), solved, and failed again later.
+    every = contacts([0, np.nan, 1, 0, 0], case=(1, 1, 1, 1, 2), at=(10, 20, 30, 40, 25))
+    moved = MovedTouchpoints(every.slice(0, 1), {"resolved": np.array([1.0])})
+    assert without_needless(study, moved, every, until=100)[1]["occurred_at"].to_pylist() == [30]
+
+
+def test_what_happens_at_the_same_moment_still_happens(study):
+    every = contacts([0, 0, 1, 0, 1], at=(10, 10, 30, 15, 25))
+    moved = MovedTouchpoints(every.slice(0, 1), {"resolved": np.array([1.0])})
+    assert without_needless(study, moved, every, until=100)[1]["occurred_at"].to_pylist() == [30]
+
+
 def test_later_than_the_horizon_is_left_alone(study):
     every = contacts([0, 0, 1, 0, 1])
     moved = MovedTouchpoints(every.slice(0, 1), {"resolved": np.array([1.0])})
