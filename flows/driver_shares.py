@@ -101,18 +101,21 @@ def mcfadden_notes(found: ChurnShares, shares: pd.DataFrame) -> tuple[str, ...]:
 
     Notes
     -----
-    Both shares are of the same rows and columns, so that customers who were not drawn play no part in the difference.
-    It is held against the distance of the linear share from the end of its interval (in proportion, where drivers were
-    left out), plus 1.645 standard errors of the sampled orders.
+    Both shares printed belong together: the logistic one is the linear one of all rows plus what the two differ by in
+    the same rows, so that who was drawn plays little part in the difference. It is held against the distance of the
+    linear share from the end of its interval (in proportion, where drivers were left out), plus 1.645 standard errors
+    of the sampled orders.
     """
     if not np.isfinite(found.r2):
         return found.notes
     drawn = f"{found.n_rows:,} of {found.n_all:,} rows" if found.n_rows < found.n_all else f"all {found.n_rows:,} rows"
     error = float(np.nanmax(found.error))
     exact = f"standard error of a share at most {100 * error:.2f} points" if error > 0 else "every order of the drivers"
-    from_rows = f"{drawn}, {found.n_customers:,} customers, {exact}"
-    basis = f"McFadden's R² of a logistic fit is {percent(found.r2, 1)} ({from_rows})."
-    return (" ".join([basis, *_agreement(found, shares)]), *found.notes)
+    from_rows = f"{drawn}, {found.n_customers:,} customers, {found.n_events:,} of them with {found.outcome}, {exact}"
+    basis = [f"McFadden's R² of a logistic fit is {percent(found.r2, 1)} ({from_rows})."]
+    if found.n_rows < found.n_all:
+        basis.append("Shares are linear shares of all rows plus what both kinds of share differ by in these rows.")
+    return (" ".join([*basis, *_agreement(found, shares)]), *found.notes)
 
 
 def _agreement(found: ChurnShares, shares: pd.DataFrame) -> Iterator[str]:

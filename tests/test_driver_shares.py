@@ -26,13 +26,14 @@ def test_whole_journeys_have_shares_intervals_and_reach(frame: pd.DataFrame) -> 
 
 
 def test_amounts_have_no_logistic_shares(frame: pd.DataFrame) -> None:
-    assert [one.outcome for one in mcfadden_shares(frame, drivers(*"abc"), ["is_churned", "revenue"], 0)] == ["churn"]
+    found = mcfadden_shares(frame, drivers(*"abc"), ["is_churned", "revenue"], 0)
+    assert [one.outcome for one in found] == ["churn"]
 
 
 def shared(mcfadden: list[float], error: float = 0.0, n_rows: int = 900, **more: object) -> ChurnShares:
     values = {"outcome": "churn", "drivers": tuple(drivers(*"abc")), "mcfadden": np.array(mcfadden), "r2": 0.06}
     values |= {"error": np.full(3, error), "linear": np.array([0.5, 0.2, 0.3]), "rank_correlation": 1 / 3}
-    values |= {"n_customers": 450, "n_rows": n_rows, "n_all": 900, "refits": 9, "notes": ()}
+    values |= {"n_customers": 450, "n_rows": n_rows, "n_events": 70, "n_all": 900, "refits": 9, "notes": ()}
     return ChurnShares(**(values | more))  # type: ignore[arg-type]
 
 
@@ -44,13 +45,14 @@ LINEAR_SHARES = pd.DataFrame(
 def test_what_the_logistic_shares_rest_on_is_said() -> None:
     (told,) = mcfadden_notes(shared([0.5, 0.2, 0.3]), LINEAR_SHARES)
     assert told.replace("\u00a0", " ") == (
-        "McFadden's R² of a logistic fit is 6.0 % (all 900 rows, 450 customers, every order of the drivers). "
-        "Kendall's tau of the logistic and the linear ranking is 0.33. No share differs by more than its interval."
+        "McFadden's R² of a logistic fit is 6.0 % (all 900 rows, 450 customers, 70 of them with churn, every "
+        "order of the drivers). Kendall's tau of the logistic and the linear ranking is 0.33. "
+        "No share differs by more than its interval."
     )
     (told,) = mcfadden_notes(shared([0.5, 0.2, 0.3], 0.004, 500), LINEAR_SHARES)
-    assert "(500 of 900 rows, 450 customers, standard error of a share at most 0.40 points)" in told.replace(
-        "\u00a0", " "
-    )
+    plain = told.replace("\u00a0", " ")
+    assert "(500 of 900 rows, 450 customers, 70 of them with churn, standard error of a share at most 0.40" in plain
+    assert "Shares are linear shares of all rows plus what both kinds of share differ by in these rows." in plain
 
 
 def test_drivers_that_differ_by_more_than_their_interval_are_named_the_largest_difference_first() -> None:
