@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.raw_moments import moments_of_frame
 from flows.driver_shares import journey_shares, mcfadden_notes, mcfadden_shares, reaches
 from models.churn_shares import ChurnShares
 from tests.test_churn_shares import customers, drivers
@@ -16,17 +17,18 @@ def frame() -> pd.DataFrame:
 
 
 def test_whole_journeys_have_shares_intervals_and_reach(frame: pd.DataFrame) -> None:
-    found = journey_shares(frame, drivers(*"abc"), ["is_churned", "revenue"], 0)
+    raw = moments_of_frame(frame, list("abc"), ["is_churned", "revenue"], customer="replica_group", weight="weight")
+    found = journey_shares(raw, drivers(*"abc"), ["is_churned", "revenue"], 0)
     assert found.groupby("outcome")["share"].sum().to_dict() == pytest.approx({"churn": 1.0, "revenue": 1.0})
     assert (found["share_lo"] <= found["share"]).all()
     told = reaches(frame, drivers(*"abc"), ["is_churned"])
     assert told["level"].value_counts().to_dict() == {"driver": 3, "journey": 2}
-    assert journey_shares(frame, drivers(*"abc"), [], 0).empty
+    assert journey_shares(raw, drivers(*"abc"), [], 0).empty
     assert reaches(frame, drivers(*"abc"), []).empty
 
 
 def test_amounts_have_no_logistic_shares(frame: pd.DataFrame) -> None:
-    found = mcfadden_shares(frame, drivers(*"abc"), ["is_churned", "revenue"], 0)
+    found = mcfadden_shares(frame, drivers(*"abc"), ["is_churned", "revenue"], 0, None)
     assert [one.outcome for one in found] == ["churn"]
 
 
