@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from features.contract import PanelContract
 from features.measures import Feature
 from features.panel_moments import panel_moments
+from features.raw_moments import RawMoments
 from flows import console
+from flows.driver_shares import journey_shares
 from flows.storage import Workspace
 from models.answered_association import association_with_answers
 from models.answers import LEAST_ANSWERED, rarely_answered, unanswered_cells
@@ -43,12 +45,18 @@ class Ranking:
         Why an outcome could not be ranked.
     notes : tuple of str
         What else to know: of how many rows a sample was used.
+    journeys : DataFrame
+        Of the outcomes that are ranked, whole journeys: see :func:`flows.driver_shares.journey_shares`.
+    raw : RawMoments or None
+        Sums of products of all outcomes and drivers; None without drivers.
     """
 
     shares: pd.DataFrame
     by_size: pd.DataFrame
     refusals: tuple[str, ...]
     notes: tuple[str, ...]
+    journeys: pd.DataFrame
+    raw: RawMoments | None
 
 
 def rank_drivers(workspace: Workspace, contract: PanelContract, panel: pd.DataFrame, seed: int) -> Ranking:
@@ -74,7 +82,8 @@ def rank_drivers(workspace: Workspace, contract: PanelContract, panel: pd.DataFr
     chosen = driver_features(contract.features, (feature.name for feature in contract.features))
     if not chosen:
         nothing = pd.DataFrame(columns=list(_COLUMNS))
-        return Ranking(nothing, pd.DataFrame(), ("any outcome: no feature belongs to a journey and a measure.",), ())
+        reason = "any outcome: no feature belongs to a journey and a measure."
+        return Ranking(nothing, pd.DataFrame(), (reason,), (), pd.DataFrame(), None)
     names = [feature.name for feature in chosen]
     engine = workspace.study.engine
     raw = panel_moments(workspace.store.root, contract, names, customer=customer, engine=engine)
@@ -97,7 +106,8 @@ def rank_drivers(workspace: Workspace, contract: PanelContract, panel: pd.DataFr
     shares = _with_leaks(pd.concat([one.to_frame() for one in found], ignore_index=True), contract, panel)
     by_size = pd.concat([one.by_size_frame() for one in found], ignore_index=True)
     refusals = tuple(f"{one.outcome}: {one.refusal}" for one in found if one.refusal)
-    return Ranking(shares, by_size, refusals, tuple(notes))
+    ranked = [column for column, one in zip(outcomes, found, strict=True) if not one.refusal]
+    return Ranking(shares, by_size, refusals, tuple(notes), journey_shares(raw, drivers, ranked, seed), raw)
 
 
 def _given_answers(

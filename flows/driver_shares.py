@@ -5,23 +5,24 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from features.raw_moments import RawMoments
 from flows.wording import decimal, label, percent, short_name
 from models.churn_shares import ChurnShares, churn_shares
 from models.drivers import Driver, outcome_name
-from models.importance import association
+from models.importance import association_of
 from models.reach import reach_of, whole_journeys
 from models.splits import cluster_column
 
 __all__ = ["journey_shares", "mcfadden_notes", "mcfadden_shares", "reaches"]
 
 
-def journey_shares(frame: pd.DataFrame, drivers: Sequence[Driver], outcomes: Sequence[str], seed: int) -> pd.DataFrame:
+def journey_shares(raw: RawMoments, drivers: Sequence[Driver], outcomes: Sequence[str], seed: int) -> pd.DataFrame:
     """Rank whole journeys: what their drivers' shares add up to, with interval and tier.
 
     Parameters
     ----------
-    frame : DataFrame
-        Mature rows of the panel.
+    raw : RawMoments
+        Sums of products that the drivers were ranked from: no row is looked at again.
     drivers : sequence of Driver
         As ranked.
     outcomes : sequence of str
@@ -38,8 +39,7 @@ def journey_shares(frame: pd.DataFrame, drivers: Sequence[Driver], outcomes: Seq
     found = []
     for number, column in enumerate(outcomes):
         rng = np.random.default_rng([seed, 30 + number])
-        one = association(frame, journeys, column, weight="weight", rng=rng, customer=cluster_column(frame))
-        found.append(one.to_frame())
+        found.append(association_of(raw, journeys, column, rng=rng).to_frame())
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 
@@ -60,7 +60,7 @@ def reaches(frame: pd.DataFrame, drivers: Sequence[Driver], outcomes: Sequence[s
 
 
 def mcfadden_shares(
-    frame: pd.DataFrame, drivers: Sequence[Driver], outcomes: Sequence[str], seed: int
+    frame: pd.DataFrame, drivers: Sequence[Driver], outcomes: Sequence[str], seed: int, raw: RawMoments | None
 ) -> tuple[ChurnShares, ...]:
     """Share out the logistic fit of every outcome that happens or not.
 
@@ -74,6 +74,8 @@ def mcfadden_shares(
         Columns with a ranking; amounts are passed over.
     seed : int
         Draws customers and orders.
+    raw : RawMoments or None
+        Sums of products over the same rows; None has them summed where a sample of the rows is used.
     """
     return tuple(
         churn_shares(
@@ -83,6 +85,7 @@ def mcfadden_shares(
             rng=np.random.default_rng([seed, 40 + number]),
             weight="weight",
             customer=cluster_column(frame),
+            raw=raw,
         )
         for number, column in enumerate(outcomes)
         if frame[column].dropna().isin([0, 1]).all()
@@ -101,18 +104,21 @@ def mcfadden_notes(found: ChurnShares, shares: pd.DataFrame) -> tuple[str, ...]:
 
     Notes
     -----
-    Both shares are of the same rows and columns, so that customers who were not drawn play no part in the difference.
-    It is held against the distance of the linear share from the end of its interval (in proportion, where drivers were
-    left out), plus 1.645 standard errors of the sampled orders.
+    Both shares printed belong together: the logistic one is the linear one of all rows plus what the two differ by in
+    the same rows, so that who was drawn plays little part in the difference. It is held against the distance of the
+    linear share from the end of its interval (in proportion, where drivers were left out), plus 1.645 standard errors
+    of the sampled orders.
     """
     if not np.isfinite(found.r2):
         return found.notes
     drawn = f"{found.n_rows:,} of {found.n_all:,} rows" if found.n_rows < found.n_all else f"all {found.n_rows:,} rows"
     error = float(np.nanmax(found.error))
     exact = f"standard error of a share at most {100 * error:.2f} points" if error > 0 else "every order of the drivers"
-    from_rows = f"{drawn}, {found.n_customers:,} customers, {exact}"
-    basis = f"McFadden's R² of a logistic fit is {percent(found.r2, 1)} ({from_rows})."
-    return (" ".join([basis, *_agreement(found, shares)]), *found.notes)
+    from_rows = f"{drawn}, {found.n_customers:,} customers, {found.n_events:,} of them with {found.outcome}, {exact}"
+    basis = [f"McFadden's R² of a logistic fit is {percent(found.r2, 1)} ({from_rows})."]
+    if found.n_rows < found.n_all:
+        basis.append("Shares are linear shares of all rows plus what both kinds of share differ by in these rows.")
+    return (" ".join([*basis, *_agreement(found, shares)]), *found.notes)
 
 
 def _agreement(found: ChurnShares, shares: pd.DataFrame) -> Iterator[str]:

@@ -10,12 +10,13 @@ import pandas as pd
 from features.contract import PanelContract
 from features.errors import EmptyResultError
 from features.flat import FlatTable
+from features.raw_moments import RawMoments
 from flows import console
 from flows.build_features import Tables, ensure_layout, ensure_panel
 from flows.charts import churn_effects_chart
 from flows.driver_charts import drawings
 from flows.driver_ranking import Ranking, rank_drivers
-from flows.driver_shares import journey_shares, mcfadden_notes, mcfadden_shares, reaches
+from flows.driver_shares import mcfadden_notes, mcfadden_shares, reaches
 from flows.driver_table import driver_table, drivers_of, show_driver_table, with_refits
 from flows.histories import exposures_of, prepare_histories
 from flows.identity import identity
@@ -79,8 +80,8 @@ def explain(study_file: str, *, seed: int = 0) -> None:
     frame = mature(panel)
     ranking = rank_association(workspace, contract, panel, seed)
     ratings, said = rank_ratings(workspace, contract, frame, seed)
-    table = tabulate(tables, contract, frame, ranking, ratings, seed)
-    table, notes = add_mcfadden(contract, frame, table, seed)
+    table = tabulate(tables, contract, frame, ranking, ratings)
+    table, notes = add_mcfadden(contract, frame, table, ranking.raw, seed)
     effects = estimate_effects(workspace, tables, contract, frame, seed)
     general = pd.DataFrame({"outcome": "", "note": [*ranking.notes, *said]}, dtype=object)
     drivers = Drivers(ranking, table, pd.concat([general, notes], ignore_index=True), effects)
@@ -112,26 +113,24 @@ def tabulate(
     frame: pd.DataFrame,
     ranking: Ranking,
     ratings: pd.DataFrame,
-    seed: int,
 ) -> pd.DataFrame:
     """Set drivers under their journeys, with reach, ratings and warnings of codes beside them."""
     drivers = drivers_from_features(contract.features, frame)
     found = ranking.shares
-    known, ranked = _columns_of(contract, found), _columns_of(contract, found[found["share"].notna()])
     codes = code_warnings(
         tables.codes if isinstance(tables, FlatTable) else tables.manifest.stock.codes, contract.features
     )
-    journeys, reach = journey_shares(frame, drivers, ranked, seed), reaches(frame, drivers, known)
-    return driver_table(found, journeys, reach, ratings, codes, ranking.refusals)
+    reach = reaches(frame, drivers, _columns_of(contract, found))
+    return driver_table(found, ranking.journeys, reach, ratings, codes, ranking.refusals)
 
 
 @step("share out churn by McFadden")
 def add_mcfadden(
-    contract: PanelContract, frame: pd.DataFrame, table: pd.DataFrame, seed: int
+    contract: PanelContract, frame: pd.DataFrame, table: pd.DataFrame, raw: RawMoments | None, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Add shares of a logistic fit where an outcome happens or not, and what to know about them."""
     drivers = drivers_from_features(contract.features, frame)
-    found = mcfadden_shares(frame, drivers, _columns_of(contract, table[table["share"].notna()]), seed)
+    found = mcfadden_shares(frame, drivers, _columns_of(contract, table[table["share"].notna()]), seed, raw)
     notes = [
         {"outcome": one.outcome, "note": note}
         for one in found

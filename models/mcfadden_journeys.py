@@ -28,12 +28,15 @@ from models.lattice import owen, partial_out
 from models.mcfadden import McFadden
 from models.orderings import sample_orders
 
-__all__ = ["mcfadden_owen"]
+__all__ = ["MOST_PLAYERS", "mcfadden_owen"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.intp]
 Blocks = Sequence[Sequence[int]]
+
+MOST_PLAYERS = 60
+"""Players beyond which refits would take minutes."""
 
 _FEWEST_PAIRS = 8
 """Orders with their reverses from which a standard error says something."""
@@ -123,8 +126,10 @@ def _check(blocks: Blocks, journeys: Sequence[Sequence[int]]) -> None:
             f"journeys are {list(map(list, journeys))} for {len(blocks)} players. Every player belongs to exactly one "
             "journey. List each player from 0 on once."
         )
-    if not blocks or len(blocks) > 60:
-        raise ValueError(f"there are {len(blocks)} players. Between 1 and 60 were expected. Join some in blocks.")
+    if not blocks or len(blocks) > MOST_PLAYERS:
+        raise ValueError(
+            f"there are {len(blocks)} players. Between 1 and {MOST_PLAYERS} were expected. Join some in blocks."
+        )
 
 
 class _Refits:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.raw_moments import moments_of_frame
 from models.churn_shares import ChurnShares, churn_shares
 from models.drivers import MISSING_FLAG, Driver
 from models.importance import association
@@ -95,3 +96,66 @@ def test_a_driver_that_does_not_vary_takes_no_part_and_an_outcome_that_is_no_eve
         run(customers().assign(left=lambda rows: rows["left"] * 2))
     with pytest.raises(ValueError, match="drivers is empty"):
         churn_shares(customers(), [], "left", rng=np.random.default_rng(0))
+
+
+def rarely_left(n: int = 60_000) -> pd.DataFrame:
+    rng = np.random.default_rng(7)
+    skewed, flat = np.minimum(np.exp(1.3 * rng.normal(size=n)) / 5, 4), rng.normal(size=n)
+    risk = 1 / (1 + np.exp(5.7 - 1.0 * skewed - 0.6 * flat))
+    frame = pd.DataFrame({"a": skewed, "b": rng.normal(size=n), "c": flat, "left": (rng.random(n) < risk) * 1.0})
+    return frame.assign(customer_id=np.arange(n) // 4)
+
+
+RARE_DRIVERS = [Driver(name, "s" if name in "ab" else "b", (name,)) for name in "abc"]
+
+
+def test_shares_of_a_sample_are_those_of_all_rows_where_events_are_rare() -> None:
+    frame = rarely_left()
+    every = churn_shares(frame, RARE_DRIVERS, "left", rng=np.random.default_rng(0), most_rows=len(frame))
+    assert abs(every.mcfadden - every.linear).max() > 0.05
+    for seed in range(4):
+        found = churn_shares(frame, RARE_DRIVERS, "left", rng=np.random.default_rng(seed), most_rows=5_000)
+        np.testing.assert_allclose(found.linear, every.linear, atol=1e-9)
+        np.testing.assert_allclose(found.mcfadden, every.mcfadden, atol=0.02)
+        assert found.mcfadden.sum() == pytest.approx(1.0)
+        assert found.n_events == every.n_events
+
+
+def test_sums_that_are_there_are_used_for_the_linear_shares() -> None:
+    frame = rarely_left(20_000)
+    raw = moments_of_frame(frame.assign(b=frame["a"], a=frame["b"]), list("abc"), ["left"])
+    one, other = (
+        churn_shares(frame, RARE_DRIVERS, "left", rng=np.random.default_rng(0), most_rows=4_000, raw=sums)
+        for sums in (None, raw)
+    )
+    np.testing.assert_allclose(one.linear, other.linear[[1, 0, 2]], atol=1e-9)
+
+
+@pytest.mark.parametrize(("events", "is_fitted"), [(0, False), (49, False), (50, True)])
+def test_an_outcome_that_hardly_ever_or_always_happens_has_a_note_and_no_shares(
+    events: int, *, is_fitted: bool
+) -> None:
+    frame = customers().assign(customer_id=np.arange(1_500), left=(np.arange(1_500) < events) * 1.0)
+    for turned in (frame, frame.assign(left=1 - frame["left"])):
+        found = run(turned, "bc")
+        assert np.isfinite(found.mcfadden).all() == is_fitted
+        assert bool(found.notes) != is_fitted
+    assert is_fitted or f"{1_500 - events:,} have rows with it and {events} rows without; at least 50" in found.notes[0]
+
+
+def test_more_drivers_than_can_be_refitted_have_a_note_and_no_shares() -> None:
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame(rng.normal(size=(1_000, 61)), columns=[f"x{k}" for k in range(61)])
+    frame = frame.assign(left=(frame["x0"] + rng.normal(size=1_000) > 0) * 1.0, customer_id=np.arange(1_000))
+    many = [Driver(name, f"j{k % 6}", (name,)) for k, name in enumerate(frame.columns[:61])]
+    found = churn_shares(frame, many, "left", rng=rng)
+    assert np.isnan(found.mcfadden).all()
+    assert found.notes == ("No shares of a logistic fit of left: 61 drivers; at most 60 can be refitted.",)
+
+
+def test_a_customer_with_very_many_rows_does_not_shrink_the_sample() -> None:
+    frame = customers(n=6_000)
+    frame.loc[:4_999, "customer_id"] = "a great one"
+    for seed in range(3):
+        found = churn_shares(frame, drivers(*"abc"), "left", rng=np.random.default_rng(seed), most_rows=900)
+        assert found.n_rows >= 899

@@ -17,6 +17,7 @@ from flows.driver_ranking import Ranking, rank_drivers
 from flows.storage import Workspace, open_workspace
 from models.drivers import drivers_from_features
 from models.importance import association
+from models.reach import whole_journeys
 
 STUDY = """
 study: survey
@@ -72,6 +73,20 @@ def test_files_give_the_shares_of_rows_in_memory(tmp_path: Path) -> None:
         for name in ("share", "share_lo", "share_hi", "quality", "alone_r2", "last_r2", "r2", "n"):
             np.testing.assert_allclose(own[name], one[name], rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(own["p_value"], one["p_value"], rtol=1e-6)
+
+
+def test_files_give_whole_journeys_what_rows_in_memory_give(tmp_path: Path) -> None:
+    workspace, contract, panel = panel_of(tmp_path, "not_applicable")
+    found = rank_drivers(workspace, contract, panel, 0).journeys
+    whole = whole_journeys(drivers_from_features(contract.features, panel))
+    for number, column in enumerate(("is_churned", "overall")):
+        one = association(
+            panel, whole, column, weight="weight", rng=np.random.default_rng([0, 30 + number]), customer="replica_group"
+        ).to_frame()
+        own = found[found["outcome"] == one["outcome"].iloc[0]]
+        assert list(own["journey"]) == list(one["journey"])
+        for name in ("share", "share_lo", "share_hi", "n"):
+            np.testing.assert_allclose(own[name], one[name], rtol=1e-9, atol=1e-12)
 
 
 def test_every_known_outcome_is_ranked_and_tested(ranked: tuple[str, Ranking]) -> None:
