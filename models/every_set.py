@@ -144,7 +144,7 @@ class EverySet:
         return chosen
 
     def draws(self, flags: Flags) -> Array:
-        """Value of one set, shape (draws,)."""
+        """Value of one set that keeps needs and exclusions, shape (draws,)."""
         if self.values is None:
             return self.proposals.draws(flags)
         same: Array = self.values[(self.sets == flags).all(axis=1)][0]
