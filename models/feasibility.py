@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from features.errors import StudyError, closest
 from models.proposals import Limits, Proposals
 
-__all__ = ["allowed", "check_limits", "within"]
+__all__ = ["SLACK", "allowed", "check_limits", "within"]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 SLACK = 1e-9
-"""Relative overshoot that is rounding and no breach."""
+"""Overshoot over the limit that is rounding and no breach."""
 
 
 def within(proposals: Proposals, limits: Limits, sets: Flags) -> Flags:
@@ -81,7 +81,8 @@ def check_limits(proposals: Proposals, limits: Limits) -> None:
 
 
 def _at_most(sets: Flags, taken: Array, limit: float) -> Flags:
-    kept: Flags = sets @ taken <= limit + SLACK * max(1.0, float(taken.sum()))
+    # Over the limit, not over the sum of all: one initiative far beyond it would let others overdraw.
+    kept: Flags = sets @ taken <= limit * (1 + SLACK)
     return kept
 
 

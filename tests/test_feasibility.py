@@ -55,6 +55,12 @@ def test_what_sums_to_the_limit_but_for_rounding_is_within_it() -> None:
     assert within(p, Limits(budget=0.2999), np.ones((1, 3), dtype=bool)).tolist() == [False]
 
 
+def test_one_initiative_far_beyond_the_limit_lets_no_other_overdraw() -> None:
+    p = Proposals.of([Proposal("a", ONES, 6), Proposal("b", ONES, 5), Proposal("mega", ONES, 1e12)])
+    sets = np.array([[True, True, False], [True, False, False], [False, False, True]])
+    assert within(p, Limits(budget=10), sets).tolist() == [False, True, False]
+
+
 @pytest.mark.parametrize(
     ("limits", "told"),
     [

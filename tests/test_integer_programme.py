@@ -133,6 +133,50 @@ def test_draws_may_be_large_where_their_mean_is_nothing() -> None:
         np.testing.assert_array_equal(programme.settle(found, limits).flags, exact.flags)
 
 
+@pytest.mark.parametrize("limited", ["budget", "capacity"])
+@pytest.mark.parametrize("aversion", [0.0, 0.4])
+@pytest.mark.parametrize("times", [1e6, 1e12])
+def test_one_initiative_far_beyond_a_limit_changes_nothing(limited: str, aversion: float, times: float) -> None:
+    rng = np.random.default_rng(0)
+    taken, noise = rng.uniform(500, 1500, 12), rng.normal(size=50)
+    values = [rng.uniform(500, 1500) + noise for _ in taken] + [100 * times + noise]
+    items = [
+        Proposal(f"i{k:02d}", value, *((take, {}) if limited == "budget" else (1.0, {"it": take})))
+        for k, (value, take) in enumerate(zip(values, [*taken, 1e3 * times], strict=True))
+    ]
+    limits = Limits(budget=6000) if limited == "budget" else Limits(capacity={"it": 6000})
+    expected = EverySet.of(Proposals.of(items[:-1]), Appetite(aversion)).best(limits)
+    p = Proposals.of(items)
+    found = IntegerProgramme(p, Appetite(aversion)).best(limits)
+    assert expected is not None
+    assert found is not None
+    assert found.flags.tolist() == [*expected.flags.tolist(), False]
+    assert found.bound == pytest.approx(expected.worth)
+    # The same initiative, when it must be done, leaves the others their part of the limit.
+    more = Limits(limits.budget + 1e3 * times, {}, ("i12",)) if limited == "budget" else Limits(
+        capacity={"it": 6000 + 1e3 * times}, must=("i12",)
+    )
+    if times == 1e6:
+        beside = IntegerProgramme(p, Appetite()).best(more)
+        alone = EverySet.of(Proposals.of(items[:-1]), Appetite()).best(limits)
+        assert beside is not None
+        assert alone is not None
+        assert beside.flags.tolist() == [*alone.flags.tolist(), True]
+
+
+def test_sets_beyond_a_limit_by_less_than_the_solver_tells_do_not_keep_it_busy() -> None:
+    rng = np.random.default_rng(1)
+    cost = 1 + rng.uniform(1e-8, 1e-7, 14)
+    p = Proposals.of([Proposal(f"i{k:02d}", (2 + rng.uniform(0, 1e-3)) * ONES, cost[k]) for k in range(14)])
+    # Any seven are beyond seven by less than 1e-6 of one: 3,432 sets, none of which keeps the limit.
+    found = IntegerProgramme(p, Appetite()).best(Limits(budget=7))
+    assert found is not None
+    assert found.flags.sum() == 6
+    exact = np.sort(p.value[0])[-6:].sum()
+    assert exact - 1e-6 <= found.worth <= exact + 1e-9
+    assert found.bound >= exact - 1e-6
+
+
 def test_forty_initiatives_are_chosen_and_proved_best() -> None:
     p = some_proposals(7, 40, draws=300, density=0.1, rules=8)
     limits = Limits(budget=150, capacity={"it": 35})
