@@ -86,6 +86,14 @@ def test_the_limit_to_blame_is_named_with_its_amount(limits: Limits, told: str) 
         check_limits(OFFERED, limits)
 
 
+@pytest.mark.parametrize("must", [(), ("a",)])
+def test_of_a_large_limit_the_whole_is_told_and_what_is_expected_is_enough(must: tuple[str, ...]) -> None:
+    p = Proposals.of([Proposal("a", ONES, 1234564.001), Proposal("b", ONES, 2e6)])
+    with pytest.raises(StudyError, match=r"the budget is 1234560, .* 1234564\.01"):
+        check_limits(p, Limits(budget=1234560, must=must))
+    check_limits(p, Limits(budget=1234564.01, must=must))
+
+
 def test_two_limits_that_only_together_leave_nothing_are_told_together() -> None:
     p = Proposals.of([Proposal("a", ONES, 10, {"it": 1}), Proposal("b", ONES, 1, {"it": 10})])
     with pytest.raises(StudyError, match=r"no initiative keeps all limits at once \(budget 5, capacity of it 5\)"):
