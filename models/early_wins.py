@@ -216,7 +216,8 @@ class _Programme:
     def solve(self, gain: Array, nodes: int, least: float | None = None) -> tuple[Array | None, float]:
         """Find the starts with the highest gain, None where none are found, and the bound on the gain."""
         above, short = self._above(self.room)
-        purse, low = np.minimum(above / short[:, np.newaxis], 1.0), np.ones(len(short))
+        # Looser by the solver's tolerance, which else may find an order infeasible that keeps the floor to the cent.
+        purse, low = np.minimum(above / short[:, np.newaxis], 1.0), np.full(len(short), 1 - CLOSE)
         constraints = [LinearConstraint(sparse.csr_array(self.once_and_before), self.low, self.high)]
         if least is not None:
             constraints.append(LinearConstraint(self.value[np.newaxis] / self.size, lb=least / self.size - CLOSE))

@@ -154,6 +154,21 @@ def test_one_huge_cash_flow_lets_no_other_overdraw_the_purse(huge: list[float], 
     assert schedule.value >= loop[0] - 60
 
 
+@pytest.mark.parametrize("spare", [0.0, 5.0, 10.0, 15.0, 20.0, 40.0, 55.0])
+def test_what_a_huge_income_pays_for_a_huge_start_is_ordered_to_the_cent(spare: float) -> None:
+    rollouts = [
+        *SMALL[:2],
+        Rollout("dear", np.array([-5e7, 0.0, 0.0, 6e7])),
+        Rollout("rich", np.array([0.0, 5e7 - 10])),
+    ]
+    loop = by_hand(rollouts, Purse(spare, 6, 0.1))
+    assert loop is not None
+    schedule = order_starts(rollouts, Purse(spare, 6, 0.1))
+    assert schedule.lowest >= -1e-4
+    assert schedule.value == pytest.approx(loop[0], abs=60)
+    assert schedule.gap < 1e-5
+
+
 def test_of_a_large_amount_that_is_missing_the_whole_is_told() -> None:
     rollouts = [Rollout("a", np.array([-1234564.001, 2e6]))]
     with pytest.raises(StudyError, match=r"with 1000001 at hand, .* Expected at least 1234564\.01 at hand"):
