@@ -247,7 +247,7 @@ class _Programme:
         return None, bound
 
     def _above(self, room: float) -> tuple[Array, Array]:
-        """What each start leaves above the worst start of its initiative, and the sum needed, in months that need any.
+        """Count what each start leaves above the worst of its initiative, and the sum needed, in months that need any.
 
         Each initiative starts once, so that the worst starts can be taken off. What alone is enough can then count as
         just enough: no amount, however large, hides the others.

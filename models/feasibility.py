@@ -159,7 +159,8 @@ def _nothing_fits(proposals: Proposals, sets: Flags, amounts: list[tuple[str, Ar
             least = sets[int(np.argmin(sets @ taken))]
             yield (
                 f"the {what} is {in_full(limit)}, below every initiative with what it needs: the least is "
-                f"{rounded_up(taken[least].sum())}, for {_listed(proposals, least)}. Expected at least that. Raise the {what}."
+                f"{rounded_up(taken[least].sum())}, for {_listed(proposals, least)}. Expected at least that. "
+                f"Raise the {what}."
             )
     if not blamed:
         limits = ", ".join(f"{what} {in_full(limit)}" for what, _, limit in amounts if np.isfinite(limit))
