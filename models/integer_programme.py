@@ -18,7 +18,7 @@ doi:10.1007/s12532-017-0130-5 (HiGHS).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -70,6 +70,16 @@ class _Rows:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Aim:
+    """Weights of members, pairs and the mean of the worst draws, in units of `scale`, and the worth of a set."""
+
+    weights: Array
+    scale: float
+    worth: Callable[[Flags], float]
+    has_tail: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class IntegerProgramme:
     """Finds the best set by branch and bound, with a bound on what any set is worth.
 
@@ -99,10 +109,11 @@ class IntegerProgramme:
 
     def best_weighted(self, weights: Array, limits: Limits) -> Found:
         """Find the best set when draws are summed with these weights, shape (draws,); worth is that sum."""
-        found = self._linear(weights @ self._added, limits)
+        added = weights @ self._added
+        found = self._linear(added, limits)
         if found is None:
             raise ValueError("no set keeps the limits. One at least was expected. Check the limits first.")
-        return found
+        return self._preferred_equal(found, limits, self._linear_aim(added, limits))
 
     def best_by_draw(self, limits: Limits) -> Flags:
         """Find the best set in each draw on its own: bool array, shape (draws, m)."""
@@ -120,34 +131,36 @@ class IntegerProgramme:
         Equal means closer than `CLOSE` times the scale, which is as fine as the solver tells. Names are settled by
         exchanges of one member for another.
         """
-        slack = CLOSE * self._objective(limits)[1]
-        found = self._fewest(found, limits, slack)
-        while (other := self._preferred_neighbour(found, limits, slack)) is not None:
+        return self._preferred_equal(found, limits, self._aim(limits))
+
+    def _preferred_equal(self, found: Found, limits: Limits, aim: _Aim) -> Found:
+        slack = CLOSE * aim.scale
+        found = self._fewest(found, limits, aim, slack)
+        while (other := self._preferred_neighbour(found, limits, aim, slack)) is not None:
             found = other
         return found
 
-    def _fewest(self, found: Found, limits: Limits, slack: float) -> Found:
-        weights, scale = self._objective(limits)
-        rows = self._start(limits, ()).with_row(weights, (found.worth - slack) / scale)
+    def _fewest(self, found: Found, limits: Limits, aim: _Aim, slack: float) -> Found:
+        rows = self._start(limits, ()) if aim.has_tail else self._rows(limits, ())
+        rows = rows.with_row(aim.weights, (found.worth - slack) / aim.scale)
         cost = self.proposals.cost
         fewest = np.append(-(1 + cost / (2 * max(cost.sum(), 1e-300))), np.zeros(len(self.proposals.pairs) + 1))
         for _ in range(ROUNDS):
             flags, _ = self._solve(fewest, rows, limits)
             if flags is None or not self._keeps(flags, limits):
                 return found
-            draws = self.draws(flags)
-            worth = float(self.appetite.worth(draws))
+            worth = aim.worth(flags)
             if worth >= found.worth - 2 * slack:
                 return Found(flags, worth, max(found.bound, worth))
-            if self.appetite.aversion == 0:
+            if not aim.has_tail:
                 return found
-            rows = rows.with_row(self._tail_row(draws, scale), 0.0)
+            rows = rows.with_row(self._tail_row(self.draws(flags), aim.scale), 0.0)
         return found
 
-    def _preferred_neighbour(self, found: Found, limits: Limits, slack: float) -> Found | None:
+    def _preferred_neighbour(self, found: Found, limits: Limits, aim: _Aim, slack: float) -> Found | None:
         for flags in self._neighbours(found.flags):
             if self._preferred(flags, found.flags) and self._keeps(flags, limits):
-                worth = float(self.appetite.worth(self.draws(flags)))
+                worth = aim.worth(flags)
                 if worth >= found.worth - slack:
                     return Found(flags, worth, max(found.bound, worth))
         return None
@@ -173,14 +186,14 @@ class IntegerProgramme:
         self, weights: Array, limits: Limits, besides: Sequence[Flags] = (), margin: float = 0.0
     ) -> Found | None:
         """Solve until a set keeps the limits exactly; where rounds run out, once more with limits that are narrower."""
-        scale, rows, ceiling = self._scale(weights, limits), self._rows(limits, besides, margin), np.inf
+        aim, rows, ceiling = self._linear_aim(weights, limits), self._rows(limits, besides, margin), np.inf
         for _ in range(LET_THROUGH):
-            flags, bound = self._solve(np.append(weights / scale, 0.0), rows, limits)
+            flags, bound = self._solve(aim.weights, rows, limits)
             if flags is None:
                 return None
-            ceiling = min(ceiling, bound * scale)
+            ceiling = min(ceiling, bound * aim.scale)
             if self._keeps(flags, limits):
-                worth = float((terms(self.proposals, flags[np.newaxis]) @ weights)[0])
+                worth = aim.worth(flags)
                 return Found(flags, worth, max(worth, ceiling))
             rows = rows.with_row(*self._not_let_through(flags, limits))
         found = None if margin else self._linear(weights, limits, besides, self._margin)
@@ -192,11 +205,12 @@ class IntegerProgramme:
         return (len(self.proposals) + 1) * TOLERANCE
 
     def _possible(self, limits: Limits) -> Flags:
-        """Which initiatives, each alone with what must be done, stay within the limits: shape (m,)."""
-        return within(self.proposals, limits, self.proposals.flags(limits.must) | np.eye(len(self.proposals), dtype=bool))
+        """Tell which initiatives, each alone with what must be done, stay within the limits: shape (m,)."""
+        alone = np.eye(len(self.proposals), dtype=bool)
+        return within(self.proposals, limits, self.proposals.flags(limits.must) | alone)
 
     def _scale(self, weights: Array, limits: Limits) -> float:
-        """The largest weight, in size, of what is not decided: one that must or cannot be done hides no other."""
+        """Find the largest weight, in size, of what is not decided: one that must or cannot be done hides no other."""
         possible, must = self._possible(limits), self.proposals.flags(limits.must)
         pairs = self.proposals.pairs
         is_open = np.append(possible & ~must, possible[pairs].all(axis=1) & ~must[pairs].all(axis=1))
@@ -204,41 +218,54 @@ class IntegerProgramme:
         # Decided weights stay below 1e9 in the unit, far from what the solver reads as infinite.
         return max(float(size[is_open].max(initial=0.0)), 1e-9 * float(size.max(initial=0.0)), 1e-300)
 
-    def _objective(self, limits: Limits) -> tuple[Array, float]:
-        """Weights of members, pairs and the mean of the worst draws, and the currency that one of them stands for."""
+    def _linear_aim(self, weights: Array, limits: Limits) -> _Aim:
+        """Aim at a weighted sum of the draws, from what each member and each pair adds to it."""
+        scale = self._scale(weights, limits)
+
+        def worth(flags: Flags) -> float:
+            return float((terms(self.proposals, flags[np.newaxis]) @ weights)[0])
+
+        return _Aim(np.append(weights / scale, 0.0), scale, worth, has_tail=False)
+
+    def _aim(self, limits: Limits) -> _Aim:
+        """Aim at what the appetite says."""
         mean = self._added.mean(axis=0)
         # Draws can be large where their mean is nothing.
         scale = self._scale(mean if self.appetite.aversion == 0 else np.abs(self._added).mean(axis=0), limits)
-        return np.append((1 - self.appetite.aversion) * mean / scale, self.appetite.aversion), scale
+        weights = np.append((1 - self.appetite.aversion) * mean / scale, self.appetite.aversion)
+
+        def worth(flags: Flags) -> float:
+            return float(self.appetite.worth(self.draws(flags)))
+
+        return _Aim(weights, scale, worth, has_tail=self.appetite.aversion > 0)
 
     def _start(self, limits: Limits, besides: Sequence[Flags], margin: float = 0.0) -> _Rows:
         """Limits, and what the mean of the worst draws cannot exceed."""
         rows = self._rows(limits, besides, margin)
         if self.appetite.aversion == 0:
             return rows
-        weights, scale = self._objective(limits)
-        rows = rows.with_row(np.append(self._added.mean(axis=0) / scale, -1.0), 0.0)
-        return self._relaxed_cuts(weights, rows, limits, scale)
+        aim = self._aim(limits)
+        rows = rows.with_row(np.append(self._added.mean(axis=0) / aim.scale, -1.0), 0.0)
+        return self._relaxed_cuts(aim.weights, rows, limits, aim.scale)
 
     def _with_tail(self, limits: Limits, besides: Sequence[Flags], margin: float = 0.0) -> Found | None:
-        (weights, scale), rows = self._objective(limits), self._start(limits, besides, margin)
+        aim, rows = self._aim(limits), self._start(limits, besides, margin)
         best, ceiling, seen = None, np.inf, set[bytes]()
         for _ in range(ROUNDS):
-            flags, bound = self._solve(weights, rows, limits)
+            flags, bound = self._solve(aim.weights, rows, limits)
             if flags is None:
                 return best
-            ceiling = min(ceiling, bound * scale)
+            ceiling = min(ceiling, bound * aim.scale)
             if not self._keeps(flags, limits):
                 rows = rows.with_row(*self._not_let_through(flags, limits))
                 continue
-            draws = self.draws(flags)
-            worth = float(self.appetite.worth(draws))
+            worth = aim.worth(flags)
             if best is None or worth > best.worth:
                 best = Found(flags, worth, max(worth, ceiling))
-            if ceiling - best.worth <= CLOSE * scale or flags.tobytes() in seen:
+            if ceiling - best.worth <= CLOSE * aim.scale or flags.tobytes() in seen:
                 break
             seen.add(flags.tobytes())
-            rows = rows.with_row(self._tail_row(draws, scale), 0.0)
+            rows = rows.with_row(self._tail_row(self.draws(flags), aim.scale), 0.0)
         if best is None and not margin:
             best = self._with_tail(limits, besides, self._margin)
         return None if best is None else replace(best, bound=max(best.worth, ceiling))
@@ -276,9 +303,10 @@ class IntegerProgramme:
         return self._not_this(flags)
 
     def _takes(self, limits: Limits) -> list[tuple[Array, float]]:
-        """What each initiative takes of each limit there is."""
+        """List what each initiative takes of each limit, and the limit."""
         p = self.proposals
-        amounts = [(p.cost, limits.budget), *((p.use[p.resources.index(r)], most) for r, most in limits.capacity.items())]
+        amounts = [(p.cost, limits.budget)]
+        amounts += [(p.use[p.resources.index(resource)], limit) for resource, limit in limits.capacity.items()]
         return [(taken, limit) for taken, limit in amounts if np.isfinite(limit)]
 
     def _rows(self, limits: Limits, besides: Sequence[Flags], margin: float = 0.0) -> _Rows:

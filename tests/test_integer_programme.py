@@ -114,6 +114,19 @@ def test_equals_are_settled_as_where_every_set_is_looked_at(
     assert p.members(programme.settle(found, limits).flags) == expected
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_equals_are_settled_in_each_draw_and_for_each_weight(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    # Whole values, many of them nothing: most draws have sets that are worth as much.
+    value = rng.integers(-1, 3, (12, 6)).astype(np.float64)
+    p = Proposals.of([Proposal(f"i{k}", value[:, k], float(rng.integers(1, 3))) for k in range(6)])
+    every, programme, limits = EverySet.of(p, Appetite()), IntegerProgramme(p, Appetite()), Limits(budget=5)
+    np.testing.assert_array_equal(programme.best_by_draw(limits), every.best_by_draw(limits))
+    for weights in np.eye(12)[:4] + np.eye(12)[4:8]:
+        one, other = (searched.best_weighted(weights, limits) for searched in (programme, every))
+        np.testing.assert_array_equal(one.flags, other.flags)
+
+
 def test_draws_may_be_large_where_their_mean_is_nothing() -> None:
     p = Proposals.of(
         [
@@ -153,8 +166,10 @@ def test_one_initiative_far_beyond_a_limit_changes_nothing(limited: str, aversio
     assert found.flags.tolist() == [*expected.flags.tolist(), False]
     assert found.bound == pytest.approx(expected.worth)
     # The same initiative, when it must be done, leaves the others their part of the limit.
-    more = Limits(limits.budget + 1e3 * times, {}, ("i12",)) if limited == "budget" else Limits(
-        capacity={"it": 6000 + 1e3 * times}, must=("i12",)
+    more = (
+        Limits(limits.budget + 1e3 * times, {}, ("i12",))
+        if limited == "budget"
+        else Limits(capacity={"it": 6000 + 1e3 * times}, must=("i12",))
     )
     if times == 1e6:
         beside = IntegerProgramme(p, Appetite()).best(more)
