@@ -5,6 +5,7 @@ A message says what is wrong with the value, what was expected, and what to do. 
 """
 
 from collections.abc import Iterable
+from decimal import ROUND_CEILING, Decimal
 from difflib import get_close_matches
 from typing import ClassVar, Self
 
@@ -18,6 +19,8 @@ __all__ = [
     "StudyError",
     "UnsupportedError",
     "closest",
+    "in_full",
+    "rounded_up",
 ]
 
 
@@ -139,3 +142,49 @@ def closest(name: str, known: Iterable[str]) -> str:
     by_folded = {other.casefold(): other for other in sorted(known, reverse=True)}
     found = get_close_matches(name.casefold(), sorted(by_folded), n=1, cutoff=0.6)
     return f" Did you mean '{by_folded[found[0]]}'?" if found else ""
+
+
+def in_full(amount: float) -> str:
+    """Write an amount with all its digits, but those that are rounding of sums (beyond the twelfth).
+
+    Parameters
+    ----------
+    amount : float
+        Any number.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> in_full(1234564.0), in_full(0.1 + 0.2), in_full(2e13)
+    ('1234564', '0.3', '20000000000000')
+    """
+    return _plain(Decimal(f"{amount:.12g}"))
+
+
+def rounded_up(amount: float) -> str:
+    """Write the least that is enough: as `in_full`, from 1 on rounded up to hundredths.
+
+    Parameters
+    ----------
+    amount : float
+        Finite.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> rounded_up(1234564.001), rounded_up(12.0), rounded_up(0.1 + 0.2)
+    ('1234564.01', '12', '0.3')
+    """
+    exact = Decimal(f"{amount:.12g}")
+    return _plain(exact.quantize(Decimal("0.01"), ROUND_CEILING) if 1 <= abs(exact) < Decimal("1e20") else exact)
+
+
+def _plain(amount: Decimal) -> str:
+    text = f"{amount:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -22,74 +22,24 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from features.errors import StudyError, closest
+from features.errors import StudyError, closest, in_full, rounded_up
+from models.purse import Purse, Rollout
 
-__all__ = ["NODES", "Purse", "Rollout", "Schedule", "Start", "order_starts"]
+__all__ = ["NODES", "Schedule", "Start", "order_starts"]
 
 Array = NDArray[np.float64]
 
 NODES = 200
 """Branches after which the solver stops with what it has; a count, so that a slow machine finds the same."""
 
+LET_THROUGH = 20
+"""Orders that only the solver's tolerance lets through, excluded at most."""
+
+ROUNDING = 1e-12
+"""Overdraft over the largest amount that is rounding of sums."""
+
 CLOSE = 1e-6
 """Values closer than this, over the largest, are equal: the solver's own tolerance."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rollout:
-    """One funded initiative by its cash.
-
-    Parameters
-    ----------
-    name : str
-        The initiative.
-    cash : float64 array, shape (months,)
-        Expected money in less money out in each month from its own start on, currency; nothing afterwards.
-    needs : tuple of str
-        Initiatives that start at least a month before it.
-    """
-
-    name: str
-    cash: Array
-    needs: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Purse:
-    """The money at hand, and the months in which initiatives may start.
-
-    Parameters
-    ----------
-    balance : float
-        At the decision, currency.
-    months : int
-        Starts lie in months 0 to months - 1; cash is followed until all initiatives have run out.
-    discount_rate : float
-        Per year, above -1. The higher, the more an early win counts.
-    floor : float
-        The balance is never below it, currency.
-    starts_a_month : int
-        Initiatives that can start in one month.
-
-    Raises
-    ------
-    ValueError
-        Numbers out of range, or a balance below the floor.
-    """
-
-    balance: float
-    months: int
-    discount_rate: float
-    floor: float = 0.0
-    starts_a_month: int = 1
-
-    def __post_init__(self) -> None:
-        if self.months < 1 or self.starts_a_month < 1:
-            raise ValueError(f"{self.months} months, {self.starts_a_month} starts a month. Expected 1 or more of each.")
-        if not -1 < self.discount_rate < np.inf:
-            raise ValueError(f"discount_rate is {self.discount_rate}. Expected a rate a year, such as 0.1.")
-        if not -np.inf < self.floor <= self.balance < np.inf:
-            raise ValueError(f"balance {self.balance}, floor {self.floor}. Expected numbers, the floor not above.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +145,7 @@ def order_starts(rollouts: Sequence[Rollout], purse: Purse, nodes: int = NODES) 
     greedy = _one_by_one(ordered, purse, programme)
     chosen = max((one for one in (found, greedy) if one is not None), key=programme.worth, default=None)
     if chosen is None:
-        raise _impossible(programme, purse, nodes)
+        chosen = _cheapest(programme, purse, nodes)
     if bound - programme.worth(chosen) <= CLOSE * programme.size:
         settled, _ = programme.solve(-programme.lateness, nodes, least=programme.worth(chosen))
         chosen = chosen if settled is None else settled
@@ -254,42 +204,79 @@ class _Programme:
         """Discounted cash of the starts."""
         return float(self.value @ chosen)
 
+    @property
+    def slack(self) -> float:
+        """Overdraft that is rounding, currency."""
+        return ROUNDING * max(float(np.abs(self.cash).max()), abs(self.room))
+
+    def keeps(self, chosen: Array) -> bool:
+        """Whether the balance never falls below the floor."""
+        return bool((self.cash @ chosen).min() >= -self.room - self.slack)
+
     def solve(self, gain: Array, nodes: int, least: float | None = None) -> tuple[Array | None, float]:
-        """Find the starts with the highest gain, None where there are none, and the bound on the gain."""
-        unit = max(float(np.abs(self.cash).max()), 1e-300)
-        constraints = [
-            LinearConstraint(sparse.csr_array(self.once_and_before), self.low, self.high),
-            LinearConstraint(self.cash / unit, lb=-self.room / unit),
-        ]
+        """Find the starts with the highest gain, None where none are found, and the bound on the gain."""
+        above, short = self._above(self.room)
+        # Looser by the solver's tolerance, which else may find an order infeasible that keeps the floor to the cent.
+        purse, low = np.minimum(above / short[:, np.newaxis], 1.0), np.full(len(short), 1 - CLOSE)
+        constraints = [LinearConstraint(sparse.csr_array(self.once_and_before), self.low, self.high)]
         if least is not None:
             constraints.append(LinearConstraint(self.value[np.newaxis] / self.size, lb=least / self.size - CLOSE))
         scale = max(float(np.abs(gain).max()), 1e-300)
-        done = milp(
-            -gain / scale,
-            integrality=np.ones(len(gain), dtype=np.int64),
-            bounds=Bounds(0, 1),
-            constraints=constraints,
-            options={"node_limit": nodes, "mip_rel_gap": 0.0},
-        )
         # Without limits each would start in its best month: that bound holds where the solver has none.
         bound = float(gain.reshape(-1, self.months).max(axis=1).sum())
-        if done.mip_dual_bound is not None:
-            bound = min(bound, -float(done.mip_dual_bound) * scale)
-        return (None if done.x is None else np.round(done.x)), bound
+        for _ in range(LET_THROUGH):
+            done = milp(
+                -gain / scale,
+                integrality=np.ones(len(gain), dtype=np.int64),
+                bounds=Bounds(0, 1),
+                constraints=[*constraints, LinearConstraint(purse, lb=low)] if len(low) else constraints,
+                options={"node_limit": nodes, "mip_rel_gap": 0.0},
+            )
+            if done.mip_dual_bound is not None:
+                bound = min(bound, -float(done.mip_dual_bound) * scale)
+            if done.x is None:
+                return None, bound
+            chosen = np.round(done.x)
+            if self.keeps(chosen):
+                return chosen, bound
+            # One initiative at least has to start where more is left in the month that is overdrawn.
+            month = int((self.cash @ chosen).argmin())
+            here = self.cash[month].reshape(-1, self.months)
+            is_better = here > (here * chosen.reshape(-1, self.months)).sum(axis=1, keepdims=True)
+            purse, low = np.vstack([purse, is_better.reshape(1, -1).astype(np.float64)]), np.append(low, 1.0)
+        return None, bound
 
-    def least_room(self, nodes: int) -> float | None:
-        """Smallest balance above the floor with which an order exists; None where there is none."""
-        unit = max(float(np.abs(self.cash).max()), 1e-300)
-        wide = np.hstack([self.cash / unit, np.ones((len(self.cash), 1))])
+    def _above(self, room: float) -> tuple[Array, Array]:
+        """Count what each start leaves above the worst of its initiative, and the sum needed, in months that need any.
+
+        Each initiative starts once, so that the worst starts can be taken off. What alone is enough can then count as
+        just enough: no amount, however large, hides the others.
+        """
+        by_start = self.cash.reshape(len(self.cash), -1, self.months)
+        worst = by_start.min(axis=2, keepdims=True)
+        short = -room - worst.sum(axis=(1, 2))
+        needing = short > 0
+        return (by_start - worst).reshape(self.cash.shape)[needing], short[needing]
+
+    def least_room(self, nodes: int) -> tuple[Array | None, bool]:
+        """Find the starts that need the smallest balance above the floor, None where there are none; if proved."""
+        # By itself each initiative needs its lowest sum, less all that others could bring: no order needs less.
+        by_start = self.cash.reshape(len(self.cash), -1, self.months)
+        dip, brought = -by_start[:, :, 0].min(axis=0), np.maximum(by_start[:, :, 0].max(axis=0), 0.0)
+        surely = max(float((dip - (brought.sum() - brought)).max()), 0.0)
+        above, short = self._above(surely)
+        unit = float(short.max(initial=1e-300))
+        wide = np.hstack([np.minimum(above, short[:, np.newaxis]) / unit, np.ones((len(short), 1))])
         rows = np.hstack([self.once_and_before, np.zeros((len(self.low), 1))])
+        constraints = [LinearConstraint(sparse.csr_array(rows), self.low, self.high)]
         done = milp(
             np.append(np.zeros(len(self.value)), 1.0),
             integrality=np.append(np.ones(len(self.value), dtype=np.int64), 0),
             bounds=Bounds(0, np.append(np.ones(len(self.value)), np.inf)),
-            constraints=[LinearConstraint(sparse.csr_array(rows), self.low, self.high), LinearConstraint(wide, lb=0)],
-            options={"node_limit": nodes},
+            constraints=[*constraints, LinearConstraint(wide, lb=short / unit)] if len(short) else constraints,
+            options={"node_limit": nodes, "mip_rel_gap": 0.0},
         )
-        return None if done.x is None else float(max(0.0, -(self.cash @ np.round(done.x[:-1])).min()))
+        return (None if done.x is None else np.round(done.x[:-1])), bool(done.status == 0)
 
     def months_of(self, chosen: Array) -> list[int]:
         months: list[int] = chosen.reshape(-1, self.months).argmax(axis=1).tolist()
@@ -309,7 +296,7 @@ def _one_by_one(rollouts: Sequence[Rollout], purse: Purse, programme: _Programme
                 first = max((month[name] + 1 for name in rollouts[i].needs), default=0)
                 for s in range(first, months):
                     full = list(month.values()).count(s) >= purse.starts_a_month
-                    if not full and (balance + programme.cash[:, i * months + s]).min() >= -CLOSE:
+                    if not full and (balance + programme.cash[:, i * months + s]).min() >= -programme.slack:
                         offers.append((s, -programme.value[i * months + s], i))
                         break
         if not offers:
@@ -365,17 +352,21 @@ def _faults(rollouts: Sequence[Rollout], purse: Purse) -> Iterator[str]:
         )
 
 
-def _impossible(programme: _Programme, purse: Purse, nodes: int) -> Exception:
-    least = programme.least_room(nodes)
-    if least is None:
-        return StudyError(
+def _cheapest(programme: _Programme, purse: Purse, nodes: int) -> Array:
+    """Give the starts that need the least at hand, where that is at hand; refuse otherwise, with the amount."""
+    chosen, is_least = programme.least_room(nodes)
+    if chosen is None:
+        raise StudyError(
             f"no order of starts keeps the needs within {purse.months} months at {purse.starts_a_month} a month. "
             "Expected a month for each step of a chain, and no circle. Give more months, or take a need out."
         )
-    if least <= programme.room:
-        return ValueError(f"the search stopped at {nodes} branches without an order. Raise the number of branches.")
-    return StudyError(
-        f"with {purse.balance:g} at hand, no order of starts keeps the balance at {purse.floor:g} or above within "
-        f"{purse.months} months. Expected at least {least + purse.floor:g} at hand. Raise the balance, lower the "
-        "floor, give more months, or fund less."
+    if programme.keeps(chosen):
+        return chosen
+    if not is_least:
+        raise ValueError(f"the search stopped at {nodes} branches without an order. Raise the number of branches.")
+    least = purse.floor - float((programme.cash @ chosen).min())
+    raise StudyError(
+        f"with {in_full(purse.balance)} at hand, no order of starts keeps the balance at {in_full(purse.floor)} or "
+        f"above within {purse.months} months. Expected at least {rounded_up(least)} at hand. Raise the balance, lower "
+        "the floor, give more months, or fund less."
     )

@@ -107,10 +107,9 @@ class EverySet:
             worth = np.concatenate([appetite.worth(block.T) for block in _blocks(proposals, sets, values)])
         return cls(proposals, sets, worth, appetite, values)
 
-    @property
-    def tie(self) -> float:
-        """Worths closer than this are equal, currency."""
-        return float(TIE * np.abs(self.worth).max())
+    def tie(self, rows: NDArray[np.int64]) -> float:
+        """Worths of these sets that are closer than this are equal, currency."""
+        return _tie(self.worth[rows])
 
     def best(self, limits: Limits, besides: Sequence[Flags] = ()) -> Found | None:
         """Find the best set within limits that is none of `besides`; None where there is none."""
@@ -130,21 +129,22 @@ class EverySet:
     def best_by_draw(self, limits: Limits) -> Flags:
         """Find the best set in each draw on its own: bool array, shape (draws, m)."""
         rows = within(self.proposals, limits, self.sets)
-        kept = self.sets[rows]
-        best = np.full(len(self.proposals.value), -np.inf)
-        chosen = np.zeros((len(best), len(self.proposals)), dtype=bool)
-        start = 0
-        for values in _blocks(self.proposals, kept, None if self.values is None else self.values[rows]):
-            top = values.argmax(axis=0)
-            highest = values[top, np.arange(len(best))]
-            better = highest > best + TIE * np.abs(highest)
-            chosen[better] = kept[start + top[better]]
-            best[better] = highest[better]
+        kept, known = self.sets[rows], None if self.values is None else self.values[rows]
+        highest, size = np.full(len(self.proposals.value), -np.inf), np.zeros(len(self.proposals.value))
+        for values in _blocks(self.proposals, kept, known):
+            highest, size = np.maximum(highest, values.max(axis=0)), np.maximum(size, np.abs(values).max(axis=0))
+        # Only the highest of all tells what is equal to it: a second look takes the first of its equals.
+        first, start = np.full(len(highest), len(kept)), 0
+        for values in _blocks(self.proposals, kept, known):
+            is_equal = values >= highest - TIE * size
+            found = is_equal.any(axis=0) & (first == len(kept))
+            first[found] = start + is_equal.argmax(axis=0)[found]
             start += len(values)
+        chosen: Flags = kept[first]
         return chosen
 
     def draws(self, flags: Flags) -> Array:
-        """Value of one set, shape (draws,)."""
+        """Value of one set that keeps needs and exclusions, shape (draws,)."""
         if self.values is None:
             return self.proposals.draws(flags)
         same: Array = self.values[(self.sets == flags).all(axis=1)][0]
@@ -161,9 +161,13 @@ class EverySet:
         rows = np.flatnonzero(kept)
         if not len(rows):
             return None
-        highest = worth[rows].max()
-        at = rows[worth[rows] >= highest - TIE * float(np.abs(worth).max())][0]
+        # Over the sets within the limits: one far beyond them makes no others equal.
+        at = rows[worth[rows] >= worth[rows].max() - _tie(worth[rows])][0]
         return Found(self.sets[at], float(worth[at]), float(worth[at]))
+
+
+def _tie(worth: Array) -> float:
+    return float(TIE * np.abs(worth).max())
 
 
 def terms(proposals: Proposals, sets: Flags) -> Array:

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from features.errors import StudyError, closest
+from features.errors import StudyError, closest, in_full, rounded_up
 from models.proposals import Limits, Proposals
 
-__all__ = ["allowed", "check_limits", "within"]
+__all__ = ["SLACK", "allowed", "check_limits", "within"]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 SLACK = 1e-9
-"""Relative overshoot that is rounding and no breach."""
+"""Overshoot over the limit that is rounding and no breach."""
 
 
 def within(proposals: Proposals, limits: Limits, sets: Flags) -> Flags:
@@ -81,7 +81,8 @@ def check_limits(proposals: Proposals, limits: Limits) -> None:
 
 
 def _at_most(sets: Flags, taken: Array, limit: float) -> Flags:
-    kept: Flags = sets @ taken <= limit + SLACK * max(1.0, float(taken.sum()))
+    # Over the limit, not over the sum of all: one initiative far beyond it would let others overdraw.
+    kept: Flags = sets @ taken <= limit * (1 + SLACK)
     return kept
 
 
@@ -138,8 +139,8 @@ def _too_little(proposals: Proposals, limits: Limits) -> Iterator[str]:
         for what, taken, limit in amounts:
             if not _at_most(wanted[np.newaxis], taken, limit)[0]:
                 yield (
-                    f"the {what} is {limit:g}, and {_listed(proposals, wanted)} must be done and take "
-                    f"{taken[wanted].sum():g}. Expected at least that. Raise the {what}, or shorten must."
+                    f"the {what} is {in_full(limit)}, and {_listed(proposals, wanted)} must be done and take "
+                    f"{rounded_up(taken[wanted].sum())}. Expected at least that. Raise the {what}, or shorten must."
                 )
         return
     closures = np.array([proposals.closure(np.arange(len(proposals)) == i) for i in range(len(proposals))])
@@ -157,11 +158,12 @@ def _nothing_fits(proposals: Proposals, sets: Flags, amounts: list[tuple[str, Ar
             blamed = True
             least = sets[int(np.argmin(sets @ taken))]
             yield (
-                f"the {what} is {limit:g}, below every initiative with what it needs: the least is "
-                f"{taken[least].sum():g}, for {_listed(proposals, least)}. Expected at least that. Raise the {what}."
+                f"the {what} is {in_full(limit)}, below every initiative with what it needs: the least is "
+                f"{rounded_up(taken[least].sum())}, for {_listed(proposals, least)}. Expected at least that. "
+                f"Raise the {what}."
             )
     if not blamed:
-        limits = ", ".join(f"{what} {limit:g}" for what, _, limit in amounts if np.isfinite(limit))
+        limits = ", ".join(f"{what} {in_full(limit)}" for what, _, limit in amounts if np.isfinite(limit))
         yield (
             f"no initiative keeps all limits at once ({limits}), though each limit alone is kept by one. Expected room "
             "for one at least. Raise one of them."

@@ -18,8 +18,8 @@ doi:10.1007/s12532-017-0130-5 (HiGHS).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from models.appetite import Appetite
 from models.every_set import Found, coefficients, terms
-from models.feasibility import allowed, within
+from models.feasibility import SLACK, allowed, within
 from models.proposals import Limits, Proposals
 
 __all__ = ["NODES", "IntegerProgramme"]
@@ -46,6 +46,12 @@ solver's own tolerance."""
 ROUNDS = 200
 """Groups of worst draws added at most."""
 
+LET_THROUGH = 20
+"""Sets that only the solver's tolerance lets through, excluded at most before limits are narrowed."""
+
+TOLERANCE = 1e-6
+"""How far from 0 or 1 the solver leaves a member, and how far beyond a row of amounts up to 1 it goes."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
@@ -61,6 +67,16 @@ class _Rows:
             np.append(self.low, low),
             np.append(self.high, high),
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Aim:
+    """Weights of members, pairs and the mean of the worst draws, in units of `scale`, and the worth of a set."""
+
+    weights: Array
+    scale: float
+    worth: Callable[[Flags], float]
+    has_tail: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,17 +103,17 @@ class IntegerProgramme:
 
     def best(self, limits: Limits, besides: Sequence[Flags] = ()) -> Found | None:
         """Find the best set within limits that is none of `besides`; None where there is none."""
-        rows = self._start(limits, besides)
         if self.appetite.aversion == 0:
-            return self._linear(self._added.mean(axis=0), limits, rows)
-        return self._with_tail(limits, rows)
+            return self._linear(self._added.mean(axis=0), limits, besides)
+        return self._with_tail(limits, besides)
 
     def best_weighted(self, weights: Array, limits: Limits) -> Found:
         """Find the best set when draws are summed with these weights, shape (draws,); worth is that sum."""
-        found = self._linear(weights @ self._added, limits, self._rows(limits, ()))
+        added = weights @ self._added
+        found = self._linear(added, limits)
         if found is None:
             raise ValueError("no set keeps the limits. One at least was expected. Check the limits first.")
-        return found
+        return self._preferred_equal(found, limits, self._linear_aim(added, limits))
 
     def best_by_draw(self, limits: Limits) -> Flags:
         """Find the best set in each draw on its own: bool array, shape (draws, m)."""
@@ -115,34 +131,36 @@ class IntegerProgramme:
         Equal means closer than `CLOSE` times the scale, which is as fine as the solver tells. Names are settled by
         exchanges of one member for another.
         """
-        slack = CLOSE * self._objective()[1]
-        found = self._fewest(found, limits, slack)
-        while (other := self._preferred_neighbour(found, limits, slack)) is not None:
+        return self._preferred_equal(found, limits, self._aim(limits))
+
+    def _preferred_equal(self, found: Found, limits: Limits, aim: _Aim) -> Found:
+        slack = CLOSE * aim.scale
+        found = self._fewest(found, limits, aim, slack)
+        while (other := self._preferred_neighbour(found, limits, aim, slack)) is not None:
             found = other
         return found
 
-    def _fewest(self, found: Found, limits: Limits, slack: float) -> Found:
-        weights, scale = self._objective()
-        rows = self._start(limits, ()).with_row(weights, (found.worth - slack) / scale)
+    def _fewest(self, found: Found, limits: Limits, aim: _Aim, slack: float) -> Found:
+        rows = self._start(limits, ()) if aim.has_tail else self._rows(limits, ())
+        rows = rows.with_row(aim.weights, (found.worth - slack) / aim.scale)
         cost = self.proposals.cost
         fewest = np.append(-(1 + cost / (2 * max(cost.sum(), 1e-300))), np.zeros(len(self.proposals.pairs) + 1))
         for _ in range(ROUNDS):
             flags, _ = self._solve(fewest, rows, limits)
             if flags is None or not self._keeps(flags, limits):
                 return found
-            draws = self.draws(flags)
-            worth = float(self.appetite.worth(draws))
+            worth = aim.worth(flags)
             if worth >= found.worth - 2 * slack:
                 return Found(flags, worth, max(found.bound, worth))
-            if self.appetite.aversion == 0:
+            if not aim.has_tail:
                 return found
-            rows = rows.with_row(self._tail_row(draws, scale), 0.0)
+            rows = rows.with_row(self._tail_row(self.draws(flags), aim.scale), 0.0)
         return found
 
-    def _preferred_neighbour(self, found: Found, limits: Limits, slack: float) -> Found | None:
+    def _preferred_neighbour(self, found: Found, limits: Limits, aim: _Aim, slack: float) -> Found | None:
         for flags in self._neighbours(found.flags):
             if self._preferred(flags, found.flags) and self._keeps(flags, limits):
-                worth = float(self.appetite.worth(self.draws(flags)))
+                worth = aim.worth(flags)
                 if worth >= found.worth - slack:
                     return Found(flags, worth, max(found.bound, worth))
         return None
@@ -164,54 +182,93 @@ class IntegerProgramme:
         one = flags[np.newaxis]
         return bool(allowed(self.proposals, one)[0] and within(self.proposals, limits, one)[0])
 
-    def _linear(self, weights: Array, limits: Limits, rows: _Rows) -> Found | None:
-        scale = _scale(weights)
-        while True:
-            flags, bound = self._solve(np.append(weights / scale, 0.0), rows, limits)
+    def _linear(
+        self, weights: Array, limits: Limits, besides: Sequence[Flags] = (), margin: float = 0.0
+    ) -> Found | None:
+        """Solve until a set keeps the limits exactly; where rounds run out, once more with limits that are narrower."""
+        aim, rows, ceiling = self._linear_aim(weights, limits), self._rows(limits, besides, margin), np.inf
+        for _ in range(LET_THROUGH):
+            flags, bound = self._solve(aim.weights, rows, limits)
             if flags is None:
                 return None
+            ceiling = min(ceiling, bound * aim.scale)
             if self._keeps(flags, limits):
-                worth = float((terms(self.proposals, flags[np.newaxis]) @ weights)[0])
-                return Found(flags, worth, max(worth, bound * scale))
-            # Let through by the tolerance of the solver alone.
-            rows = rows.with_row(*self._not_this(flags))
+                worth = aim.worth(flags)
+                return Found(flags, worth, max(worth, ceiling))
+            rows = rows.with_row(*self._not_let_through(flags, limits))
+        found = None if margin else self._linear(weights, limits, besides, self._margin)
+        return None if found is None else replace(found, bound=max(found.worth, ceiling))
 
-    def _objective(self) -> tuple[Array, float]:
-        """Weights of members, pairs and the mean of the worst draws, and the currency that one of them stands for."""
+    @property
+    def _margin(self) -> float:
+        """Share of a limit that sets leave free, so that no tolerance carries them beyond it."""
+        return (len(self.proposals) + 1) * TOLERANCE
+
+    def _possible(self, limits: Limits) -> Flags:
+        """Tell which initiatives, each alone with what must be done, stay within the limits: shape (m,)."""
+        alone = np.eye(len(self.proposals), dtype=bool)
+        return within(self.proposals, limits, self.proposals.flags(limits.must) | alone)
+
+    def _scale(self, weights: Array, limits: Limits) -> float:
+        """Find the largest weight, in size, of what is not decided: one that must or cannot be done hides no other."""
+        possible, must = self._possible(limits), self.proposals.flags(limits.must)
+        pairs = self.proposals.pairs
+        is_open = np.append(possible & ~must, possible[pairs].all(axis=1) & ~must[pairs].all(axis=1))
+        size = np.abs(weights)
+        # Decided weights stay below 1e9 in the unit, far from what the solver reads as infinite.
+        return max(float(size[is_open].max(initial=0.0)), 1e-9 * float(size.max(initial=0.0)), 1e-300)
+
+    def _linear_aim(self, weights: Array, limits: Limits) -> _Aim:
+        """Aim at a weighted sum of the draws, from what each member and each pair adds to it."""
+        scale = self._scale(weights, limits)
+
+        def worth(flags: Flags) -> float:
+            return float((terms(self.proposals, flags[np.newaxis]) @ weights)[0])
+
+        return _Aim(np.append(weights / scale, 0.0), scale, worth, has_tail=False)
+
+    def _aim(self, limits: Limits) -> _Aim:
+        """Aim at what the appetite says."""
         mean = self._added.mean(axis=0)
         # Draws can be large where their mean is nothing.
-        scale = _scale(mean if self.appetite.aversion == 0 else np.abs(self._added).mean(axis=0))
-        return np.append((1 - self.appetite.aversion) * mean / scale, self.appetite.aversion), scale
+        scale = self._scale(mean if self.appetite.aversion == 0 else np.abs(self._added).mean(axis=0), limits)
+        weights = np.append((1 - self.appetite.aversion) * mean / scale, self.appetite.aversion)
 
-    def _start(self, limits: Limits, besides: Sequence[Flags]) -> _Rows:
+        def worth(flags: Flags) -> float:
+            return float(self.appetite.worth(self.draws(flags)))
+
+        return _Aim(weights, scale, worth, has_tail=self.appetite.aversion > 0)
+
+    def _start(self, limits: Limits, besides: Sequence[Flags], margin: float = 0.0) -> _Rows:
         """Limits, and what the mean of the worst draws cannot exceed."""
-        rows = self._rows(limits, besides)
+        rows = self._rows(limits, besides, margin)
         if self.appetite.aversion == 0:
             return rows
-        weights, scale = self._objective()
-        rows = rows.with_row(np.append(self._added.mean(axis=0) / scale, -1.0), 0.0)
-        return self._relaxed_cuts(weights, rows, limits, scale)
+        aim = self._aim(limits)
+        rows = rows.with_row(np.append(self._added.mean(axis=0) / aim.scale, -1.0), 0.0)
+        return self._relaxed_cuts(aim.weights, rows, limits, aim.scale)
 
-    def _with_tail(self, limits: Limits, rows: _Rows) -> Found | None:
-        weights, scale = self._objective()
+    def _with_tail(self, limits: Limits, besides: Sequence[Flags], margin: float = 0.0) -> Found | None:
+        aim, rows = self._aim(limits), self._start(limits, besides, margin)
         best, ceiling, seen = None, np.inf, set[bytes]()
         for _ in range(ROUNDS):
-            flags, bound = self._solve(weights, rows, limits)
+            flags, bound = self._solve(aim.weights, rows, limits)
             if flags is None:
                 return best
+            ceiling = min(ceiling, bound * aim.scale)
             if not self._keeps(flags, limits):
-                rows = rows.with_row(*self._not_this(flags))
+                rows = rows.with_row(*self._not_let_through(flags, limits))
                 continue
-            ceiling = min(ceiling, bound * scale)
-            draws = self.draws(flags)
-            worth = float(self.appetite.worth(draws))
+            worth = aim.worth(flags)
             if best is None or worth > best.worth:
                 best = Found(flags, worth, max(worth, ceiling))
-            if ceiling - best.worth <= CLOSE * scale or flags.tobytes() in seen:
+            if ceiling - best.worth <= CLOSE * aim.scale or flags.tobytes() in seen:
                 break
             seen.add(flags.tobytes())
-            rows = rows.with_row(self._tail_row(draws, scale), 0.0)
-        return None if best is None else Found(best.flags, best.worth, max(best.worth, ceiling))
+            rows = rows.with_row(self._tail_row(self.draws(flags), aim.scale), 0.0)
+        if best is None and not margin:
+            best = self._with_tail(limits, besides, self._margin)
+        return None if best is None else replace(best, bound=max(best.worth, ceiling))
 
     def _relaxed_cuts(self, weights: Array, rows: _Rows, limits: Limits, scale: float) -> _Rows:
         """Cuts that hold for plans with parts of initiatives: they cost little and save rounds."""
@@ -233,7 +290,26 @@ class IntegerProgramme:
         row = np.append(np.where(flags, -1.0, 1.0), np.zeros(len(self.proposals.pairs) + 1))
         return row, 1.0 - float(flags.sum())
 
-    def _rows(self, limits: Limits, besides: Sequence[Flags]) -> _Rows:
+    def _not_let_through(self, flags: Flags, limits: Limits) -> tuple[Array, float]:
+        """Row and lower limit that exclude a set beyond a limit, and with it all that take as much by their largest."""
+        for taken, limit in self._takes(limits):
+            members = np.flatnonzero(flags)
+            members = members[np.argsort(-taken[members], kind="stable")]
+            beyond = np.flatnonzero(np.cumsum(taken[members]) > limit * (1 + SLACK))
+            if len(beyond):
+                cover = members[: beyond[0] + 1]
+                as_much = (taken >= taken[cover[0]]) | np.isin(np.arange(len(taken)), cover)
+                return np.append(-as_much.astype(np.float64), np.zeros(len(self.proposals.pairs) + 1)), 1.0 - len(cover)
+        return self._not_this(flags)
+
+    def _takes(self, limits: Limits) -> list[tuple[Array, float]]:
+        """List what each initiative takes of each limit, and the limit."""
+        p = self.proposals
+        amounts = [(p.cost, limits.budget)]
+        amounts += [(p.use[p.resources.index(resource)], limit) for resource, limit in limits.capacity.items()]
+        return [(taken, limit) for taken, limit in amounts if np.isfinite(limit)]
+
+    def _rows(self, limits: Limits, besides: Sequence[Flags], margin: float = 0.0) -> _Rows:
         p, m = self.proposals, len(self.proposals)
         width = m + len(p.pairs) + 1
         blocks, low, high = [_products(p, width)], [np.full(3 * len(p.pairs), -np.inf)], [np.zeros(3 * len(p.pairs))]
@@ -243,15 +319,15 @@ class IntegerProgramme:
             low.append(np.full(len(pairs), -np.inf))
             high.append(np.full(len(pairs), most))
         rows = _Rows(sparse.vstack(blocks, format="csr"), np.concatenate(low), np.concatenate(high))
-        takes = [(p.cost, limits.budget)] + [
-            (p.use[p.resources.index(r)], limit) for r, limit in limits.capacity.items()
-        ]
-        for taken, limit in takes:
-            if np.isfinite(limit) and taken.any():
-                unit = taken.max()
-                rows = rows.with_row(np.append(taken / unit, np.zeros(width - m)), -np.inf, limit / unit)
-                for row in _limit_without(p, taken, limit):
-                    rows = rows.with_row(row / unit, -np.inf, limit / unit)
+        must, possible = p.flags(limits.must), self._possible(limits)
+        for taken, limit in self._takes(limits):
+            # Amounts that are decided are no part of the row: one of them, far larger, would hide the others.
+            left, rest = np.where(possible & ~must, taken, 0.0), max(limit - float(taken[must].sum()), 0.0)
+            if left.sum() > rest:
+                unit, most = left.max(), (1 - margin) * rest
+                rows = rows.with_row(np.append(left / unit, np.zeros(width - m)), -np.inf, most / unit)
+                for row in _limit_without(p, left, most):
+                    rows = rows.with_row(row / unit, -np.inf, most / unit)
         for flags in besides:
             rows = rows.with_row(*self._not_this(flags))
         return rows
@@ -260,7 +336,7 @@ class IntegerProgramme:
         others = len(self.proposals.pairs)
         tail = np.inf if self.appetite.aversion else 0.0
         low = np.concatenate([self.proposals.flags(limits.must), np.zeros(others), [-tail]])
-        high = np.concatenate([~self.proposals.flags(limits.never), np.ones(others), [tail]])
+        high = np.concatenate([self._possible(limits), np.ones(others), [tail]])
         return Bounds(low, high)
 
     def _solve(self, weights: Array, rows: _Rows, limits: Limits) -> tuple[Flags | None, float]:
@@ -320,7 +396,3 @@ def _two_each(pairs: NDArray[np.int64], sign: float, width: int) -> sparse.csr_a
     values = np.repeat([1.0, sign], len(k))
     where = (np.concatenate([k, k]), np.concatenate([pairs[:, 0], pairs[:, 1]]))
     return sparse.csr_array((values, where), shape=(len(k), width))
-
-
-def _scale(weights: Array) -> float:
-    return max(float(np.abs(weights).max(initial=0.0)), 1e-300)

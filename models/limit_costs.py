@@ -226,7 +226,7 @@ def _every_step(searched: EverySet, limits: Limits) -> Iterator[Step]:
     rows = np.flatnonzero(within(searched.proposals, limits, searched.sets))
     cost = searched.sets[rows] @ searched.proposals.cost
     best = -inf
-    slack = searched.tie
+    slack = searched.tie(rows)
     # Stable: of sets that cost the same the preferred one comes first within its worth.
     for row, budget in ((rows[i], cost[i]) for i in np.lexsort((-searched.worth[rows], cost))):
         worth = float(searched.worth[row])

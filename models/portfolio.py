@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.appetite import Appetite
 from models.every_set import MOST, EverySet, Found, Valuation
-from models.feasibility import check_limits
+from models.feasibility import allowed, check_limits
 from models.integer_programme import IntegerProgramme
 from models.proposals import Limits, Proposals
 
@@ -51,7 +51,7 @@ class Search(Protocol):
         """Find the best set in each draw on its own: bool array, shape (draws, m)."""
 
     def draws(self, flags: Flags) -> Array:
-        """Value of one set, shape (draws,)."""
+        """Value of one set that keeps needs and exclusions, shape (draws,)."""
 
     def settle(self, found: Found, limits: Limits) -> Found:
         """Take the preferred one of the sets that are worth as much."""
@@ -117,7 +117,8 @@ class Portfolio:
         -------
         DataFrame
             ``initiative``, ``is_funded``, ``cost``, ``value_alone`` (mean) and ``adds``: what worth loses without it,
-            or gains with it where it is not funded, the other members as they are and no limit looked at; currency.
+            or gains with it where it is not funded, the other members as they are and no limit looked at; currency. NaN
+            where no such set can be: a member needs it, it needs what is not a member, or a member excludes it.
         """
         return self.table.copy()
 
@@ -309,7 +310,9 @@ def _table(searched: Search, found: Found) -> pd.DataFrame:
     adds = []
     for i, is_in in enumerate(found.flags):
         turned = np.where(np.arange(len(proposals)) == i, ~is_in, found.flags)
-        gain = float(searched.appetite.worth(searched.draws(turned))) - found.worth
+        # A set that cannot be has no worth, and a valuation was never asked for it.
+        possible = allowed(proposals, turned[np.newaxis])[0]
+        gain = float(searched.appetite.worth(searched.draws(turned))) - found.worth if possible else float("nan")
         adds.append(-gain if is_in else gain)
     return pd.DataFrame(
         {

@@ -3,7 +3,7 @@ import pickle
 import pytest
 
 from features import errors
-from features.errors import DataError, JourneyliftError, StudyError, closest
+from features.errors import DataError, JourneyliftError, StudyError, closest, in_full, rounded_up
 
 
 def _classes() -> list[type[JourneyliftError]]:
@@ -63,3 +63,21 @@ def test_the_nearest_known_name_is_offered_and_nothing_far_away(name: str, hint:
 
 def test_the_hint_does_not_depend_on_the_order_of_the_known_names() -> None:
     assert closest("wait_mix", ["wait_min", "wait_max"]) == closest("wait_mix", ["wait_max", "wait_min"])
+
+
+@pytest.mark.parametrize(
+    ("amount", "full", "up"),
+    [
+        (1234564.0, "1234564", "1234564"),
+        (1234564.001, "1234564.001", "1234564.01"),
+        (50000010.0, "50000010", "50000010"),
+        (0.1 + 0.2, "0.3", "0.3"),
+        (0.001234, "0.001234", "0.001234"),
+        (-2.345, "-2.345", "-2.34"),
+        (0.0, "0", "0"),
+        (100.0, "100", "100"),
+        (float("inf"), "Infinity", "Infinity"),
+    ],
+)
+def test_amounts_are_written_in_full_and_what_is_enough_is_rounded_up(amount: float, full: str, up: str) -> None:
+    assert (in_full(amount), rounded_up(amount)) == (full, up)

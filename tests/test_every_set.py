@@ -109,6 +109,29 @@ def test_sums_that_differ_by_rounding_are_equal() -> None:
     assert first(p, Limits(budget=2)) == ("c",)
 
 
+def test_sums_that_differ_by_rounding_are_equal_in_each_draw() -> None:
+    rng = np.random.default_rng(0)
+    twin, others = rng.normal(300, 100, 400), rng.normal(1e3, 1, (400, 2)) / (7, 11)
+    p = Proposals.of(
+        [
+            Proposal("a", twin, 1, excludes=("z",)),
+            Proposal("c", others[:, 0], 1),
+            Proposal("e", others[:, 1], 1),
+            Proposal("z", twin, 1),
+        ]
+    )
+    chosen = EverySet.of(p, Appetite()).best_by_draw(Limits())
+    assert chosen[:, 0].tolist() == (twin > 0).tolist()
+    assert not chosen[:, 3].any()
+    dear = Proposals.of([Proposal("a", 1.0 * ONES, 3), Proposal("z", 1.0 * ONES, 2)])
+    assert EverySet.of(dear, Appetite()).best_by_draw(Limits(budget=3)).tolist() == [[False, True]] * 4
+
+
+def test_a_set_far_beyond_the_limits_makes_no_others_equal() -> None:
+    p = Proposals.of([Proposal("a", 100 * ONES, 1), Proposal("b", 101 * ONES, 1), Proposal("mega", 1e12 * ONES, 9)])
+    assert first(p, Limits(budget=1)) == ("b",)
+
+
 def test_a_valuation_takes_the_place_of_pairs() -> None:
     p = some_proposals(3, 4)
     asked = []

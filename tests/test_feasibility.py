@@ -55,6 +55,12 @@ def test_what_sums_to_the_limit_but_for_rounding_is_within_it() -> None:
     assert within(p, Limits(budget=0.2999), np.ones((1, 3), dtype=bool)).tolist() == [False]
 
 
+def test_one_initiative_far_beyond_the_limit_lets_no_other_overdraw() -> None:
+    p = Proposals.of([Proposal("a", ONES, 6), Proposal("b", ONES, 5), Proposal("mega", ONES, 1e12)])
+    sets = np.array([[True, True, False], [True, False, False], [False, False, True]])
+    assert within(p, Limits(budget=10), sets).tolist() == [False, True, False]
+
+
 @pytest.mark.parametrize(
     ("limits", "told"),
     [
@@ -78,6 +84,14 @@ def test_what_sums_to_the_limit_but_for_rounding_is_within_it() -> None:
 def test_the_limit_to_blame_is_named_with_its_amount(limits: Limits, told: str) -> None:
     with pytest.raises(StudyError, match=told):
         check_limits(OFFERED, limits)
+
+
+@pytest.mark.parametrize("must", [(), ("a",)])
+def test_of_a_large_limit_the_whole_is_told_and_what_is_expected_is_enough(must: tuple[str, ...]) -> None:
+    p = Proposals.of([Proposal("a", ONES, 1234564.001), Proposal("b", ONES, 2e6)])
+    with pytest.raises(StudyError, match=r"the budget is 1234560, .* 1234564\.01"):
+        check_limits(p, Limits(budget=1234560, must=must))
+    check_limits(p, Limits(budget=1234564.01, must=must))
 
 
 def test_two_limits_that_only_together_leave_nothing_are_told_together() -> None:

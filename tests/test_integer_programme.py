@@ -114,6 +114,19 @@ def test_equals_are_settled_as_where_every_set_is_looked_at(
     assert p.members(programme.settle(found, limits).flags) == expected
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_equals_are_settled_in_each_draw_and_for_each_weight(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    # Whole values, many of them nothing: most draws have sets that are worth as much.
+    value = rng.integers(-1, 3, (12, 6)).astype(np.float64)
+    p = Proposals.of([Proposal(f"i{k}", value[:, k], float(rng.integers(1, 3))) for k in range(6)])
+    every, programme, limits = EverySet.of(p, Appetite()), IntegerProgramme(p, Appetite()), Limits(budget=5)
+    np.testing.assert_array_equal(programme.best_by_draw(limits), every.best_by_draw(limits))
+    for weights in np.eye(12)[:4] + np.eye(12)[4:8]:
+        one, other = (searched.best_weighted(weights, limits) for searched in (programme, every))
+        np.testing.assert_array_equal(one.flags, other.flags)
+
+
 def test_draws_may_be_large_where_their_mean_is_nothing() -> None:
     p = Proposals.of(
         [
@@ -131,6 +144,52 @@ def test_draws_may_be_large_where_their_mean_is_nothing() -> None:
         exact = EverySet.of(p, appetite).best(limits)
         assert exact is not None
         np.testing.assert_array_equal(programme.settle(found, limits).flags, exact.flags)
+
+
+@pytest.mark.parametrize("limited", ["budget", "capacity"])
+@pytest.mark.parametrize("aversion", [0.0, 0.4])
+@pytest.mark.parametrize("times", [1e6, 1e12])
+def test_one_initiative_far_beyond_a_limit_changes_nothing(limited: str, aversion: float, times: float) -> None:
+    rng = np.random.default_rng(0)
+    taken, noise = rng.uniform(500, 1500, 12), rng.normal(size=50)
+    values = [rng.uniform(500, 1500) + noise for _ in taken] + [100 * times + noise]
+    items = [
+        Proposal(f"i{k:02d}", value, *((take, {}) if limited == "budget" else (1.0, {"it": take})))
+        for k, (value, take) in enumerate(zip(values, [*taken, 1e3 * times], strict=True))
+    ]
+    limits = Limits(budget=6000) if limited == "budget" else Limits(capacity={"it": 6000})
+    expected = EverySet.of(Proposals.of(items[:-1]), Appetite(aversion)).best(limits)
+    p = Proposals.of(items)
+    found = IntegerProgramme(p, Appetite(aversion)).best(limits)
+    assert expected is not None
+    assert found is not None
+    assert found.flags.tolist() == [*expected.flags.tolist(), False]
+    assert found.bound == pytest.approx(expected.worth)
+    # The same initiative, when it must be done, leaves the others their part of the limit.
+    more = (
+        Limits(limits.budget + 1e3 * times, {}, ("i12",))
+        if limited == "budget"
+        else Limits(capacity={"it": 6000 + 1e3 * times}, must=("i12",))
+    )
+    if times == 1e6:
+        beside = IntegerProgramme(p, Appetite()).best(more)
+        alone = EverySet.of(Proposals.of(items[:-1]), Appetite()).best(limits)
+        assert beside is not None
+        assert alone is not None
+        assert beside.flags.tolist() == [*alone.flags.tolist(), True]
+
+
+def test_sets_beyond_a_limit_by_less_than_the_solver_tells_do_not_keep_it_busy() -> None:
+    rng = np.random.default_rng(1)
+    cost = 1 + rng.uniform(1e-8, 1e-7, 14)
+    p = Proposals.of([Proposal(f"i{k:02d}", (2 + rng.uniform(0, 1e-3)) * ONES, cost[k]) for k in range(14)])
+    # Any seven are beyond seven by less than 1e-6 of one: 3,432 sets, none of which keeps the limit.
+    found = IntegerProgramme(p, Appetite()).best(Limits(budget=7))
+    assert found is not None
+    assert found.flags.sum() == 6
+    exact = np.sort(p.value[0])[-6:].sum()
+    assert exact - 1e-6 <= found.worth <= exact + 1e-9
+    assert found.bound >= exact - 1e-6
 
 
 def test_forty_initiatives_are_chosen_and_proved_best() -> None:

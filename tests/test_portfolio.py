@@ -81,6 +81,30 @@ def test_what_each_initiative_adds_counts_the_overlap() -> None:
     assert table["value_alone"].to_dict() == {"a": 9.0, "b": 8.0, "c": 7.0}
 
 
+@pytest.mark.parametrize("priced", ["by pairs", "by a valuation", "by an integer programme"])
+def test_what_cannot_be_taken_out_or_put_in_alone_adds_no_amount(priced: str) -> None:
+    ones = np.ones(4)
+    worth = {"a": 9.0, "b": 8.0, "c": 7.0, "d": 6.0, "e": 1.0}
+    p = Proposals.of(
+        [
+            Proposal("a", 9 * ones, 5, needs=("b",)),
+            Proposal("b", 8 * ones, 5),
+            Proposal("c", 7 * ones, 5, excludes=("b",)),
+            Proposal("d", 6 * ones, 5, needs=("e",)),
+            Proposal("e", ones, 5),
+        ]
+    )
+    searched = {
+        "by pairs": search(p),
+        "by a valuation": search(p, valuation=lambda names: sum(worth[name] for name in names) * ones),
+        "by an integer programme": search(p, method="integer programme"),
+    }[priced]
+    table = choose(searched, Limits(budget=10)).to_frame().set_index("initiative")
+    assert table["is_funded"].to_dict() == {"a": True, "b": True, "c": False, "d": False, "e": False}
+    # Without b there is no a; c excludes b; d lacks e.
+    np.testing.assert_allclose(table["adds"], [9.0, np.nan, np.nan, np.nan, 1.0])
+
+
 def test_a_frame_can_be_changed_without_changing_the_portfolio() -> None:
     chosen = choose(search(some_proposals(2, 3)), Limits())
     frame = chosen.to_frame()
