@@ -69,7 +69,8 @@ def association_with_answers(
     outcome, controls, weight, rng, replicates, customer, level
         As in :func:`models.importance.association`.
     max_rows : int
-        Of more rows those of the customers with the smallest hashes are used, whole customers, up to this number.
+        Of more rows those of the customers with the smallest hashes are used, whole customers, up to this number;
+        customers with more rows than are left are passed over.
 
     Returns
     -------
@@ -129,13 +130,15 @@ def association_with_answers(
 
 
 def _sampled(customers: pd.Series, most: int) -> BoolArray:
-    """Choose whole customers in the order of their hashes, up to a number of rows."""
+    """Choose whole customers in the order of their hashes, up to a number of rows; who does not fit is passed over."""
     if len(customers) <= most:
         return np.ones(len(customers), dtype=bool)
     codes, names = pd.factorize(customers, sort=True)
-    order = np.argsort(hashed(pa.array(names)), kind="stable")
+    rows = np.bincount(codes, minlength=len(names)).tolist()
     chosen = np.zeros(len(names), dtype=bool)
-    chosen[order] = np.cumsum(np.bincount(codes)[order]) <= most
+    for one in np.argsort(hashed(pa.array(names)), kind="stable").tolist():
+        chosen[one] = rows[one] <= most
+        most -= rows[one] if chosen[one] else 0
     return chosen[codes]
 
 

@@ -135,6 +135,13 @@ def test_of_many_rows_whole_customers_are_used_whatever_their_order() -> None:
     assert found.shares[0].share != run(frame).shares[0].share
 
 
+def test_a_customer_with_more_rows_than_are_used_does_not_keep_the_others_out() -> None:
+    frame = silenced(survey(9), 9)
+    frame["customer_id"] = [f"c{max(k - 400, 0)}" for k in range(len(frame))]
+    found = run(frame, max_rows=300)
+    assert (found.n_rows, found.n_customers, found.refusal) == (300, 300, "")
+
+
 def test_chance_few_customers_and_an_outcome_that_does_not_vary_are_refused() -> None:
     frame = silenced(survey(10, 400), 10)
     noise = frame.assign(overall=np.random.default_rng(0).permutation(frame["overall"]))
