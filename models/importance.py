@@ -83,7 +83,7 @@ def association(
     customer
         The column that names the customer: rows of one customer are drawn together.
     level
-        Of the percentile intervals.
+        Of the intervals.
 
     Returns
     -------
@@ -137,8 +137,12 @@ def association_of(
     Model: linear; for a 0/1 outcome the linear probability model, whose R2 is the difference between the mean predicted
     risk of leavers and stayers. Missing values are set to the mean of the others; a flag column, where the driver has
     one, carries the difference between "did not apply" and "average".
-    R2 and shares are those of the sample: with many drivers and few customers R2 is too high by about `r2_chance`, and
-    that of a bootstrap draw by as much again, which is why the rule above takes it off twice. Shares are never
+    R2 and shares are those of the sample, its exact decomposition: with many drivers and few customers R2 is too high
+    by about `r2_chance`, and that of a bootstrap draw by as much again, which is why the rule above takes it off twice.
+    Intervals, tiers and places are for what holds beyond the sample: Owen values of the draws are moved so that their
+    mean is the estimate less its part of `r2_chance` (by columns that vary: with equal variances and no relation all
+    coalitions gain in proportion to their columns, so the Owen value of chance does), then divided by their sum. R2 and
+    small shares may therefore lie above their intervals, and large shares below: by what chance does. Shares are never
     negative, so an interval that excludes 0 proves nothing: `p_value` of a driver tests whether it adds anything to all
     others, that of the association tests all drivers together (`models.driver_tests.score_test`).
     Where there are too many drivers for an exact answer (other journeys and drivers of one journey together above 20),
@@ -148,7 +152,8 @@ def association_of(
 
     References
     ----------
-    Lindeman, Merenda, Gold (1980); Owen (1977); see `models.lattice`.
+    Lindeman, Merenda, Gold (1980); Owen (1977); see `models.lattice`. Efron, Tibshirani (1993), *An introduction to the
+    bootstrap*, chapter 10 (bias of an estimate by that of its draws).
     """
     _check_drivers(drivers)
     known = raw.of(outcome)
@@ -219,7 +224,8 @@ def rank(question: Question, game: Game, evidence: Evidence) -> Association:
         reason = f"not ranked: together the drivers do no better than chance (p = {evidence.p_value:.2f})"
         return question.refused(reason, point, evidence)
     drawn = play(evidence.drawn, evidence.n_controls, game)
-    if not np.quantile(drawn.r2, 0.5 - question.level / 2) > 2 * evidence.chance:
+    lowest = np.quantile(drawn.r2, 0.5 - question.level / 2)
+    if not (lowest > 2 * evidence.chance and point.r2[0] > evidence.chance):
         reason = (
             f"not ranked: drivers explain {point.r2[0]:.2%}, of which {evidence.chance:.2%} is to be expected by "
             "chance, and the interval of the rest includes 0"
@@ -241,6 +247,22 @@ def _sampled(warning: str, error: float) -> str:
         return warning
     told = f"from {ORDERS:,} sampled orders, standard error {100 * error:.1f} points"
     return "; ".join(filter(None, [warning, told]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Draws:
+    """Draws without what chance adds: `shares` (draws, players) within 0 and 1, `r2` (draws,) not below 0."""
+
+    shares: FloatArray
+    r2: FloatArray
+
+    @classmethod
+    def of(cls, point: Shares, drawn: Shares, chance: FloatArray) -> _Draws:
+        """Move draws to the estimate less its chance part: a draw has that of the sample and one of its own besides."""
+        owen = drawn.owen - drawn.owen.mean(axis=0) + point.owen[0] - chance
+        r2 = owen.sum(axis=1)
+        usable = r2 > 0
+        return cls(np.clip(owen[usable] / r2[usable, np.newaxis], 0.0, 1.0), np.maximum(r2, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,11 +309,12 @@ class Question:
         )
 
     def ranked(self, game: Game, point: Shares, drawn: Shares, parts: _Parts, evidence: Evidence) -> Association:
-        """Shares with percentile intervals, largest first."""
+        """Shares with intervals, largest first."""
         tails = [0.5 - self.level / 2, 0.5 + self.level / 2]
-        usable = drawn.r2 > 0
-        share = point.owen[0] / point.r2[0]
-        relative = drawn.owen[usable] / drawn.r2[usable, np.newaxis]
+        varies = np.diagonal(evidence.C)[evidence.n_controls :] > 0
+        columns = np.array([varies[list(block)].sum() for block in game.blocks])
+        draws = _Draws.of(point, drawn, evidence.chance * columns / columns.sum())
+        share, relative = point.owen[0] / point.r2[0], draws.shares
         lo, hi = np.quantile(relative, tails, axis=0)
         tier, first = tiers(share, relative, level=self.level), share_in_first(relative)
         adjusted = holm(evidence.p_values)
@@ -315,7 +338,7 @@ class Question:
             for k, driver in enumerate(self.drivers)
         ]
         shares.sort(key=lambda one: -one.share)
-        r2_lo, r2_hi = np.quantile(drawn.r2, tails)
+        r2_lo, r2_hi = np.quantile(draws.r2, tails)
         told = self.refused("", point, evidence)
         return replace(told, shares=tuple(shares), r2_lo=float(r2_lo), r2_hi=float(r2_hi))
 
