@@ -147,7 +147,8 @@ def association_of(
     others, that of the association tests all drivers together (`models.driver_tests.score_test`).
     Where there are too many drivers for an exact answer (other journeys and drivers of one journey together above 20),
     shares are means over 2,000 sampled orders of drivers, journeys kept together, and each warning says with which
-    standard error; intervals hold the error of 200 orders besides.
+    standard error; draws take 200 orders then, and also where all coalitions of all draws would take too long
+    (`models.driver_game.MAX_COALITIONS`), so that intervals hold the error of 200 orders besides.
     Cost: nothing depends on the number of rows.
 
     References
