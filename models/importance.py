@@ -93,9 +93,10 @@ def association(
     Raises
     ------
     ValueError
-        No drivers, a column that `frame` does not have, or two drivers with the same first column.
+        No drivers, a column that `frame` does not have, two drivers with the same first column, a driver or an outcome
+        that is not numeric, an infinite weight, or numbers too large to be squared.
     """
-    check_columns(frame, drivers, [outcome, *controls, customer, *([] if weight is None else [weight])])
+    check_columns(frame, drivers, outcome, [*controls, customer, *([] if weight is None else [weight])])
     columns = [*base_columns(drivers), *controls]
     raw = moments_of_frame(frame, columns, [outcome], customer=customer, weight=weight)
     return association_of(raw, drivers, outcome, controls=controls, rng=rng, replicates=replicates, level=level)
@@ -354,9 +355,16 @@ def _check_drivers(drivers: Sequence[Driver]) -> None:
         raise ValueError(f"{twice[0]!r} stands for two drivers. Each driver needs its own first column. Drop one.")
 
 
-def check_columns(frame: pd.DataFrame, drivers: Sequence[Driver], others: Sequence[str]) -> None:
-    """Refuse drivers and columns that cannot be computed with."""
+def check_columns(frame: pd.DataFrame, drivers: Sequence[Driver], outcome: str, others: Sequence[str]) -> None:
+    """Refuse drivers, an outcome and other columns that cannot be computed with."""
     _check_drivers(drivers)
-    missing = [column for column in [*others, *base_columns(drivers)] if column not in frame.columns]
+    numbers = [outcome, *base_columns(drivers)]
+    missing = [column for column in [*others, *numbers] if column not in frame.columns]
     if missing:
         raise ValueError(f"{missing[0]!r} is not a column of the frame. Name one of its {frame.shape[1]} columns.")
+    texts = [column for column in numbers if not pd.api.types.is_numeric_dtype(frame[column])]
+    if texts:
+        raise ValueError(
+            f"{texts[0]!r} holds {frame[texts[0]].dtype} values. Numbers were expected of drivers and outcomes. "
+            "Turn it into numbers, 0 and 1 for no and yes, or make it a control."
+        )

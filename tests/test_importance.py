@@ -318,6 +318,20 @@ def test_unknown_columns_are_named() -> None:
         run(company(), (Driver("nope", "other", ("is_missing:nope",)),))
 
 
+@pytest.mark.parametrize("column", ["is_churned", CHOSEN[2]])
+def test_a_text_in_place_of_a_number_is_refused_by_its_name(column: str) -> None:
+    frame = company()
+    frame[column] = np.where(frame[column] > 0, "yes", "no")
+    with pytest.raises(ValueError, match=rf"'{column}' holds \w+ values. Numbers were expected"):
+        run(frame)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "boolean", "Int64"])
+def test_yes_and_no_and_whole_numbers_are_numbers(dtype: str) -> None:
+    frame = company()
+    assert run(frame.astype({"is_churned": dtype})).shares == run(frame).shares
+
+
 def test_no_drivers_and_drivers_twice_are_refused() -> None:
     with pytest.raises(ValueError, match=r"drivers is empty"):
         run(company(), ())
