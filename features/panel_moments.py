@@ -18,7 +18,7 @@ import pyarrow as pa
 from features.contract import PANEL, PanelContract
 from features.customer_groups import GROUPS, CustomerGroups
 from features.errors import StoreError
-from features.raw_moments import BATCH, Batch, Look, RawMoments, sum_products
+from features.raw_moments import BATCH, Batch, Look, RawMoments, finite_weights, sum_products
 from features.sources import connected, first_line, literal, quote
 from features.study import Engine
 
@@ -192,7 +192,7 @@ def _batches(
             numbers=found,
             texts={name: batch.column(f"t{place}") for place, name in enumerate(look.levels)},
             customers=batch.column("who"),
-            weight=None if weight is None else found[weight],
+            weight=None if weight is None else finite_weights(found[weight], weight),
         )
 
 

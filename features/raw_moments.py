@@ -19,12 +19,25 @@ from numpy.typing import NDArray
 
 from features.customer_groups import GROUPS, CustomerGroups
 
-__all__ = ["BATCH", "Batch", "Look", "OutcomeSums", "RawMoments", "moments_of_frame", "sum_products"]
+__all__ = [
+    "BATCH",
+    "Batch",
+    "Look",
+    "OutcomeSums",
+    "RawMoments",
+    "finite_weights",
+    "moments_of_frame",
+    "refuse_too_large",
+    "sum_products",
+]
 
 FloatArray = NDArray[np.float64]
 
 BATCH = 131_072
 """Rows worked on at a time: about a hundred for each group, enough for products of matrices to be fast."""
+
+_LARGEST = 1e250
+"""Sums of squares that still leave room for products of means; beyond it numbers would overflow later on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +170,11 @@ def sum_products(batches: Iterable[Batch], look: Look) -> RawMoments:
     RawMoments
         The order of rows and the size of batches have no influence but for rounding.
 
+    Raises
+    ------
+    ValueError
+        A column, or the weights, with numbers so large that their squares cannot be summed.
+
     Notes
     -----
     Cost: rows x columns^2 / 2 multiplications by BLAS, sorted by group first; memory: a batch and groups x columns^2
@@ -173,8 +191,52 @@ def sum_products(batches: Iterable[Batch], look: Look) -> RawMoments:
             key = tuple(bool(one >> place & 1) for place in range(len(known)))
             if key not in parts:
                 parts[key] = np.zeros((look.groups.count, size, size))
-            _add(parts[key], batch, rows, look)
+            # what overflows is refused below, by name
+            with np.errstate(over="ignore", invalid="ignore"):
+                _add(parts[key], batch, rows, look)
+    squares = sum((np.diagonal(part, axis1=1, axis2=2).sum(axis=0) for part in parts.values()), np.zeros(size))
+    refuse_too_large(
+        ["weight", *(place if isinstance(place, str) else "".join(place) for place in look.places)], squares
+    )
     return RawMoments(look, parts)
+
+
+def refuse_too_large(names: Iterable[str], squares: FloatArray) -> None:
+    """Refuse columns whose squares cannot be summed.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Of the columns.
+    squares : ndarray of float
+        Weighted sums of their squares.
+
+    Raises
+    ------
+    ValueError
+        The first column whose sum is above 1e250 or not a number.
+    """
+    for name, square in zip(names, squares.tolist(), strict=True):
+        if not square <= _LARGEST:
+            raise ValueError(
+                f"{name!r} holds numbers whose squares sum to more than {_LARGEST:.0e}. Numbers below about 1e120 were "
+                "expected. Look for a code that stands for missing, and set it to missing."
+            )
+
+
+def finite_weights(values: FloatArray, name: str) -> FloatArray:
+    """Pass on weights, none of them infinite; missing ones leave their rows out.
+
+    Raises
+    ------
+    ValueError
+        An infinite weight.
+    """
+    if np.isinf(values).any():
+        raise ValueError(
+            f"{name!r} holds an infinite weight. Finite ones were expected. Repair it or set it to missing."
+        )
+    return values
 
 
 def _add(sums: FloatArray, batch: Batch, rows: NDArray[np.intp], look: Look) -> None:
@@ -247,6 +309,11 @@ def moments_of_frame(
     groups : int
         The largest number of groups.
 
+    Raises
+    ------
+    ValueError
+        An infinite weight, or numbers too large to be squared.
+
     Examples
     --------
     >>> frame = pd.DataFrame({"customer_id": ["a", "b", "a"], "x": [1.0, 3.0, 5.0], "y": [0.0, 1.0, 2.0]})
@@ -273,7 +340,8 @@ def _look(
     for name in [*numeric, *outcomes]:
         values = _floats(rows[name])
         there = np.isfinite(values)
-        origins[name] = float(values.mean(where=there)) if there.any() else 0.0
+        with np.errstate(over="ignore"):
+            origins[name] = float(values.mean(where=there)) if there.any() else 0.0
         if not there.all():
             flagged.add(name)
     known = {name: np.isfinite(_floats(rows[name])) for name in outcomes}
@@ -296,7 +364,7 @@ def _batches(rows: pd.DataFrame, look: Look, customer: str, weight: str | None) 
             numbers={name: _floats(some[name]) for name in (*look.origins, *look.outcomes)},
             texts={name: _texts(some[name]) for name in look.levels},
             customers=_identifiers(some[customer]),
-            weight=None if weight is None else _floats(some[weight]),
+            weight=None if weight is None else finite_weights(_floats(some[weight]), weight),
         )
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from features.customer_groups import hashed
+from features.raw_moments import finite_weights, refuse_too_large
 from models.answers import AnswerModel, expected_moments, fit_answers, refitted_moments
 from models.design_moments import DesignMoments
 from models.driver_game import game_of
@@ -69,7 +70,8 @@ def association_with_answers(
     outcome, controls, weight, rng, replicates, customer, level
         As in :func:`models.importance.association`.
     max_rows : int
-        Of more rows those of the customers with the smallest hashes are used, whole customers, up to this number.
+        Of more rows those of the customers with the smallest hashes are used, whole customers, up to this number;
+        customers with more rows than are left are passed over.
 
     Returns
     -------
@@ -98,15 +100,16 @@ def association_with_answers(
     Efron (1994), doi:10.1080/01621459.1994.10476768 (bootstrap with missing data). Bickel, Götze, van Zwet (1997),
     Resampling fewer than n observations, Statistica Sinica 7 (m out of n).
     """
-    check_columns(frame, drivers, [outcome, *controls, customer, *([] if weight is None else [weight])])
+    check_columns(frame, drivers, outcome, [*controls, customer, *([] if weight is None else [weight])])
     usable = np.isfinite(frame[outcome].to_numpy(dtype=np.float64, na_value=np.nan))
     if weight is not None:
-        usable &= frame[weight].to_numpy(dtype=np.float64, na_value=np.nan) > 0
+        usable &= finite_weights(frame[weight].to_numpy(dtype=np.float64, na_value=np.nan), weight) > 0
     usable[usable] = _sampled(frame.loc[usable, customer], max_rows)
     rows = frame[usable].reset_index(drop=True)
     question = Question(outcome, tuple(drivers), level, int(rows[customer].nunique()), len(rows))
     if question.n_customers < MIN_CUSTOMERS:
         return question.too_few()
+    _check_sizes(rows, [*(driver.columns[0] for driver in drivers), *controls, outcome])
     fixed = design_matrix(rows, (), controls, outcome, weight)
     known, w = fixed.values[:, : fixed.n_controls], fixed.weight  # noqa: PD011
     first = rows[[*(driver.columns[0] for driver in drivers), outcome]].to_numpy(dtype=np.float64, na_value=np.nan)
@@ -129,14 +132,25 @@ def association_with_answers(
 
 
 def _sampled(customers: pd.Series, most: int) -> BoolArray:
-    """Choose whole customers in the order of their hashes, up to a number of rows."""
+    """Choose whole customers in the order of their hashes, up to a number of rows; who does not fit is passed over."""
     if len(customers) <= most:
         return np.ones(len(customers), dtype=bool)
     codes, names = pd.factorize(customers, sort=True)
-    order = np.argsort(hashed(pa.array(names)), kind="stable")
+    rows = np.bincount(codes, minlength=len(names)).tolist()
     chosen = np.zeros(len(names), dtype=bool)
-    chosen[order] = np.cumsum(np.bincount(codes)[order]) <= most
+    for one in np.argsort(hashed(pa.array(names)), kind="stable").tolist():
+        chosen[one] = rows[one] <= most
+        most -= rows[one] if chosen[one] else 0
     return chosen[codes]
+
+
+def _check_sizes(rows: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Refuse numbers too large to be squared."""
+    for name in columns:
+        if pd.api.types.is_numeric_dtype(rows[name]):
+            values = rows[name].to_numpy(dtype=np.float64, na_value=np.nan)
+            with np.errstate(over="ignore"):
+                refuse_too_large([name], (values[np.isfinite(values)] ** 2).sum(keepdims=True))
 
 
 def _standardised(values: FloatArray) -> FloatArray:

@@ -24,6 +24,9 @@ FloatArray = NDArray[np.float64]
 MAX_BITS = 20
 """Other journeys + drivers of one journey: up to 2 ** 20 coalitions are all computed, beyond it orders are sampled."""
 
+MAX_COALITIONS = 2**28
+"""Coalitions times matrices of a stack; beyond it is sampled. 20 drivers in one journey, 200 draws: 17 seconds."""
+
 ORDERS, ORDERS_OF_A_DRAW = 2_000, 200
 """Sampled orders for the shares themselves, and for each draw of their intervals and for parts of a share."""
 
@@ -49,8 +52,13 @@ class Game:
 
     @property
     def is_exact(self) -> bool:
-        """Whether every coalition is computed."""
+        """Whether every coalition is computed, for one matrix."""
         return is_exact(self.journeys)
+
+    @property
+    def coalitions(self) -> int:
+        """How many are computed for a matrix, over all journeys."""
+        return sum(1 << len(self.journeys) - 1 + len(members) for members in self.journeys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +135,12 @@ def _twins(drivers: Sequence[Driver], design: DesignMoments, C: FloatArray) -> t
 
 
 def play(C: FloatArray, n_controls: int, game: Game, *, orders: int = ORDERS_OF_A_DRAW) -> Shares:
-    """Owen values on top of the controls, in units of the outcome's whole variance; `orders` where not exact."""
+    """Owen values on top of the controls, in units of the outcome's whole variance; `orders` where not exact.
+
+    Stacks of many matrices are sampled where a single one would not be: see `MAX_COALITIONS`.
+    """
     partial = partial_out(C, range(n_controls))
-    if game.is_exact:
+    if game.is_exact and len(C) * game.coalitions <= MAX_COALITIONS:
         values = owen(partial, game.blocks, game.journeys)
         error = np.zeros_like(values)
     else:

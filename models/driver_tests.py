@@ -7,6 +7,7 @@ all the others.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,17 +36,19 @@ def score_test(moments: GroupMoments, tested: Sequence[int], known: Sequence[int
     -------
     float
         P-value. 1 where the known columns already say all that the tested ones could, or where there are no more groups
-        than columns to test.
+        than columns, tested and known together.
 
     Notes
     -----
     Null hypothesis: the best linear prediction of the outcome by both sets gives no weight to the tested columns.
     Statistic: sums of (column less its prediction) x (outcome less its prediction), both by the known columns, over the
-    rows of each group; Hotelling's T2 that their means are 0, by F with rank and groups - rank degrees of freedom.
+    rows of each group; Hotelling's T2 that their means are 0, by F with rank and d = groups - rank - rank of the known
+    columns degrees of freedom, as in least squares: what is left of a column by the known ones is smaller than it would
+    be in new rows, which makes the scores of the rows it was fitted to too small beside their sum.
     Rows of a customer may depend on each other in any way, and variances may differ.
     It needs nothing but the moments and, unlike Wald's form with a sandwich, does not reject too often when columns are
-    many and customers few: under the null between 3.6 and 6.4 % of tests at 5 % with 200 customers, 13 to 25 columns,
-    skewed columns and rare events among them.
+    many and customers few: with 200 customers 5.3 % of tests of columns that add nothing at 5 % with 60 columns and
+    5.9 % with 25 (9.8 and 8.0 % without the rank of the known columns), 4.4 % with skewed columns and a rare event.
 
     References
     ----------
@@ -62,31 +65,48 @@ def score_test(moments: GroupMoments, tested: Sequence[int], known: Sequence[int
     >>> score_test(moments, [0], [1]) < 0.001, score_test(moments, [1], [0]) > 0.05
     (True, True)
     """
-    scores, _ = _scores(moments, tested, known)
+    null = _Null.of(moments, tested, known)
+    scores = null.scores
     length = np.sqrt((scores**2).sum(axis=0))
     U = scores[:, length > 0] / length[length > 0]
     ones = np.ones(len(U))
     solution, _, rank, _ = np.linalg.lstsq(U, ones, rcond=1e-10)
     groups, T = len(U), float(ones @ (U @ solution))
-    if rank == 0 or groups <= rank:
+    d = groups - rank - null.spent
+    if rank == 0 or d <= 0:
         return 1.0
-    return float(fdtrc(rank, groups - rank, T / rank / max((groups - T) / (groups - rank), 1e-300)))
+    return float(fdtrc(rank, d, T / rank * d / max(groups - T, 1e-300)))
 
 
-def _scores(moments: GroupMoments, tested: Sequence[int], known: Sequence[int]) -> tuple[FloatArray, FloatArray]:
-    """Give scores by group (groups, tested) under the null, and the products of what is left of the columns."""
-    total = moments.total()
-    fixed = [0, *(column + 1 for column in known)]
-    free = [*(column + 1 for column in tested), len(total) - 1]
-    slopes = np.linalg.pinv(total[np.ix_(fixed, fixed)], rcond=TOLERANCE, hermitian=True) @ total[np.ix_(fixed, free)]
-    residual = np.zeros((len(total), len(free)))
-    residual[fixed] = -slopes
-    residual[free, range(len(free))] = 1.0
-    left = residual.T @ total @ residual
-    gone = np.diagonal(left) <= TOLERANCE * np.diagonal(total)[free]
-    residual[:, gone] = 0.0
-    left[gone] = left[:, gone] = 0.0
-    return (moments.sums @ residual[:, -1]) @ residual[:, :-1], left[:-1, :-1]
+@dataclass(frozen=True, slots=True)
+class _Null:
+    """A regression on the known columns alone.
+
+    `scores` (groups, tested) by group, `left` the products of what is left of the tested columns, `spent` the rank of
+    the known columns without the ones.
+    """
+
+    scores: FloatArray
+    left: FloatArray
+    spent: int
+
+    @classmethod
+    def of(cls, moments: GroupMoments, tested: Sequence[int], known: Sequence[int]) -> _Null:
+        total = moments.total()
+        fixed = [0, *(column + 1 for column in known)]
+        free = [*(column + 1 for column in tested), len(total) - 1]
+        inverse = np.linalg.pinv(total[np.ix_(fixed, fixed)], rcond=TOLERANCE, hermitian=True)
+        residual = np.zeros((len(total), len(free)))
+        residual[fixed] = -inverse @ total[np.ix_(fixed, free)]
+        residual[free, range(len(free))] = 1.0
+        left = residual.T @ total @ residual
+        gone = np.diagonal(left) <= TOLERANCE * np.diagonal(total)[free]
+        residual[:, gone] = 0.0
+        left[gone] = left[:, gone] = 0.0
+        scores = (moments.sums @ residual[:, -1]) @ residual[:, :-1]
+        # the trace of a projection is its rank
+        spent = round(float(np.vdot(inverse, total[np.ix_(fixed, fixed)]))) - 1
+        return cls(scores, left[:-1, :-1], spent)
 
 
 def chance_r2(moments: GroupMoments, tested: Sequence[int], known: Sequence[int]) -> float:
@@ -114,14 +134,14 @@ def chance_r2(moments: GroupMoments, tested: Sequence[int], known: Sequence[int]
     Ezekiel (1930), Methods of correlation analysis (adjusted R2). Rotnitzky, Jewell (1990), doi:10.1093/biomet/77.3.485
     (trace of A^-1 B for clustered rows).
     """
-    scores, left = _scores(moments, tested, known)
+    null = _Null.of(moments, tested, known)
     total = moments.total()
     squares = total[-1, -1] - total[0, -1] ** 2 / total[0, 0]
     if squares <= 0:
         return 0.0
     # centred under the null only: where columns do tell, the groups' mean score is no noise
-    scores = scores - scores.mean(axis=0)
-    inverse = np.linalg.pinv(left, rcond=TOLERANCE, hermitian=True)
+    scores = null.scores - null.scores.mean(axis=0)
+    inverse = np.linalg.pinv(null.left, rcond=TOLERANCE, hermitian=True)
     return float(np.einsum("gi,ij,gj->", scores, inverse, scores, optimize=True) / squares)
 
 

@@ -83,7 +83,7 @@ def association(
     customer
         The column that names the customer: rows of one customer are drawn together.
     level
-        Of the percentile intervals.
+        Of the intervals.
 
     Returns
     -------
@@ -93,9 +93,10 @@ def association(
     Raises
     ------
     ValueError
-        No drivers, a column that `frame` does not have, or two drivers with the same first column.
+        No drivers, a column that `frame` does not have, two drivers with the same first column, a driver or an outcome
+        that is not numeric, an infinite weight, or numbers too large to be squared.
     """
-    check_columns(frame, drivers, [outcome, *controls, customer, *([] if weight is None else [weight])])
+    check_columns(frame, drivers, outcome, [*controls, customer, *([] if weight is None else [weight])])
     columns = [*base_columns(drivers), *controls]
     raw = moments_of_frame(frame, columns, [outcome], customer=customer, weight=weight)
     return association_of(raw, drivers, outcome, controls=controls, rng=rng, replicates=replicates, level=level)
@@ -137,18 +138,24 @@ def association_of(
     Model: linear; for a 0/1 outcome the linear probability model, whose R2 is the difference between the mean predicted
     risk of leavers and stayers. Missing values are set to the mean of the others; a flag column, where the driver has
     one, carries the difference between "did not apply" and "average".
-    R2 and shares are those of the sample: with many drivers and few customers R2 is too high by about `r2_chance`, and
-    that of a bootstrap draw by as much again, which is why the rule above takes it off twice. Shares are never
+    R2 and shares are those of the sample, its exact decomposition: with many drivers and few customers R2 is too high
+    by about `r2_chance`, and that of a bootstrap draw by as much again, which is why the rule above takes it off twice.
+    Intervals, tiers and places are for what holds beyond the sample: Owen values of the draws are moved so that their
+    mean is the estimate less its part of `r2_chance` (by columns that vary: with equal variances and no relation all
+    coalitions gain in proportion to their columns, so the Owen value of chance does), then divided by their sum. R2 and
+    small shares may therefore lie above their intervals, and large shares below: by what chance does. Shares are never
     negative, so an interval that excludes 0 proves nothing: `p_value` of a driver tests whether it adds anything to all
     others, that of the association tests all drivers together (`models.driver_tests.score_test`).
     Where there are too many drivers for an exact answer (other journeys and drivers of one journey together above 20),
     shares are means over 2,000 sampled orders of drivers, journeys kept together, and each warning says with which
-    standard error; intervals hold the error of 200 orders besides.
+    standard error; draws take 200 orders then, and also where all coalitions of all draws would take too long
+    (`models.driver_game.MAX_COALITIONS`), so that intervals hold the error of 200 orders besides.
     Cost: nothing depends on the number of rows.
 
     References
     ----------
-    Lindeman, Merenda, Gold (1980); Owen (1977); see `models.lattice`.
+    Lindeman, Merenda, Gold (1980); Owen (1977); see `models.lattice`. Efron, Tibshirani (1993), *An introduction to the
+    bootstrap*, chapter 10 (bias of an estimate by that of its draws).
     """
     _check_drivers(drivers)
     known = raw.of(outcome)
@@ -219,7 +226,8 @@ def rank(question: Question, game: Game, evidence: Evidence) -> Association:
         reason = f"not ranked: together the drivers do no better than chance (p = {evidence.p_value:.2f})"
         return question.refused(reason, point, evidence)
     drawn = play(evidence.drawn, evidence.n_controls, game)
-    if not np.quantile(drawn.r2, 0.5 - question.level / 2) > 2 * evidence.chance:
+    lowest = np.quantile(drawn.r2, 0.5 - question.level / 2)
+    if not (lowest > 2 * evidence.chance and point.r2[0] > evidence.chance):
         reason = (
             f"not ranked: drivers explain {point.r2[0]:.2%}, of which {evidence.chance:.2%} is to be expected by "
             "chance, and the interval of the rest includes 0"
@@ -241,6 +249,22 @@ def _sampled(warning: str, error: float) -> str:
         return warning
     told = f"from {ORDERS:,} sampled orders, standard error {100 * error:.1f} points"
     return "; ".join(filter(None, [warning, told]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Draws:
+    """Draws without what chance adds: `shares` (draws, players) within 0 and 1, `r2` (draws,) not below 0."""
+
+    shares: FloatArray
+    r2: FloatArray
+
+    @classmethod
+    def of(cls, point: Shares, drawn: Shares, chance: FloatArray) -> _Draws:
+        """Move draws to the estimate less its chance part: a draw has that of the sample and one of its own besides."""
+        owen = drawn.owen - drawn.owen.mean(axis=0) + point.owen[0] - chance
+        r2 = owen.sum(axis=1)
+        usable = r2 > 0
+        return cls(np.clip(owen[usable] / r2[usable, np.newaxis], 0.0, 1.0), np.maximum(r2, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,11 +311,12 @@ class Question:
         )
 
     def ranked(self, game: Game, point: Shares, drawn: Shares, parts: _Parts, evidence: Evidence) -> Association:
-        """Shares with percentile intervals, largest first."""
+        """Shares with intervals, largest first."""
         tails = [0.5 - self.level / 2, 0.5 + self.level / 2]
-        usable = drawn.r2 > 0
-        share = point.owen[0] / point.r2[0]
-        relative = drawn.owen[usable] / drawn.r2[usable, np.newaxis]
+        varies = np.diagonal(evidence.C)[evidence.n_controls :] > 0
+        columns = np.array([varies[list(block)].sum() for block in game.blocks])
+        draws = _Draws.of(point, drawn, evidence.chance * columns / columns.sum())
+        share, relative = point.owen[0] / point.r2[0], draws.shares
         lo, hi = np.quantile(relative, tails, axis=0)
         tier, first = tiers(share, relative, level=self.level), share_in_first(relative)
         adjusted = holm(evidence.p_values)
@@ -315,7 +340,7 @@ class Question:
             for k, driver in enumerate(self.drivers)
         ]
         shares.sort(key=lambda one: -one.share)
-        r2_lo, r2_hi = np.quantile(drawn.r2, tails)
+        r2_lo, r2_hi = np.quantile(draws.r2, tails)
         told = self.refused("", point, evidence)
         return replace(told, shares=tuple(shares), r2_lo=float(r2_lo), r2_hi=float(r2_hi))
 
@@ -330,9 +355,16 @@ def _check_drivers(drivers: Sequence[Driver]) -> None:
         raise ValueError(f"{twice[0]!r} stands for two drivers. Each driver needs its own first column. Drop one.")
 
 
-def check_columns(frame: pd.DataFrame, drivers: Sequence[Driver], others: Sequence[str]) -> None:
-    """Refuse drivers and columns that cannot be computed with."""
+def check_columns(frame: pd.DataFrame, drivers: Sequence[Driver], outcome: str, others: Sequence[str]) -> None:
+    """Refuse drivers, an outcome and other columns that cannot be computed with."""
     _check_drivers(drivers)
-    missing = [column for column in [*others, *base_columns(drivers)] if column not in frame.columns]
+    numbers = [outcome, *base_columns(drivers)]
+    missing = [column for column in [*others, *numbers] if column not in frame.columns]
     if missing:
         raise ValueError(f"{missing[0]!r} is not a column of the frame. Name one of its {frame.shape[1]} columns.")
+    texts = [column for column in numbers if not pd.api.types.is_numeric_dtype(frame[column])]
+    if texts:
+        raise ValueError(
+            f"{texts[0]!r} holds {frame[texts[0]].dtype} values. Numbers were expected of drivers and outcomes. "
+            "Turn it into numbers, 0 and 1 for no and yes, or make it a control."
+        )

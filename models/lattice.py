@@ -28,6 +28,9 @@ Blocks = Sequence[Sequence[int]]
 _STATES = 2**18
 """Numbers in the widest state on the way to an Owen value: matrices of a stack are taken together up to there."""
 
+_COALITIONS = 2**21
+"""Coalitions within a journey times matrices taken together: 16 MB, some three times while they are summed up."""
+
 
 def partial_out(C: FloatArray, controls: Sequence[int]) -> FloatArray:
     """Take what the control columns explain out of all others.
@@ -172,7 +175,7 @@ def owen(C: FloatArray, blocks: Blocks, journeys: Sequence[Sequence[int]]) -> Fl
     Notes
     -----
     The mean increase of R2 over all orders in which journeys stay together. Cost: the sum over journeys of
-    2 ** (other journeys + own players).
+    2 ** (other journeys + own players). Memory does not grow with the stack beyond the result.
     """
     if sorted(player for members in journeys for player in members) != list(range(len(blocks))):
         raise ValueError(
@@ -184,7 +187,7 @@ def owen(C: FloatArray, blocks: Blocks, journeys: Sequence[Sequence[int]]) -> Fl
     R = correlation(stack[:, order, :][:, :, order])
     sizes = [[len(blocks[player]) for player in members] for members in journeys]
     widest = max(map(len, sizes)) + 1
-    batch = max(1, _STATES // (widest**2 << (len(journeys) - 1)))
+    batch = max(1, min(_STATES // (widest**2 << (len(journeys) - 1)), _COALITIONS >> (widest - 1)))
     values = np.empty((len(R), len(blocks)))
     place = [player for members in journeys for player in members]
     for start in range(0, len(R), batch):

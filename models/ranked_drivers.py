@@ -21,7 +21,7 @@ class DriverShare:
     driver
         Which.
     share, lo, hi
-        Owen value over R2, with its interval.
+        Owen value over R2 in the sample, and the interval of that without what chance adds; `share` may lie outside.
     quality, reach
         The parts of `share` that belong to the values (how good it was) and to the flag "did not apply" (whether it was
         used at all); they sum to it.
@@ -68,7 +68,8 @@ class Association:
     shares
         Largest first; they sum to 1 unless `refusal` says why nothing is ranked (then every share is NaN).
     r2, r2_lo, r2_hi
-        Share of the outcome's variance that all drivers explain on top of the controls, in the sample, with interval.
+        Share of the outcome's variance that all drivers explain on top of the controls, in the sample; the
+        interval is that of R2 without what chance adds, and may lie below it.
     r2_chance
         What of it is to be expected by chance if drivers add nothing to the controls.
     r2_controls

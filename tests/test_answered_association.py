@@ -135,6 +135,32 @@ def test_of_many_rows_whole_customers_are_used_whatever_their_order() -> None:
     assert found.shares[0].share != run(frame).shares[0].share
 
 
+def test_a_customer_with_more_rows_than_are_used_does_not_keep_the_others_out() -> None:
+    frame = silenced(survey(9), 9)
+    frame["customer_id"] = [f"c{max(k - 400, 0)}" for k in range(len(frame))]
+    found = run(frame, max_rows=300)
+    assert (found.n_rows, found.n_customers, found.refusal) == (300, 300, "")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "told"),
+    [
+        ("overall", 1e300, "holds numbers whose squares"),
+        ("staff", 1e300, "holds numbers whose squares"),
+        ("weight", np.inf, "holds an infinite weight"),
+        ("overall", "good", "Numbers were expected"),
+    ],
+)
+def test_what_cannot_be_computed_with_is_refused_by_the_name_of_its_column(
+    column: str, value: object, told: str
+) -> None:
+    frame = silenced(survey(9), 9)
+    frame[column] = frame[column].astype(object if isinstance(value, str) else float)
+    frame.loc[3, column] = value
+    with pytest.raises(ValueError, match=rf"'{column}' .*{told}"):
+        run(frame)
+
+
 def test_chance_few_customers_and_an_outcome_that_does_not_vary_are_refused() -> None:
     frame = silenced(survey(10, 400), 10)
     noise = frame.assign(overall=np.random.default_rng(0).permutation(frame["overall"]))

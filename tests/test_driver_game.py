@@ -102,3 +102,18 @@ def test_too_many_drivers_have_no_table_by_size(monkeypatch: pytest.MonkeyPatch)
     C = covariances(3)
     monkeypatch.setattr("models.driver_game.MAX_BITS", 2)
     assert added_by_size(C, CONTROLS, game(C)).shape == (3, 0)
+
+
+def test_stacks_with_too_many_coalitions_are_sampled_near_the_exact_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = np.stack([covariances(seed) for seed in range(3)])
+    players = game(stack[0])
+    # two drivers beside one other journey, one beside one
+    assert players.coalitions == 2**3 + 2**2
+    exact = play(stack, CONTROLS, players)
+    monkeypatch.setattr("models.driver_game.MAX_COALITIONS", 2 * players.coalitions)
+    some, sampled = play(stack[:2], CONTROLS, players), play(stack, CONTROLS, players)
+    np.testing.assert_allclose(some.owen, exact.owen[:2], atol=1e-14)
+    assert not some.error.any()
+    assert sampled.error.any()
+    np.testing.assert_allclose(sampled.r2, exact.r2, atol=1e-12)
+    assert (np.abs(sampled.owen - exact.owen) <= 4 * sampled.error + 1e-12).all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import duckdb
 import numpy as np
 import pandas as pd
@@ -109,3 +111,28 @@ def test_no_rows_have_no_groups() -> None:
 def test_an_outcome_that_was_not_summed_is_named() -> None:
     with pytest.raises(ValueError, match=r"'margin' was not summed. Expected one of is_churned, revenue"):
         of_frame(rows()).of("margin")
+
+
+@pytest.mark.parametrize("column", ["wait", "score", "revenue"])
+@pytest.mark.parametrize("sums", [of_frame, of_engine])
+def test_one_value_too_large_to_be_squared_is_refused_by_the_name_of_its_column(
+    sums: Callable[[pd.DataFrame], RawMoments], column: str
+) -> None:
+    frame = rows()
+    frame.loc[frame.index[frame["weight"] > 0][3], column] = 1e300
+    with pytest.raises(ValueError, match=rf"'{column}' holds numbers whose squares sum to more than 1e\+250"):
+        sums(frame)
+
+
+def test_large_values_that_can_be_squared_are_summed() -> None:
+    frame = rows()
+    frame.loc[3, "wait"] = 1e100
+    assert np.isfinite(of_frame(frame).of("revenue").sums).all()
+
+
+@pytest.mark.parametrize("sums", [of_frame, of_engine])
+def test_an_infinite_weight_is_refused_by_the_name_of_its_column(sums: Callable[[pd.DataFrame], RawMoments]) -> None:
+    frame = rows()
+    frame.loc[3, "weight"] = np.inf
+    with pytest.raises(ValueError, match=r"'weight' holds an infinite weight"):
+        sums(frame)
