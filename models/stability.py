@@ -88,7 +88,7 @@ def stability(searched: Search, limits: Limits, rng: np.random.Generator, sample
     appetite plays no part in it, as nothing is uncertain within a draw. `by_sample` is about the number of draws alone
     and is for the mean; it is near 0 or 1 when draws suffice.
 
-    Cost: with an integer programme one for each draw and sample; give fewer draws there.
+    Cost: an integer programme solves two for each draw and sample, the second settles equals; give fewer draws there.
     """
     check_limits(searched.proposals, limits)
     chosen = searched.best_by_draw(limits)
