@@ -138,7 +138,9 @@ def _apart(found: ChurnShares, shares: pd.DataFrame) -> Iterator[str]:
     difference = found.mcfadden - found.linear
     for k in np.argsort(-np.abs(difference), kind="stable"):
         one = known.loc[found.drivers[k].columns[0]]
-        room = one["share_hi"] - one["share"] if difference[k] > 0 else one["share"] - one["share_lo"]
+        room = (
+            one["share_hi"] - one["share_lo"]
+        ) / 2  # the printed share need not lie within: chance is taken out there
         # where drivers were left out the shares of the others are larger, and so are their intervals
         room *= found.linear[k] / one["share"] if one["share"] > 0 else 1.0
         if abs(difference[k]) > room + 1.645 * found.error[k]:
