@@ -138,9 +138,8 @@ def _apart(found: ChurnShares, shares: pd.DataFrame) -> Iterator[str]:
     difference = found.mcfadden - found.linear
     for k in np.argsort(-np.abs(difference), kind="stable"):
         one = known.loc[found.drivers[k].columns[0]]
-        room = (
-            one["share_hi"] - one["share_lo"]
-        ) / 2  # the printed share need not lie within: chance is taken out there
+        # The printed share need not lie within its interval, from which chance is taken out: half the width counts.
+        room = (one["share_hi"] - one["share_lo"]) / 2
         # where drivers were left out the shares of the others are larger, and so are their intervals
         room *= found.linear[k] / one["share"] if one["share"] > 0 else 1.0
         if abs(difference[k]) > room + 1.645 * found.error[k]:
