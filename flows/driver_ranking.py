@@ -49,6 +49,8 @@ class Ranking:
         Of the outcomes that are ranked, whole journeys: see :func:`flows.driver_shares.journey_shares`.
     raw : RawMoments or None
         Sums of products of all outcomes and drivers; None without drivers.
+    drivers : tuple of Driver
+        Who was ranked.
     """
 
     shares: pd.DataFrame
@@ -57,6 +59,7 @@ class Ranking:
     notes: tuple[str, ...]
     journeys: pd.DataFrame
     raw: RawMoments | None
+    drivers: tuple[Driver, ...]
 
 
 def rank_drivers(workspace: Workspace, contract: PanelContract, panel: pd.DataFrame, seed: int) -> Ranking:
@@ -83,7 +86,7 @@ def rank_drivers(workspace: Workspace, contract: PanelContract, panel: pd.DataFr
     if not chosen:
         nothing = pd.DataFrame(columns=list(_COLUMNS))
         reason = "any outcome: no feature belongs to a journey and a measure."
-        return Ranking(nothing, pd.DataFrame(), (reason,), (), pd.DataFrame(), None)
+        return Ranking(nothing, pd.DataFrame(), (reason,), (), pd.DataFrame(), None, ())
     names = [feature.name for feature in chosen]
     engine = workspace.study.engine
     raw = panel_moments(workspace.store.root, contract, names, customer=customer, engine=engine)
@@ -107,7 +110,8 @@ def rank_drivers(workspace: Workspace, contract: PanelContract, panel: pd.DataFr
     by_size = pd.concat([one.by_size_frame() for one in found], ignore_index=True)
     refusals = tuple(f"{one.outcome}: {one.refusal}" for one in found if one.refusal)
     ranked = [column for column, one in zip(outcomes, found, strict=True) if not one.refusal]
-    return Ranking(shares, by_size, refusals, tuple(notes), journey_shares(raw, drivers, ranked, seed), raw)
+    journeys = journey_shares(raw, drivers, ranked, seed)
+    return Ranking(shares, by_size, refusals, tuple(notes), journeys, raw, drivers)
 
 
 def _given_answers(

@@ -10,7 +10,6 @@ import pandas as pd
 from features.contract import PanelContract
 from features.errors import EmptyResultError
 from features.flat import FlatTable
-from features.raw_moments import RawMoments
 from flows import console
 from flows.build_features import Tables, ensure_layout, ensure_panel
 from flows.charts import churn_effects_chart
@@ -27,7 +26,7 @@ from flows.theme import to_svg
 from flows.tracking import open_tracker
 from flows.train import mature, read_rows
 from flows.wording import plain, points
-from models.drivers import drivers_from_features, outcome_name
+from models.drivers import outcome_name
 from models.levers import flat_levers, levers, to_frame
 from models.rating_quality import code_warnings
 
@@ -81,7 +80,7 @@ def explain(study_file: str, *, seed: int = 0) -> None:
     ranking = rank_association(workspace, contract, panel, seed)
     ratings, said = rank_ratings(workspace, contract, frame, seed)
     table = tabulate(tables, contract, frame, ranking, ratings)
-    table, notes = add_mcfadden(contract, frame, table, ranking.raw, seed)
+    table, notes = add_mcfadden(contract, frame, table, ranking, seed)
     effects = estimate_effects(workspace, tables, contract, frame, seed)
     general = pd.DataFrame({"outcome": "", "note": [*ranking.notes, *said]}, dtype=object)
     drivers = Drivers(ranking, table, pd.concat([general, notes], ignore_index=True), effects)
@@ -115,22 +114,21 @@ def tabulate(
     ratings: pd.DataFrame,
 ) -> pd.DataFrame:
     """Set drivers under their journeys, with reach, ratings and warnings of codes beside them."""
-    drivers = drivers_from_features(contract.features, frame)
     found = ranking.shares
     codes = code_warnings(
         tables.codes if isinstance(tables, FlatTable) else tables.manifest.stock.codes, contract.features
     )
-    reach = reaches(frame, drivers, _columns_of(contract, found))
+    reach = reaches(frame, ranking.drivers, _columns_of(contract, found))
     return driver_table(found, ranking.journeys, reach, ratings, codes, ranking.refusals)
 
 
 @step("share out churn by McFadden")
 def add_mcfadden(
-    contract: PanelContract, frame: pd.DataFrame, table: pd.DataFrame, raw: RawMoments | None, seed: int
+    contract: PanelContract, frame: pd.DataFrame, table: pd.DataFrame, ranking: Ranking, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Add shares of a logistic fit where an outcome happens or not, and what to know about them."""
-    drivers = drivers_from_features(contract.features, frame)
-    found = mcfadden_shares(frame, drivers, _columns_of(contract, table[table["share"].notna()]), seed, raw)
+    ranked = _columns_of(contract, table[table["share"].notna()])
+    found = mcfadden_shares(frame, ranking.drivers, ranked, seed, ranking.raw)
     notes = [
         {"outcome": one.outcome, "note": note}
         for one in found

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from features.errors import EmptyResultError
-from models.paths import Predicted, paths, plug_in, row_slopes
+from models.paths import Predicted, Runs, paths, plug_in, row_slopes
 from models.ridge import expit, fit_logistic, inverse_of, ridge_of, solve
 
 Array = NDArray[np.float64]
@@ -331,10 +331,11 @@ def _of_fold(X: Array, coefficients: Array, fold: Index) -> Array:
 def _one_step(rows: PeriodRows, target: TargetRows, spend: _Spend, fitted: _Fitted) -> Effect:
     """Plug-in plus correction, for churn, revenue and the spend part of revenue."""
     predicted = fitted.predicted
-    base = paths(target, predicted.base_hazard, predicted.base_spend, predicted.base_hazard)
-    moved = paths(target, predicted.moved_hazard, predicted.moved_spend, predicted.base_hazard)
+    runs = Runs.of(target)
+    base = paths(target, runs, predicted.base_hazard, predicted.base_spend, predicted.base_hazard)
+    moved = paths(target, runs, predicted.moved_hazard, predicted.moved_spend, predicted.base_hazard)
     go_lives = len(base.hazard)
-    slopes = row_slopes(target, predicted, base, moved)
+    slopes = row_slopes(target, runs, predicted, base, moved)
 
     def pull(X: Array, shift: Array, at_base: Array, at_moved: Array) -> Array:
         """Differentiate by each coefficient, shape (3, columns); mean over go-lives."""

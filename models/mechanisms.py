@@ -71,18 +71,23 @@ class _Spared:
     def of(cls, mended: pa.Table, touchpoints: pa.Table, task: str, until: int) -> _Spared:
         case, after = _first_by_case(mended)
         tried = touchpoints.filter(pa.array(touchpoints[task].to_numpy() >= 1))
-        own, at = tried["journey_key"].to_numpy(), tried["occurred_at"].to_numpy()
-        place = np.minimum(np.searchsorted(case, own), len(case) - 1)
-        later = (case[place] == own) & (at > after[place])
+        place, is_own, at = _of_cases(case, tried)
+        later = is_own & (at > after[place])
         last = np.full(len(case), until)
         np.minimum.at(last, place[later], at[later])
         return cls(task, case, after, last)
 
     def of_rows(self, touchpoints: pa.Table) -> NDArray[np.bool_]:
-        own, at = touchpoints["journey_key"].to_numpy(), touchpoints["occurred_at"].to_numpy()
-        place = np.minimum(np.searchsorted(self.case, own), len(self.case) - 1)
+        place, is_own, at = _of_cases(self.case, touchpoints)
         inside = (at > self.after[place]) & (at <= self.until[place])
-        return np.asarray((self.case[place] == own) & inside & ~np.isnan(touchpoints[self.task].to_numpy()))
+        return np.asarray(is_own & inside & ~np.isnan(touchpoints[self.task].to_numpy()))
+
+
+def _of_cases(case: Index, touchpoints: pa.Table) -> tuple[NDArray[np.intp], NDArray[np.bool_], Index]:
+    """Find the instance of each touchpoint among ascending ones, whether it is there, and when the touchpoint was."""
+    own = touchpoints["journey_key"].to_numpy()
+    place = np.minimum(np.searchsorted(case, own), len(case) - 1)
+    return place, case[place] == own, touchpoints["occurred_at"].to_numpy()
 
 
 def _first_by_case(mended: pa.Table) -> tuple[Index, Index]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from models.effects import TargetRows
 
-__all__ = ["MOST_SURVIVAL_RATIO", "Paths", "Predicted", "RowSlopes", "paths", "plug_in", "row_slopes"]
+__all__ = ["MOST_SURVIVAL_RATIO", "Paths", "Predicted", "RowSlopes", "Runs", "paths", "plug_in", "row_slopes"]
 
 Array = NDArray[np.float64]
 
@@ -73,13 +73,56 @@ class RowSlopes:
     moved_spend: Array
 
 
-def paths(target: TargetRows, hazard: Array, spend: Array, reference: Array) -> Paths:
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The rows of each customer and go-live in the order of periods: a run. The same for every path of a target.
+
+    Attributes
+    ----------
+    order : int array, shape (m,)
+        Rows, run after run.
+    first, stop : int arrays, shape (m,)
+        Where the run of each row begins and ends, in that order.
+    """
+
+    order: NDArray[np.intp]
+    first: NDArray[np.intp]
+    stop: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, target: TargetRows) -> Runs:
+        """Sort the rows."""
+        order = np.lexsort((target.period, target.customer, target.go_live))
+        new = np.ones(len(order), bool)
+        new[1:] = (np.diff(target.customer[order]) != 0) | (np.diff(target.go_live[order]) != 0)
+        starts = np.flatnonzero(new)
+        run = np.cumsum(new) - 1
+        return cls(order, starts[run], np.append(starts[1:], len(order))[run])
+
+    def sums_after(self, values: Array) -> Array:
+        """Sum over later rows of the same customer and go-live."""
+        running = np.concatenate([[0.0], np.cumsum(values[self.order])])
+        out = np.empty(len(values))
+        out[self.order] = running[self.stop] - running[1:]
+        return out
+
+    def sums_before(self, values: Array) -> Array:
+        """Sum over earlier rows of the same customer and go-live."""
+        running = np.concatenate([[0.0], np.cumsum(values[self.order])])
+        out = np.empty(len(values))
+        out[self.order] = running[:-1] - running[self.first]
+        return out
+
+
+def paths(target: TargetRows, runs: Runs, hazard: Array, spend: Array, reference: Array) -> Paths:
     """Average rows to a path.
 
     Parameters
     ----------
     target : TargetRows
         Customers from each go-live on.
+    runs : Runs
+        Of these rows.
     hazard, spend : float64 arrays, shape (m,)
         Predicted.
     reference : float64 array, shape (m,)
@@ -87,7 +130,7 @@ def paths(target: TargetRows, hazard: Array, spend: Array, reference: Array) -> 
     """
     G, H = int(target.go_live.max()) + 1, int(target.period.max()) + 1
     cell = target.go_live * H + target.period
-    ratio, is_free = _survival_ratio(target, hazard, reference)
+    ratio, is_free = _survival_ratio(runs, hazard, reference)
     weight = target.weight * ratio
     total = np.bincount(cell, weight, G * H)
     share = weight / np.where(total > 0, total, 1.0)[cell]
@@ -114,12 +157,12 @@ def plug_in(base: Paths, moved: Paths) -> Array:
     )
 
 
-def row_slopes(target: TargetRows, predicted: Predicted, base: Paths, moved: Paths) -> RowSlopes:
+def row_slopes(target: TargetRows, runs: Runs, predicted: Predicted, base: Paths, moved: Paths) -> RowSlopes:
     """Differentiate `plug_in`, times the number of go-lives, by what each row is predicted from.
 
     Parameters
     ----------
-    target : TargetRows
+    target, runs : TargetRows, Runs
         Rows behind the paths.
     predicted : Predicted
         Their predictions.
@@ -144,11 +187,10 @@ def row_slopes(target: TargetRows, predicted: Predicted, base: Paths, moved: Pat
     from_hazard = predicted.moved_hazard - moved.hazard.ravel()[cell]
     from_spend = predicted.moved_spend - moved.spend.ravel()[cell]
     out = RowSlopes(*(np.empty((3, len(cell))) for _ in range(4)))
-    later_rows = _LaterRows.of(target)
     for k, ((base_h, moved_h), (base_m, moved_m)) in enumerate(zip(by_hazard, by_spend, strict=True)):
         on_hazard, on_spend = moved_h.ravel()[cell], moved_m.ravel()[cell]
         reweighed = moved.share * moved.is_free * (on_hazard * from_hazard + on_spend * from_spend)
-        after = later_rows.sums(reweighed)
+        after = runs.sums_after(reweighed)
         h, d = predicted.base_hazard, predicted.moved_hazard
         out.base_hazard[k] = base_h.ravel()[cell] * base.share * h * (1 - h) + h * after
         out.moved_hazard[k] = on_hazard * moved.share * d * (1 - d) - d * after
@@ -157,46 +199,14 @@ def row_slopes(target: TargetRows, predicted: Predicted, base: Paths, moved: Pat
     return out
 
 
-@dataclass(frozen=True, slots=True)
-class _LaterRows:
-    """The rows of each customer and go-live in the order of periods."""
-
-    order: NDArray[np.intp]
-    first: NDArray[np.intp]  # where each run of one customer begins, in that order
-    stop: NDArray[np.intp]  # where it ends
-
-    @classmethod
-    def of(cls, target: TargetRows) -> _LaterRows:
-        order = np.lexsort((target.period, target.customer, target.go_live))
-        new = np.ones(len(order), bool)
-        new[1:] = (np.diff(target.customer[order]) != 0) | (np.diff(target.go_live[order]) != 0)
-        starts = np.flatnonzero(new)
-        run = np.cumsum(new) - 1
-        return cls(order, starts[run], np.append(starts[1:], len(order))[run])
-
-    def sums(self, values: Array) -> Array:
-        """Sum over later rows of the same customer and go-live."""
-        running = np.concatenate([[0.0], np.cumsum(values[self.order])])
-        out = np.empty(len(values))
-        out[self.order] = running[self.stop] - running[1:]
-        return out
-
-    def sums_before(self, values: Array) -> Array:
-        """Sum over earlier rows of the same customer and go-live."""
-        running = np.concatenate([[0.0], np.cumsum(values[self.order])])
-        out = np.empty(len(values))
-        out[self.order] = running[:-1] - running[self.first]
-        return out
-
-
-def _survival_ratio(target: TargetRows, hazard: Array, reference: Array) -> tuple[Array, NDArray[np.bool_]]:
+def _survival_ratio(runs: Runs, hazard: Array, reference: Array) -> tuple[Array, NDArray[np.bool_]]:
     """Multiply (1 - hazard) / (1 - reference) over earlier periods, per customer and go-live; is it within its bounds.
 
     Truncated as inverse-probability weights are (Cole and Hernan 2008, doi:10.1093/aje/kwn164): one survivor of an
     extreme predicted hazard must not stand for a hundred customers.
     """
     step = np.log1p(-np.minimum(hazard, 0.99)) - np.log1p(-np.minimum(reference, 0.99))
-    before = _LaterRows.of(target).sums_before(step)
+    before = runs.sums_before(step)
     bound = np.log(MOST_SURVIVAL_RATIO)
     return np.exp(np.clip(before, -bound, bound)), np.abs(before) < bound
 

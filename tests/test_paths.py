@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.effects import TargetRows
-from models.paths import MOST_SURVIVAL_RATIO, Predicted, paths, plug_in, row_slopes
+from models.paths import MOST_SURVIVAL_RATIO, Predicted, Runs, paths, plug_in, row_slopes
 from models.ridge import expit
 
 
@@ -25,8 +25,9 @@ def found(target, beta, gamma):
     moved = target.X.copy()
     moved[:, 2] += target.shift[:, 0]
     predicted = Predicted(expit(target.X @ beta - 2), 5 + target.X @ gamma, expit(moved @ beta - 2), 5 + moved @ gamma)
-    base = paths(target, predicted.base_hazard, predicted.base_spend, predicted.base_hazard)
-    after = paths(target, predicted.moved_hazard, predicted.moved_spend, predicted.base_hazard)
+    runs = Runs.of(target)
+    base = paths(target, runs, predicted.base_hazard, predicted.base_spend, predicted.base_hazard)
+    after = paths(target, runs, predicted.moved_hazard, predicted.moved_spend, predicted.base_hazard)
     return plug_in(base, after), predicted, base, after, moved
 
 
@@ -35,7 +36,7 @@ def test_slopes_are_those_of_finite_differences(strength):
     target = rows(np.random.default_rng(3))
     beta, gamma = strength * np.array([0.5, -0.3, 0.8]), np.array([1.0, 0.5, -2.0])
     _, predicted, base, after, moved = found(target, beta, gamma)
-    slopes = row_slopes(target, predicted, base, after)
+    slopes = row_slopes(target, Runs.of(target), predicted, base, after)
     by_beta = (slopes.base_hazard @ target.X + slopes.moved_hazard @ moved) / 2
     by_gamma = (slopes.base_spend @ target.X + slopes.moved_spend @ moved) / 2
     step = 1e-6
@@ -57,7 +58,7 @@ def test_some_ratios_are_held_at_their_bound():
 def test_a_path_is_the_weighted_mean_of_its_rows():
     target = rows(np.random.default_rng(5), go_lives=1)
     hazard, spend = np.full(len(target.period), 0.1), target.period.astype(float)
-    path = paths(target, hazard, spend, hazard)
+    path = paths(target, Runs.of(target), hazard, spend, hazard)
     assert path.survival[0] == pytest.approx(0.9 ** np.arange(7))
     assert path.spend[0] == pytest.approx(np.arange(6.0))
     assert path.is_free.all()
@@ -71,7 +72,7 @@ def test_those_who_would_survive_more_often_stand_for_more():
     )  # fmt: skip
     reference = np.array([0.5, 0.5, 0.5, 0.5])
     hazard = np.array([0.4, 0.5, 0.5, 0.5])
-    share = paths(target, hazard, one, reference).share
+    share = paths(target, Runs.of(target), hazard, one, reference).share
     assert share.tolist() == pytest.approx([0.5, 0.5, 0.6 / 1.1, 0.5 / 1.1])
-    extreme = paths(target, np.array([0.0, 0.5, 0.5, 0.5]), one, reference).share
+    extreme = paths(target, Runs.of(target), np.array([0.0, 0.5, 0.5, 0.5]), one, reference).share
     assert extreme[2] == pytest.approx(MOST_SURVIVAL_RATIO / (1 + MOST_SURVIVAL_RATIO))
