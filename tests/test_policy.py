@@ -17,6 +17,7 @@ from features.study import parse_study
 from models.adjustment import Exposure
 from models.exposures import exposure_columns, joined_columns, moved_columns, states, vanished_columns, volumes
 from models.initiatives import Change, Initiative, move_touchpoints
+from models.mechanisms import without_needless
 from models.policy import policy_effect
 from models.prepared import prepare
 from models.references import fit_references, with_attempts
@@ -99,6 +100,31 @@ def test_moved_contacts_are_counted_once_per_go_live(company):
     in_support = np.array(journey) == "support"
     upper = sum(int((in_support & (at > g) & (at <= g + horizon)).sum()) for g in company.go_lives)
     assert 0.8 * upper < found.contacts <= upper
+
+
+def test_repeats_that_a_mended_failure_spares_are_not_counted(company):
+    mend = Change(journey="support", measure="resolved", convert=1.0)
+    found = estimated(company, mend)
+    bucket, days = company.layout.bucket(0), company.study.snapshot.horizon_days * DAY
+    moved, happening = 0, 0
+    for go_live in company.go_lives:
+        whole = move_touchpoints(
+            Initiative(name="one", changes=(mend,)), company.study, bucket.touchpoints, bucket.customers, go_live,
+            go_live + days,
+        )  # fmt: skip
+        still, _ = without_needless(company.study, whole, bucket.touchpoints, go_live + days)
+        moved, spared = (
+            moved + whole.touchpoints.num_rows,
+            spared + whole.touchpoints.num_rows - still.touchpoints.num_rows,
+        )
+    assert spared > 0.1 * moved
+    # Of those who join after a go-live nobody is followed, so somewhat fewer are counted.
+    assert 0.8 * (moved - spared) < found.contacts <= moved - spared
+
+
+def test_the_interval_holds_the_error_of_the_form(company):
+    churn = estimated(company, WAIT).effect.churn
+    assert churn.hi - churn.value == pytest.approx(1.6448536 * np.hypot(churn.se, 0.08 * churn.value))
 
 
 def test_without_a_matured_cutoff_there_is_no_effect(company):

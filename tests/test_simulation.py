@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -151,3 +153,21 @@ def test_nothing_to_simulate_gives_an_empty_table():
 def test_activity_ramps_up_and_ends():
     ramped = activity(initiative(start_month=2, ramp_months=4), 8)
     assert ramped.tolist() == [0.0, 0.0, 0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+
+
+def test_the_error_of_the_form_moves_churn_and_spend_of_an_initiative_together_and_none_of_another():
+    sure = effect(churn=-0.001, spend=1.0)
+    loose = replace(sure, churn=replace(sure.churn, form=0.1), spend=replace(sure.spend, form=0.1))
+    cohort, money = Cohort(1_000, HORIZON), Money(margin=0.5, discount_rate=0.0, months=12)
+    names = ("one", "two", "three")
+    forecasts = [
+        Forecast(initiative(name), one, 1.0, reached_share=0.5, contacts_per_month=0.2)
+        for name, one in zip(names, (sure, loose, loose), strict=True)
+    ]
+    worths = simulate(forecasts, [], cohort, money, np.random.default_rng(3), order=names).worths
+    still, first, second = (one.npv for one in worths)
+    assert np.ptp(still) < 1e-6
+    # Small effects: what is earned is proportional to them, churn and spend moved by the same factor.
+    assert first.std() / first.mean() == pytest.approx(0.1, rel=0.05)
+    assert first.mean() == pytest.approx(still.mean(), rel=0.01)
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.05
