@@ -223,12 +223,19 @@ def test_a_journey_counts_once_however_many_touchpoints_it_has():
 
 @pytest.mark.slow
 def test_effects_come_out_true_on_companies_never_seen():
-    """Averaged over initiatives that do something, bias stays within 15 % and RMSE within 30 % of the true effect."""
+    """Averaged over initiatives that do something, estimates and intervals are near the truth, for both outcomes.
+
+    Bounds lie between what was measured (bias 7 and 5 %, RMSE 13 and 11 %, 89 % held) and what estimates wrong by a fifth
+    (bias 16 % and more) or intervals of half the width (57 % held) would give.
+    """
     from benchmarks.truth import companies, summary  # noqa: PLC0415
 
-    table = summary(companies(customers=10_000, seeds=range(301, 305)))
-    works = table[(table["outcome"] == "churn") & (table["truth"].abs() > 0.001)]
-    assert works["bias_%"].abs().mean() < 15
-    assert works["rmse_%"].mean() < 30
+    rows = companies(customers=10_000, seeds=range(301, 305))
+    table = summary(rows)
+    for outcome, least in (("churn", 0.001), ("revenue", 0.05)):
+        works = table[(table["outcome"] == outcome) & (table["truth"].abs() > least)]
+        assert works["bias_%"].abs().mean() < 12
+        assert works["rmse_%"].mean() < 17
+    assert ((rows["lo"] <= rows["truth"]) & (rows["truth"] <= rows["hi"])).mean() > 0.8
     useless = table[(table["outcome"] == "churn") & (table["truth"] == 0)]
     assert (useless["estimate"].abs() < 0.001).all()
