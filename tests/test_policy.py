@@ -225,8 +225,8 @@ def test_a_journey_counts_once_however_many_touchpoints_it_has():
 def test_effects_come_out_true_on_companies_never_seen():
     """Averaged over initiatives that do something, estimates and intervals are near the truth, for both outcomes.
 
-    Bounds lie between what was measured (bias 7 and 5 %, RMSE 13 and 11 %, 89 % held) and what estimates wrong by a fifth
-    (bias 16 % and more) or intervals of half the width (57 % held) would give.
+    Bounds lie between what was measured (bias 7 and 5 %, RMSE 13 and 11 %, 89 % held) and what estimates wrong by a
+    fifth (bias 16 % and more) or intervals of half the width (57 % held) would give.
     """
     from benchmarks.truth import companies, summary  # noqa: PLC0415
 
