@@ -35,11 +35,16 @@ class AdjustmentSet:
     upstream : tuple of Exposure
         Measures held fixed.
     volumes : tuple of str
-        Journeys whose number is held fixed: how often a customer came says how often quality could act.
+        Journeys whose contacts are counted: how often a customer came says how often quality could act. Those of
+        `carried` journeys move along.
     context : tuple of Exposure
         Measures that nobody controls (weather, outages): held fixed.
+    carried : tuple of Exposure
+        Consequences of what is moved that move along, as far as the touchpoints show that they do; empty for a flat
+        table.
     left_out : tuple of Exposure
-        Consequences of what is moved, ratings included; holding them fixed would hide part of the effect.
+        What may be a consequence of what is moved and is not followed, ratings included; holding it fixed would hide
+        part of the effect.
     covariates : tuple of str
         Baseline columns held fixed.
     time : tuple of str
@@ -50,14 +55,15 @@ class AdjustmentSet:
     upstream: tuple[Exposure, ...]
     volumes: tuple[str, ...]
     context: tuple[Exposure, ...]
+    carried: tuple[Exposure, ...]
     left_out: tuple[Exposure, ...]
     covariates: tuple[str, ...]
     time: tuple[str, ...] = ("tenure", "season", "spend before")
 
     @property
     def exposures(self) -> tuple[Exposure, ...]:
-        """Every exposure in the models: moved, upstream and context."""
-        return (*self.moved, *self.upstream, *self.context)
+        """Every exposure in the models."""
+        return (*self.moved, *self.upstream, *self.context, *self.carried)
 
     def describe(self) -> str:
         """One readable line of what is held fixed."""
@@ -97,22 +103,19 @@ def adjustment_set(study: Study, moved: Iterable[Exposure], observed: Iterable[E
     free = [e for e in candidates if measures[e.measure].is_rating or measures[e.measure].known == "after"]
     consequences = {e for e in candidates if any(_follows(study, e, t) for t in targets)}
     upstream = {e for e in candidates if any(_precedes(study, e, t) for t in targets)} - consequences - set(free)
-    volumes = {t.journey for t in targets} | {e.journey for e in (*upstream, *context)}
+    carried = set() if study.is_flat else consequences - set(free)
+    behind = {j for t in targets for j in descendants(study, t.journey)}
+    volumes = {t.journey for t in targets} | {e.journey for e in (*upstream, *context)} | behind
     return AdjustmentSet(
         moved=targets,
         upstream=tuple(sorted(upstream)),
-        volumes=() if study.is_flat else _settled(study, volumes, targets),
+        volumes=() if study.is_flat else tuple(j.name for j in study.journeys if j.name in volumes),
         context=context,
-        left_out=tuple(sorted(set(candidates) - upstream)),
+        carried=tuple(sorted(carried)),
+        left_out=tuple(sorted(set(candidates) - upstream - carried)),
         covariates=_covariates(study),
         time=() if study.is_flat else ("tenure", "season", "spend before"),
     )
-
-
-def _settled(study: Study, journeys: set[str], targets: tuple[Exposure, ...]) -> tuple[str, ...]:
-    """Return the journeys whose number is not itself a consequence of what is moved."""
-    behind = {j for t in targets for j in descendants(study, t.journey) if j != t.journey}
-    return tuple(j.name for j in study.journeys if j.name in journeys - behind)
 
 
 def _precedes(study: Study, exposure: Exposure, moved: Exposure) -> bool:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from features.errors import EmptyResultError
+from models.carried import Carried
 from models.paths import Predicted, Runs, paths, plug_in, row_slopes
 from models.ridge import expit, fit_logistic, inverse_of, ridge_of, solve
 
@@ -82,6 +83,8 @@ class TargetRows:
         Sampling weight of the customer.
     due, scale : arrays, shape (m,)
         As in `PeriodRows`.
+    carried : tuple of Carried
+        What of `shift` rests on links learnt from the touchpoints: their error belongs to the effect's.
     """
 
     X: Array
@@ -93,6 +96,7 @@ class TargetRows:
     weight: Array
     due: Array
     scale: Array
+    carried: tuple[Carried, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +256,8 @@ class _Fitted:
     hazard: Array
     spend: Array
     predicted: Predicted
+    betas: Array  # (p, folds)
+    gammas: Array  # (p + 2, folds)
     hazard_information: Array  # (p, p), ridge included, per unit of weight
     spend_information: Array
 
@@ -289,6 +295,8 @@ def _cross_fit(
         hazard=expit(_of_fold(rows.X, betas, fold_of_row)),
         spend=_of_fold(spend.X, gammas, fold_of_row),
         predicted=_predicted(target, spend, fold_of_target, betas, gammas),
+        betas=betas,
+        gammas=gammas,
         hazard_information=(total.curvature + np.diag(hazard_ridge)) / weight,
         spend_information=(total.information + np.diag(spend_ridge)) / weight,
     )
@@ -354,9 +362,19 @@ def _one_step(rows: PeriodRows, target: TargetRows, spend: _Spend, fitted: _Fitt
     value = (rows.X @ (of_hazard @ on_hazard.T)) * churn_residual[:, None]
     value += (spend.X @ (of_spend @ on_spend.T)) * spend_residual[:, None]
     terms = np.column_stack([np.bincount(position, one, len(by_customer)) for one in value.T]).astype(np.float64)
+    correction = terms.sum(axis=0)
+    for carried in target.carried:
+        scale = target.due * target.scale / go_lives
+        parts = (
+            carried.influence(slopes.moved_hazard / go_lives, fitted.betas.mean(axis=1)),
+            carried.influence(slopes.moved_spend * scale, fitted.gammas.mean(axis=1)),
+        )
+        for keys, added in parts:
+            known = np.isin(keys, by_customer)
+            terms[np.searchsorted(by_customer, keys[known])] += added[known]
     se = np.sqrt((terms**2).sum(axis=0))
     churn, revenue, stayers = (
-        Estimate(float(v), float(s)) for v, s in zip(plug_in(base, moved) + terms.sum(axis=0), se, strict=True)
+        Estimate(float(v), float(s)) for v, s in zip(plug_in(base, moved) + correction, se, strict=True)
     )
     return Effect(
         churn=churn,
