@@ -57,7 +57,7 @@ class Carried:
     def shift(self) -> Array:
         """Shift of each target; shape (m, t, memories)."""
         slopes = self.follow_ups.slopes[:, :, self.targets].reshape(-1, len(self.targets))
-        return np.einsum("msk,st->mtk", self.lagged, slopes, optimize=True)
+        return np.asarray(np.einsum("msk,st->mtk", self.lagged, slopes, optimize=True))
 
     def influence(self, slopes: Array, coefficients: Array) -> tuple[Index, Array]:
         """Say what each customer's part in the links adds to the effect.

@@ -132,6 +132,7 @@ def state_names(references: Sequence[Reference]) -> tuple[str, ...]:
 
 
 def piece_columns(reference: Reference) -> tuple[str, ...]:
+    """Name the pieces of an exposure, in the order of its scale."""
     exposure = reference.exposure
     return tuple(f"{exposure.journey}__{exposure.measure}__{i}" for i in range(len(reference.knots) - 1))
 

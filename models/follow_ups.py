@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -61,7 +62,7 @@ class Links:
     @property
     def lag_days(self) -> tuple[float, ...]:
         """When they move: at once, then in the middle of each span of days."""
-        return (SAME_CONTACT, *((low + high) / 2 for low, high in zip(LAG_BOUNDS[:-1], LAG_BOUNDS[1:], strict=True)))
+        return (SAME_CONTACT, *((low + high) / 2 for low, high in pairwise(LAG_BOUNDS)))
 
 
 def links_of(study: Study, references: Sequence[Reference], kinds: Sequence[ContactKind]) -> tuple[Links, ...]:
@@ -118,9 +119,7 @@ class LinkRows:
     counts: NDArray[np.float32]
 
 
-def link_rows(
-    links: Sequence[Links], touchpoints: pa.Table, columns: pa.Table, end: int
-) -> tuple[LinkRows, ...]:
+def link_rows(links: Sequence[Links], touchpoints: pa.Table, columns: pa.Table, end: int) -> tuple[LinkRows, ...]:
     """Take from a bucket what links are learnt from.
 
     Parameters

@@ -14,7 +14,7 @@ from features.snapshot import DAY, DAYS_PER_MONTH
 from models.adjustment import AdjustmentSet, Exposure, adjustment_set
 from models.carried import Carried
 from models.contact_kinds import ContactKind
-from models.effects import Effect, Estimate, PeriodRows, TargetRows, estimate_effect
+from models.effects import Effect, Estimate, TargetRows, estimate_effect
 from models.exposures import (
     MEMORIES,
     current,
@@ -34,6 +34,7 @@ from models.initiatives import Initiative, MovedTouchpoints, in_filter, move_tou
 from models.mechanisms import without_needless
 from models.prepared import Bucket, Prepared, period_length
 from models.references import Reference, with_attempts
+from models.shared_fits import SharedFits
 
 FORM_ERROR = 0.08
 """Relative: what sums of pieces and memories miss of how experience acts. Twelve synthetic companies (seeds 401 to
@@ -72,21 +73,17 @@ class PolicyEffect:
     mean_change: dict[Exposure, float]
 
 
-def policy_effect(
-    prepared: Prepared, initiative: Initiative, buckets: Callable[[], Iterable[Bucket]], rng: np.random.Generator
-) -> PolicyEffect:
+def policy_effect(fits: SharedFits, initiative: Initiative, buckets: Callable[[], Iterable[Bucket]]) -> PolicyEffect:
     """Estimate what an initiative does over the horizon after go-live.
 
     Parameters
     ----------
-    prepared : Prepared
-        From `prepare`.
+    fits : SharedFits
+        Models of a prepared study; policies that move the same kinds of things share one fit.
     initiative : Initiative
         Moves exposures that are among `prepared.exposures`.
     buckets : callable
         Gives the buckets anew.
-    rng : numpy.random.Generator
-        Deals customers into folds.
 
     Returns
     -------
@@ -97,37 +94,23 @@ def policy_effect(
     Estimand: mean change over the horizon for the customers at risk at go-live, averaged over the go-live dates, with
     reach and expected delivery, fully active from go-live.
     """
+    prepared = fits.prepared
     adjustment = adjustment_set(prepared.study, initiative.moved, prepared.exposures)
     held = [r for r in prepared.references if r.exposure in set(adjustment.exposures)]
     kinds = [k for k in prepared.kinds if k.journey in set(adjustment.volumes)]
     moves = _Moves(adjustment, held, kinds, prepared)
     for bucket in buckets():
         moves.add(initiative, bucket)
-    names, penalised, before = _columns(prepared, kinds, held)
-    X, X_target = prepared.fit.columns(names), prepared.target.columns(names)
-    fit, after = prepared.fit, prepared.target
-    p, t = fit.periods, after.periods
-    rows = PeriodRows(X, penalised, before, p.churned, p.spend, p.weight, p.customer_key, fit.due, fit.scale)
-    shift, shifted, carried = moves.shift(names)
+    fit, after = fits.of(kinds, held), prepared.target
+    shift, shifted, carried = moves.shift(fit.names)
     target = TargetRows(
-        X_target, shift, shifted, after.go_live, t.index, t.customer_key, t.weight, after.due, after.scale, carried
-    )
+        fit.target, shift, shifted, after.go_live, after.periods.index, after.periods.customer_key,
+        after.periods.weight, after.due, after.scale, carried,
+    )  # fmt: skip
     # Small dense systems: more threads only fight with whatever else is running.
     with threadpool_limits(1):
-        effect = estimate_effect(rows, target, rng)
+        effect = estimate_effect(fit.models, target)
     return moves.result(_scaled(effect, initiative.reach), adjustment, initiative)
-
-
-def _columns(
-    prepared: Prepared, kinds: Sequence[ContactKind], held: Sequence[Reference]
-) -> tuple[list[str], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Name the columns of a model, which of them are penalised, and which are settled before the period."""
-    free = [str(name) for name in prepared.fit.design if str(name).startswith(("baseline__", "time__"))]
-    memories = [n for n in (*volume_names(kinds), *state_names(held)) if prepared.fit.design[n].any()]
-    now = current_names(held)
-    penalised = np.arange(len(free) + len(memories) + len(now)) >= len(free)
-    before = np.arange(len(penalised)) < len(free) + len(memories)
-    return [*free, *memories, *now], penalised, before
 
 
 def _scaled(effect: Effect, reach: float) -> Effect:
@@ -265,8 +248,8 @@ class _Moves:
 
 
 def _sources(follow_ups: FollowUps) -> int:
-    """Number of lags times pieces."""
-    return follow_ups.slopes.shape[0] * follow_ups.slopes.shape[1]
+    """Count lags times pieces."""
+    return int(np.prod(follow_ups.slopes.shape[:2]))
 
 
 def _of_customers(moved: MovedTouchpoints, customers: NDArray[np.int64]) -> MovedTouchpoints:

@@ -113,6 +113,8 @@ class Prepared:
         Range in which 98 % of the observed values lie.
     fit, target : Rows
         Person-period rows of the past, and those after each go-live.
+    seed : int
+        Deals customers into folds, the same for every policy.
     """
 
     study: Study
@@ -123,6 +125,7 @@ class Prepared:
     support: dict[Exposure, tuple[float, float]]
     fit: Rows
     target: Rows
+    seed: int
 
     @property
     def exposures(self) -> frozenset[Exposure]:
@@ -158,7 +161,7 @@ def prepare(
     span : (int, int)
         First and last moment of the data, microseconds.
     rng : numpy.random.Generator
-        Thins rows without churn.
+        Thins rows without churn, and deals customers into folds.
     exposures : sequence of Exposure
         Measures with values, by journey.
     tick : callable, optional
@@ -187,13 +190,15 @@ def prepare(
     past = period_grid(span[0] + burn_in, span[1], length)
     parts_fit, parts_target = [], []
     parts_links: list[tuple[LinkRows, ...]] = []
+    most_linked = 0
     shares = _shares(buckets)
     for number, bucket in enumerate(buckets(), 1):
         tick(f"rebuilding experience week by week, bucket {number} of {len(shares)}")
         touchpoints = with_attempts(bucket.touchpoints)
         columns = exposure_columns(learnt.references, touchpoints, bucket.customers, learnt.kinds)
-        if max((sum(len(one.customer) for one in parts) for parts in zip(*parts_links)), default=0) < MOST_LINK_ROWS:
+        if most_linked < MOST_LINK_ROWS:
             parts_links.append(link_rows(learnt.links, touchpoints, columns, span[1]))
+            most_linked += max((len(one.customer) for one in parts_links[-1]), default=0)
         every = periods_at_risk(_histories(bucket), past, length)
         due = charges_due(learnt.charging.cadence, bucket.revenue, every.customer_key, every.start, length)
         fit = thin(every, int(MOST_ROWS * shares[number - 1]), rng, due != 0)
@@ -201,9 +206,19 @@ def prepare(
         followed, go_live = _target(study, bucket, go_lives, length, rng, shares[number - 1])
         parts_target.append(_rows(study, learnt, bucket, columns, followed, go_live))
     fitting, target = _charged(*_encoded(_joined(parts_fit), _joined(parts_target)))
-    follow_ups = tuple(fit_follow_ups(links, parts) for links, parts in zip(learnt.links, zip(*parts_links), strict=True))
+    follow_ups = tuple(
+        fit_follow_ups(links, [parts[k] for parts in parts_links]) for k, links in enumerate(learnt.links)
+    )
     return Prepared(
-        study, tuple(go_lives), learnt.references, learnt.kinds, follow_ups, learnt.support, fitting, target
+        study,
+        tuple(go_lives),
+        learnt.references,
+        learnt.kinds,
+        follow_ups,
+        learnt.support,
+        fitting,
+        target,
+        int(rng.integers(2**63)),
     )
 
 
@@ -233,9 +248,7 @@ class _Learnt:
     charging: Charging
 
 
-def _learn(
-    study: Study, buckets: Callable[[], Iterable[Bucket]], exposures: Sequence[Exposure], since: int
-) -> _Learnt:
+def _learn(study: Study, buckets: Callable[[], Iterable[Bucket]], exposures: Sequence[Exposure], since: int) -> _Learnt:
     """Fit references and ways of charging on the first buckets; buckets hold customers in no order that matters."""
     touchpoints, customers, revenues, rows = [], [], [], 0
     for bucket in buckets():

@@ -21,6 +21,7 @@ from models.mechanisms import without_needless
 from models.policy import policy_effect
 from models.prepared import prepare
 from models.references import fit_references, with_attempts
+from models.shared_fits import SharedFits
 
 CUSTOMERS = 3_000
 
@@ -40,13 +41,18 @@ def company(tmp_path_factory):
     span = (found.data_start, found.data_end)
     prepared = prepare(study, layout.all_buckets, go_lives, span, np.random.default_rng(1), exposures=exposures)
     return SimpleNamespace(
-        study=study, layout=layout, go_lives=go_lives, span=span, exposures=exposures, prepared=prepared
+        study=study,
+        layout=layout,
+        go_lives=go_lives,
+        span=span,
+        exposures=exposures,
+        fits=SharedFits(prepared),
     )
 
 
 def estimated(company, *changes, **given):
     initiative = Initiative(name="one", changes=changes, **given)
-    return policy_effect(company.prepared, initiative, company.layout.all_buckets, np.random.default_rng(2))
+    return policy_effect(company.fits, initiative, company.layout.all_buckets)
 
 
 WAIT = Change(journey="support", measure="wait", scale=0.5)
