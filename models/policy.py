@@ -97,7 +97,8 @@ def policy_effect(fits: SharedFits, initiative: Initiative, buckets: Callable[[]
     prepared = fits.prepared
     adjustment = adjustment_set(prepared.study, initiative.moved, prepared.exposures)
     held = [r for r in prepared.references if r.exposure in set(adjustment.exposures)]
-    kinds = [k for k in prepared.kinds if k.journey in set(adjustment.volumes)]
+    counted = {*adjustment.volumes, *adjustment.carried_volumes}
+    kinds = [k for k in prepared.kinds if k.journey in counted]
     moves = _Moves(adjustment, held, kinds, prepared)
     for bucket in buckets():
         moves.add(initiative, bucket)

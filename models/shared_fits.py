@@ -52,10 +52,12 @@ class SharedFits:
     ----------
     prepared : Prepared
         Rows.
+    kept : OrderedDict of tuple of str to SharedFit
+        By columns, the latest used last.
     """
 
     prepared: Prepared
-    _kept: OrderedDict[tuple[str, ...], SharedFit] = field(default_factory=OrderedDict)
+    kept: OrderedDict[tuple[str, ...], SharedFit] = field(default_factory=OrderedDict)
 
     def of(self, kinds: Sequence[ContactKind], held: Sequence[Reference]) -> SharedFit:
         """Return the fit on some contacts and exposures; folds are the same for all.
@@ -72,7 +74,7 @@ class SharedFits:
         SharedFit
         """
         names, penalised, before = _columns(self.prepared, kinds, held)
-        if names not in self._kept:
+        if names not in self.kept:
             fit, periods = self.prepared.fit, self.prepared.fit.periods
             rows = PeriodRows(
                 fit.columns(names), penalised, before, periods.churned, periods.spend, periods.weight,
@@ -81,11 +83,11 @@ class SharedFits:
             # Small dense systems: more threads only fight with whatever else is running.
             with threadpool_limits(1):
                 models = fit_models(rows, np.random.default_rng(self.prepared.seed))
-            self._kept[names] = SharedFit(names, models, self.prepared.target.columns(names))
-            if len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(names)
-        return self._kept[names]
+            self.kept[names] = SharedFit(names, models, self.prepared.target.columns(names))
+            if len(self.kept) > MOST_KEPT:
+                self.kept.popitem(last=False)
+        self.kept.move_to_end(names)
+        return self.kept[names]
 
 
 def _columns(
