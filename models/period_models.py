@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import EmptyResultError
-from models.ridge import expit, fit_logistic, inverse_of, ridge_of, solve
-from models.shrinkage import Piece, penalty_of
+from models.ridge import expit, fit_logistic, ridge_of, solve
 
 __all__ = ["FOLDS", "PeriodModels", "PeriodRows", "fit_models", "of_fold", "spend_columns"]
 
@@ -45,8 +44,6 @@ class PeriodRows:
         What is charged in the period on average over `scale`, as known at its start, from 0 to 1 (a charge is due).
     scale : float64 array, shape (n,)
         What such a customer is charged; experience moves spend, and luck disturbs it, in proportion.
-    pieces : tuple of Piece
-        Which exposure columns belong together.
     """
 
     X: Array
@@ -58,7 +55,6 @@ class PeriodRows:
     customer: Index
     due: Array
     scale: Array
-    pieces: tuple[Piece, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +117,7 @@ def fit_models(rows: PeriodRows, rng: np.random.Generator, *, folds: int = FOLDS
     Notes
     -----
     The fits without a fold are one Newton step away from the fit on all rows: exact to second order in the share of a
-    fold's information, and a tenth of the time of fitting anew. The penalty (`models.shrinkage`) is chosen on all rows.
+    fold's information, and a tenth of the time of fitting anew.
     """
     events = float(rows.churned.sum())
     if events == 0 or events == len(rows.churned):
@@ -134,19 +130,16 @@ def fit_models(rows: PeriodRows, rng: np.random.Generator, *, folds: int = FOLDS
     X, weight = spend_columns(rows.X, rows.penalised, rows.due, rows.scale), rows.weight / rows.scale**2
     parts = [np.flatnonzero(fold[position] == k) for k in range(folds)]
     beta = fit_logistic(rows.X, rows.churned, rows.weight, rows.penalised, rows.before)
-    moments = [_moments(rows, X, weight, expit(rows.X @ beta), part) for part in parts]
-    hazard_penalty = penalty_of(beta, _sum(moments, "curvature"), rows.penalised, rows.pieces)
-    beta = fit_logistic(
-        rows.X, rows.churned, rows.weight, rows.penalised, rows.before, penalty=hazard_penalty, start=beta
-    )
-    moments = [_moments(rows, X, weight, expit(rows.X @ beta), part) for part in parts]
-    curvature, slope = _sum(moments, "curvature"), _sum(moments, "slope") - hazard_penalty @ beta
-    information, against = _sum(moments, "information"), _sum(moments, "spend")
-    spend_penalty = _spend_penalty(rows, X, weight, information, against)
+    hazard = expit(rows.X @ beta)
+    moments = [_moments(rows, X, weight, hazard, part) for part in parts]
+    curvature, information = _sum(moments, "curvature"), _sum(moments, "information")
+    hazard_ridge = ridge_of(curvature, rows.penalised)
+    spend_ridge = ridge_of(information, np.append(rows.penalised, [False, False]))
+    slope, against = _sum(moments, "slope") - hazard_ridge * beta, _sum(moments, "spend")
     betas, gammas = np.zeros((len(beta), folds)), np.zeros((len(against), folds))
     for k, m in enumerate(moments):
-        betas[:, k] = beta + solve(curvature - m.curvature + hazard_penalty, slope - m.slope, rows.before)
-        gammas[:, k] = solve(information - m.information + spend_penalty, against - m.spend)
+        betas[:, k] = beta + solve(curvature - m.curvature + np.diag(hazard_ridge), slope - m.slope, rows.before)
+        gammas[:, k] = solve(information - m.information + np.diag(spend_ridge), against - m.spend)
     total = rows.weight.sum()
     return PeriodModels(
         rows=rows,
@@ -156,8 +149,8 @@ def fit_models(rows: PeriodRows, rng: np.random.Generator, *, folds: int = FOLDS
         spend=of_fold(X, gammas, fold[position]),
         betas=betas,
         gammas=gammas,
-        hazard_information=(curvature + hazard_penalty) / total,
-        spend_information=(information + spend_penalty) / total,
+        hazard_information=(curvature + np.diag(hazard_ridge)) / total,
+        spend_information=(information + np.diag(spend_ridge)) / total,
     )
 
 
@@ -208,28 +201,3 @@ def _moments(rows: PeriodRows, spend: Array, weight: Array, hazard: Array, part:
 
 def _sum(moments: Sequence[_Moments], name: str) -> Array:
     return np.asarray(sum(getattr(m, name) for m in moments))
-
-
-def _spend_penalty(rows: PeriodRows, X: Array, weight: Array, information: Array, against: Array) -> Array:
-    """Choose the penalty of the spend model, from what least squares with the light ridge gives."""
-    penalised = np.append(rows.penalised, [False, False])
-    ridge = np.diag(ridge_of(information, penalised))
-    light = solve(information + ridge, against)
-    scores = X * (weight * (rows.spend - X @ light))[:, None]
-    chance = _chance(scores, rows.customer, information + ridge, penalised)
-    return chance * penalty_of(light, information / chance, penalised, rows.pieces) if chance > 0 else ridge
-
-
-def _chance(scores: Array, customer: Index, information: Array, columns: NDArray[np.bool_]) -> float:
-    """Variance that coefficients have, clustered by customer, over the inverse of the information; mean over columns.
-
-    Weights are not inverse variances, and what a customer spends in one period tells of the next.
-    """
-    order = np.argsort(customer, kind="stable")
-    starts = np.flatnonzero(np.diff(customer[order], prepend=-1))
-    by_customer = np.add.reduceat(scores[order], starts, axis=0)
-    inverse = inverse_of(information, np.ones(len(information), bool))
-    spread = ((by_customer @ inverse[:, columns]) ** 2).sum(axis=0)
-    naive = np.diag(inverse)[columns]
-    known = naive > 0
-    return float(np.mean(spread[known] / naive[known])) if known.any() else 0.0

@@ -17,14 +17,7 @@ RIDGE_SHARE = 0.02
 
 
 def fit_logistic(
-    X: Array,
-    y: Array,
-    weight: Array,
-    penalised: NDArray[np.bool_],
-    used: NDArray[np.bool_] | None = None,
-    *,
-    penalty: Array | None = None,
-    start: Array | None = None,
+    X: Array, y: Array, weight: Array, penalised: NDArray[np.bool_], used: NDArray[np.bool_] | None = None
 ) -> Array:
     """Weighted logistic regression with a ridge on some columns, by damped Newton steps.
 
@@ -38,27 +31,22 @@ def fit_logistic(
         Columns that take the ridge.
     used : bool array, shape (p,), optional
         Columns that take part; the coefficients of the others are 0.
-    penalty : float64 array, shape (p, p), optional
-        Takes the place of the ridge.
-    start : float64 array, shape (p,), optional
-        Coefficients from which to descend.
 
     Returns
     -------
     float64 array, shape (p,)
     """
-    beta = np.zeros(X.shape[1]) if start is None else start
-    if penalty is None:
-        rate = float(np.average(y, weights=weight))
-        # Information at the mean rate; at the start, where every risk is one half, it would be fifty times too much.
-        penalty = np.diag(ridge_of((X * weight[:, None]).T @ X * rate * (1 - rate), penalised))
-    loss = _logistic_loss(X, y, weight, penalty, beta)
+    beta = np.zeros(X.shape[1])
+    rate = float(np.average(y, weights=weight))
+    # Information at the mean rate; at the start, where every risk is one half, it would be fifty times too much.
+    ridge = ridge_of((X * weight[:, None]).T @ X * rate * (1 - rate), penalised)
+    loss = _logistic_loss(X, y, weight, ridge, beta)
     for _ in range(NEWTON_STEPS):
         h = expit(X @ beta)
         curvature = (X * (weight * h * (1 - h))[:, None]).T @ X
-        slope = X.T @ (weight * (y - h)) - penalty @ beta
-        move = solve(curvature + penalty, slope, used)
-        new, new_loss = _descend(X, y, weight, penalty, beta, move, loss)
+        slope = X.T @ (weight * (y - h)) - ridge * beta
+        move = solve(curvature + np.diag(ridge), slope, used)
+        new, new_loss = _descend(X, y, weight, ridge, beta, move, loss)
         converged = loss - new_loss <= NEWTON_TOLERANCE * abs(loss)
         beta, loss = new, new_loss
         if converged:
@@ -67,22 +55,22 @@ def fit_logistic(
 
 
 def _descend(
-    X: Array, y: Array, weight: Array, penalty: Array, beta: Array, move: Array, loss: float
+    X: Array, y: Array, weight: Array, ridge: Array, beta: Array, move: Array, loss: float
 ) -> tuple[Array, float]:
     """Halve the step until the loss falls; undamped Newton diverges on rare events."""
     length = 1.0
     for _ in range(12):
         new = beta + length * move
-        new_loss = _logistic_loss(X, y, weight, penalty, new)
+        new_loss = _logistic_loss(X, y, weight, ridge, new)
         if new_loss <= loss:
             return new, new_loss
         length /= 2
     return beta, loss
 
 
-def _logistic_loss(X: Array, y: Array, weight: Array, penalty: Array, beta: Array) -> float:
+def _logistic_loss(X: Array, y: Array, weight: Array, ridge: Array, beta: Array) -> float:
     z = X @ beta
-    return float(weight @ (np.logaddexp(0.0, z) - y * z) + 0.5 * beta @ penalty @ beta)
+    return float(weight @ (np.logaddexp(0.0, z) - y * z) + 0.5 * (ridge * beta) @ beta)
 
 
 def fit_linear(X: Array, y: Array, weight: Array, penalised: NDArray[np.bool_]) -> Array:

@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from models.contact_kinds import ContactKind
-from models.exposures import MEMORIES, current_names, piece_columns, state_names, volume_names
+from models.exposures import current_names, state_names, volume_names
 from models.period_models import PeriodModels, PeriodRows, fit_models
 from models.prepared import Prepared
 from models.references import Reference
-from models.shrinkage import Piece
 
 __all__ = ["SharedFit", "SharedFits"]
 
@@ -78,7 +77,7 @@ class SharedFits:
             fit, periods = self.prepared.fit, self.prepared.fit.periods
             rows = PeriodRows(
                 fit.columns(names), penalised, before, periods.churned, periods.spend, periods.weight,
-                periods.customer_key, fit.due, fit.scale, _pieces(held, names),
+                periods.customer_key, fit.due, fit.scale,
             )  # fmt: skip
             # Small dense systems: more threads only fight with whatever else is running.
             with threadpool_limits(1):
@@ -100,15 +99,3 @@ def _columns(
     penalised = np.arange(len(free) + len(memories) + len(now)) >= len(free)
     before = np.arange(len(penalised)) < len(free) + len(memories)
     return (*free, *memories, *now), penalised, before
-
-
-def _pieces(held: Sequence[Reference], names: Sequence[str]) -> tuple[Piece, ...]:
-    """Say which columns of a model are the memories of which piece of which exposure."""
-    place = {name: number for number, name in enumerate(names)}
-    found = []
-    for reference in held:
-        for column in piece_columns(reference):
-            fast, slow = (place.get(f"{column}__{memory}") for memory in MEMORIES)
-            if fast is not None and slow is not None:
-                found.append(Piece(str(reference.exposure), (fast, slow)))
-    return tuple(found)
