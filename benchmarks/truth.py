@@ -27,6 +27,7 @@ from models.initiatives import Initiative, parse_initiatives, refusal
 from models.levers import raw_contrast
 from models.policy import PolicyEffect, policy_effect
 from models.prepared import Prepared, prepare
+from models.shared_fits import SharedFits
 
 
 def companies(customers: int, seeds: Iterable[int], hidden: float = 0.0) -> pd.DataFrame:
@@ -47,12 +48,13 @@ def one_company(folder: Path, customers: int, seed: int, hidden: float) -> pd.Da
     panel = read_panel(folder / "store", contract.matured)
     started = time.perf_counter()
     prepared = prepare_study(study, layout, seed)
+    fits = SharedFits(prepared)
     text = (folder / "initiatives.yaml").read_text(encoding="utf-8")
     truth = {t["name"]: t for t in json.loads((folder / "truth.json").read_text(encoding="utf-8"))["initiatives"]}
     rows: list[dict[str, object]] = []
     for initiative in parse_initiatives(text, "initiatives.yaml", study):
         if not refusal(initiative, study, prepared.exposures):
-            found = policy_effect(prepared, initiative, layout.all_buckets, np.random.default_rng(seed))
+            found = policy_effect(fits, initiative, layout.all_buckets)
             names = {f.name for f in contract.features}
             rows += compare(initiative, found, truth[initiative.name], panel, names)
     frame = pd.DataFrame(rows).assign(seed=seed)

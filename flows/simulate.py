@@ -26,7 +26,7 @@ from flows.tracking import Run, open_tracker
 from flows.wording import chance, money_short, plain, points
 from models.initiatives import Initiative, parse_initiatives, refusal
 from models.policy import PolicyEffect, policy_effect
-from models.prepared import Prepared
+from models.shared_fits import SharedFits
 from models.simulation import Cohort, Forecast, Refusal
 from models.simulation import simulate as count_money
 
@@ -126,21 +126,19 @@ def compare(
     prepared = prepare_histories(str(workspace.study_file), layout, seed)
     refused = [Refusal(one, why) for one in planned if (why := refusal(one, study, prepared.exposures))]
     names = {one.initiative.name for one in refused}
-    forecasts = _forecasts(prepared, layout, [one for one in planned if one.name not in names], seed)
+    forecasts = _forecasts(SharedFits(prepared), layout, [one for one in planned if one.name not in names])
     cohort = Cohort(contract.partitions[-1].rows, study.snapshot.horizon_days)
     rng = np.random.default_rng([seed, 13])
     order = [one.name for one in planned]
     return count_money(forecasts, refused, cohort, study.money, rng, order=order).to_frame()
 
 
-def _forecasts(prepared: Prepared, layout: Layout, planned: Sequence[Initiative], seed: int) -> list[Forecast]:
+def _forecasts(fits: SharedFits, layout: Layout, planned: Sequence[Initiative]) -> list[Forecast]:
     forecasts = []
     with console.progress("simulate") as tick:
         for number, one in enumerate(planned):
             tick(one.label, number, len(planned))
-            # The same folds for all: differences between initiatives are then about the initiatives.
-            effect = policy_effect(prepared, one, layout.all_buckets, np.random.default_rng([seed, 12]))
-            forecasts.append(_forecast(one, effect))
+            forecasts.append(_forecast(one, policy_effect(fits, one, layout.all_buckets)))
     return forecasts
 
 

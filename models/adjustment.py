@@ -38,8 +38,14 @@ class AdjustmentSet:
         Journeys whose number is held fixed: how often a customer came says how often quality could act.
     context : tuple of Exposure
         Measures that nobody controls (weather, outages): held fixed.
+    carried : tuple of Exposure
+        Consequences of what is moved that move along, as far as the touchpoints show that they do; empty for a flat
+        table.
+    carried_volumes : tuple of str
+        Journeys whose number moves along: arrows lead to them from what is moved.
     left_out : tuple of Exposure
-        Consequences of what is moved, ratings included; holding them fixed would hide part of the effect.
+        What may be a consequence of what is moved and is not followed, ratings included; holding it fixed would hide
+        part of the effect.
     covariates : tuple of str
         Baseline columns held fixed.
     time : tuple of str
@@ -50,19 +56,32 @@ class AdjustmentSet:
     upstream: tuple[Exposure, ...]
     volumes: tuple[str, ...]
     context: tuple[Exposure, ...]
+    carried: tuple[Exposure, ...]
+    carried_volumes: tuple[str, ...]
     left_out: tuple[Exposure, ...]
     covariates: tuple[str, ...]
     time: tuple[str, ...] = ("tenure", "season", "spend before")
 
     @property
     def exposures(self) -> tuple[Exposure, ...]:
-        """Every exposure in the models: moved, upstream and context."""
-        return (*self.moved, *self.upstream, *self.context)
+        """Every exposure in the models."""
+        return (*self.moved, *self.upstream, *self.context, *self.carried)
 
     def describe(self) -> str:
-        """One readable line of what is held fixed."""
-        held = [*map(str, self.upstream), *map(str, self.context), *(f"number of {v}" for v in self.volumes)]
-        return ", ".join([*held, *self.covariates, *self.time])
+        """One readable line of what is held fixed, and what moves along."""
+        held = [
+            *map(str, self.upstream),
+            *map(str, self.context),
+            *_numbers(self.volumes),
+            *self.covariates,
+            *self.time,
+        ]
+        along = [*map(str, self.carried), *_numbers(self.carried_volumes)]
+        return ", ".join(held) + (f"; moving along: {', '.join(along)}" if along else "")
+
+
+def _numbers(journeys: Iterable[str]) -> list[str]:
+    return [f"number of {journey}" for journey in journeys]
 
 
 def adjustment_set(study: Study, moved: Iterable[Exposure], observed: Iterable[Exposure]) -> AdjustmentSet:
@@ -85,9 +104,10 @@ def adjustment_set(study: Study, moved: Iterable[Exposure], observed: Iterable[E
     -----
     A measure is upstream when its journey comes earlier in the lifecycle or leads to the moved one, or when it stands
     earlier in the study's list within the same journey; it is a consequence when its journey can be reached from the
-    moved one by arrows. A journey that is both (a loop) is left out: holding a consequence fixed costs more than
-    leaving out part of a cause. Assumes that the study's order is right; a wrong arrow shows as an effect that changes
-    when the arrow is drawn.
+    moved one by arrows. A journey that is both (a loop) counts as a consequence. Where there are event times,
+    consequences move along as far as the touchpoints show that they do (`models.follow_ups`); in a flat table they are
+    left out, for holding a consequence fixed costs more than leaving out part of a cause. Assumes that the study's
+    order is right; a wrong arrow shows as an effect that changes when the arrow is drawn.
     """
     targets = tuple(sorted(set(moved)))
     everything = sorted(set(observed))
@@ -97,22 +117,25 @@ def adjustment_set(study: Study, moved: Iterable[Exposure], observed: Iterable[E
     free = [e for e in candidates if measures[e.measure].is_rating or measures[e.measure].known == "after"]
     consequences = {e for e in candidates if any(_follows(study, e, t) for t in targets)}
     upstream = {e for e in candidates if any(_precedes(study, e, t) for t in targets)} - consequences - set(free)
+    behind = {j for t in targets for j in descendants(study, t.journey)} - {t.journey for t in targets}
+    carried = set() if study.is_flat else consequences - set(free)
     volumes = {t.journey for t in targets} | {e.journey for e in (*upstream, *context)}
     return AdjustmentSet(
         moved=targets,
         upstream=tuple(sorted(upstream)),
-        volumes=() if study.is_flat else _settled(study, volumes, targets),
+        volumes=() if study.is_flat else _of(study, volumes - behind),
         context=context,
-        left_out=tuple(sorted(set(candidates) - upstream)),
+        carried=tuple(sorted(carried)),
+        carried_volumes=() if study.is_flat else _of(study, behind),
+        left_out=tuple(sorted(set(candidates) - upstream - carried)),
         covariates=_covariates(study),
         time=() if study.is_flat else ("tenure", "season", "spend before"),
     )
 
 
-def _settled(study: Study, journeys: set[str], targets: tuple[Exposure, ...]) -> tuple[str, ...]:
-    """Return the journeys whose number is not itself a consequence of what is moved."""
-    behind = {j for t in targets for j in descendants(study, t.journey) if j != t.journey}
-    return tuple(j.name for j in study.journeys if j.name in journeys - behind)
+def _of(study: Study, journeys: set[str]) -> tuple[str, ...]:
+    """Put journeys into the order of the study."""
+    return tuple(j.name for j in study.journeys if j.name in journeys)
 
 
 def _precedes(study: Study, exposure: Exposure, moved: Exposure) -> bool:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from features.engine import build
 from features.folds import Fold, Plan, decayed, total
+from features.snapshot import DAY
+from models.contact_kinds import ContactKind, kinds_of_rows
 from models.references import Reference, in_exposure
 
 Array = NDArray[np.float64]
@@ -24,8 +26,10 @@ MEMORIES = {"fast": FAST_DAYS, "slow": SLOW_DAYS}
 _FELT = ("customer_key", "journey", "journey_key", "occurred_at", "known_at")
 
 
-def exposure_columns(references: Sequence[Reference], touchpoints: pa.Table, customers: pa.Table) -> pa.Table:
-    """Add to each touchpoint how far it deviated from expectation, piece by piece of the scale.
+def exposure_columns(
+    references: Sequence[Reference], touchpoints: pa.Table, customers: pa.Table, kinds: Sequence[ContactKind] = ()
+) -> pa.Table:
+    """Add to each touchpoint how far it deviated from expectation, piece by piece of the scale, and what kind it is of.
 
     Parameters
     ----------
@@ -33,6 +37,8 @@ def exposure_columns(references: Sequence[Reference], touchpoints: pa.Table, cus
         From `fit_references`.
     touchpoints, customers : pyarrow.Table
         A bucket of whole customers.
+    kinds : sequence of ContactKind
+        Counted by a column each.
 
     Returns
     -------
@@ -44,10 +50,12 @@ def exposure_columns(references: Sequence[Reference], touchpoints: pa.Table, cus
     for reference in references:
         rows = np.flatnonzero(in_exposure(reference.exposure, touchpoints))
         found = reference.deviations(touchpoints.take(pa.array(rows)), customers)
-        for name, deviation in zip(_columns_of(reference), found, strict=True):
+        for name, deviation in zip(piece_columns(reference), found, strict=True):
             full = np.full(touchpoints.num_rows, np.nan)
             full[rows] = deviation
             columns[name] = pa.array(full)
+    kind = kinds_of_rows(kinds, touchpoints)
+    columns |= {one.column: pa.array(np.where(kind == k, 1.0, np.nan)) for k, one in enumerate(kinds)}
     return pa.table(columns)
 
 
@@ -83,26 +91,28 @@ def moved_columns(references: Sequence[Reference], touchpoints: pa.Table, values
         inside = in_exposure(reference.exposure, touchpoints)
         before, after = touchpoints[reference.exposure.measure].to_numpy(), values[reference.exposure.measure]
         for name, old, new in zip(
-            _columns_of(reference), reference.pieces(before), reference.pieces(after), strict=True
+            piece_columns(reference), reference.pieces(before), reference.pieces(after), strict=True
         ):
             columns[name] = pa.array(np.where(inside, new - old, np.nan))
     return pa.table(columns)
 
 
-def vanished_columns(references: Sequence[Reference], touchpoints: pa.Table, customers: pa.Table) -> pa.Table:
+def vanished_columns(
+    references: Sequence[Reference], touchpoints: pa.Table, customers: pa.Table, kinds: Sequence[ContactKind] = ()
+) -> pa.Table:
     """Say by how much the states change when touchpoints do not happen.
 
     Parameters
     ----------
-    references, touchpoints, customers
+    references, touchpoints, customers, kinds
         As for `exposure_columns`; the touchpoints that vanish.
 
     Returns
     -------
     pyarrow.Table
-        As `moved_columns`: each row takes back how far it deviated from expectation.
+        As `moved_columns`: each row takes back how far it deviated from expectation, and that it happened.
     """
-    columns = exposure_columns(references, touchpoints, customers)
+    columns = exposure_columns(references, touchpoints, customers, kinds)
     for number, name in enumerate(columns.column_names):
         if name not in _FELT:
             columns = columns.set_column(number, name, pc.negate(columns[name]))
@@ -118,10 +128,11 @@ def joined_columns(tables: Sequence[pa.Table]) -> pa.Table:
 
 def state_names(references: Sequence[Reference]) -> tuple[str, ...]:
     """Names of the states of these references, in the order in which `states` returns them."""
-    return tuple(f"{column}__{memory}" for r in references for column in _columns_of(r) for memory in MEMORIES)
+    return tuple(f"{column}__{memory}" for r in references for column in piece_columns(r) for memory in MEMORIES)
 
 
-def _columns_of(reference: Reference) -> tuple[str, ...]:
+def piece_columns(reference: Reference) -> tuple[str, ...]:
+    """Name the pieces of an exposure, in the order of its scale."""
     exposure = reference.exposure
     return tuple(f"{exposure.journey}__{exposure.measure}__{i}" for i in range(len(reference.knots) - 1))
 
@@ -144,14 +155,12 @@ def states(references: Sequence[Reference], columns: pa.Table, spine: pa.Table, 
     -------
     float64 array, shape (spine rows, states)
     """
-    present = [c for r in references for c in _columns_of(r) if c in columns.column_names]
-    folds: dict[str, Fold] = {f"{c}__{m}": decayed(c, days) for c in present for m, days in MEMORIES.items()}
-    return _fold(folds, columns, spine, window_days, state_names(references))
+    return _remembered([c for r in references for c in piece_columns(r)], columns, spine, window_days)
 
 
 def current_names(references: Sequence[Reference]) -> tuple[str, ...]:
     """Names of the sums within a period, in the order in which `current` returns them."""
-    return tuple(f"{column}__now" for r in references for column in _columns_of(r))
+    return tuple(f"{column}__now" for r in references for column in piece_columns(r))
 
 
 def current(references: Sequence[Reference], columns: pa.Table, spine: pa.Table, period_days: float) -> Array:
@@ -161,31 +170,67 @@ def current(references: Sequence[Reference], columns: pa.Table, spine: pa.Table,
     -------
     float64 array, shape (spine rows, current names)
     """
-    present = [c for r in references for c in _columns_of(r) if c in columns.column_names]
+    present = [c for r in references for c in piece_columns(r) if c in columns.column_names]
     folds = {f"{c}__now": total(c) for c in present}
     return _fold(folds, columns, spine, period_days, current_names(references))
 
 
-def volume_names(journeys: Sequence[str]) -> tuple[str, ...]:
+def volume_names(kinds: Sequence[ContactKind]) -> tuple[str, ...]:
     """Names of the volume states, in the order in which `volumes` returns them."""
-    return tuple(f"{journey}__journeys__{memory}" for journey in journeys for memory in MEMORIES)
+    return tuple(f"{kind.column}__{memory}" for kind in kinds for memory in MEMORIES)
 
 
-def volumes(journeys: Sequence[str], columns: pa.Table, spine: pa.Table, window_days: int) -> Array:
-    """Count, with decay, the journeys that customers began.
-
-    Only the first touchpoint of a journey counts: that a customer came is a reason, that they had to come back is a
-    consequence.
+def volumes(kinds: Sequence[ContactKind], columns: pa.Table, spine: pa.Table, window_days: int) -> Array:
+    """Count contacts by kind, with decay; otherwise as `states`.
 
     Returns
     -------
-    float64 array, shape (spine rows, 2 x journeys)
+    float64 array, shape (spine rows, 2 x kinds)
     """
-    folds = {f"journeys__{m}": decayed("began", days) for m, days in MEMORIES.items()}
-    plan = Plan(facts={"began": lambda t: t.is_first * 1.0}, touch_features={"journey": folds}, window_days=window_days)
-    out = build(plan, columns, spine, {"journey": list(journeys)})
-    order = [f"journeys__{m}__{j}" for j in journeys for m in MEMORIES]
-    return np.column_stack([out[name].to_numpy() for name in order]) if order else np.zeros((spine.num_rows, 0))
+    return _remembered([kind.column for kind in kinds], columns, spine, window_days)
+
+
+def lagged_columns(columns: pa.Table, lag_days: Sequence[float]) -> pa.Table:
+    """Repeat what touchpoints change, as if it happened so many days later.
+
+    Parameters
+    ----------
+    columns : pyarrow.Table
+        From `moved_columns`.
+    lag_days : sequence of float
+        One for each repetition.
+
+    Returns
+    -------
+    pyarrow.Table
+        Sorted by customer and time, the columns of repetition b named `{column}__lag{b}`.
+    """
+    parts = []
+    for b, days in enumerate(lag_days):
+        at = pa.array(columns["occurred_at"].to_numpy() + round(days * DAY))
+        kept = {name: columns[name] for name in ("customer_key", "journey", "journey_key")}
+        felt = {f"{name}__lag{b}": columns[name] for name in columns.column_names if name not in _FELT}
+        parts.append(pa.table(kept | {"occurred_at": at, "known_at": at} | felt))
+    return joined_columns(parts)
+
+
+def lagged(reference: Reference, n_lags: int, columns: pa.Table, spine: pa.Table, window_days: int) -> Array:
+    """Fold what `lagged_columns` gives for one reference.
+
+    Returns
+    -------
+    float64 array, shape (spine rows, lags x pieces, 2)
+        Memories last.
+    """
+    names = [f"{column}__lag{b}" for b in range(n_lags) for column in piece_columns(reference)]
+    return _remembered(names, columns, spine, window_days).reshape(spine.num_rows, len(names), len(MEMORIES))
+
+
+def _remembered(names: Sequence[str], columns: pa.Table, spine: pa.Table, window_days: int) -> Array:
+    """Fold columns into both memories, the memories of a column side by side."""
+    here = [name for name in names if name in columns.column_names]
+    folds: dict[str, Fold] = {f"{name}__{m}": decayed(name, days) for name in here for m, days in MEMORIES.items()}
+    return _fold(folds, columns, spine, window_days, tuple(f"{name}__{m}" for name in names for m in MEMORIES))
 
 
 def _fold(

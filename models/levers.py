@@ -13,11 +13,13 @@ from features.errors import EmptyResultError
 from features.measures import Feature
 from features.study import Measure, Study
 from models.adjustment import AdjustmentSet, Exposure, adjustment_set
-from models.effects import Effect, PeriodRows, TargetRows, estimate_effect
+from models.effects import Effect, TargetRows, estimate_effect
 from models.initiatives import Change, Initiative
+from models.period_models import PeriodRows, fit_models
 from models.policy import PolicyEffect, policy_effect
 from models.prepared import Bucket, Prepared
 from models.sensitivity import Verdict, robustness_value, verdict
+from models.shared_fits import SharedFits
 from models.splits import cluster_column
 
 Array = NDArray[np.float64]
@@ -126,7 +128,6 @@ def levers(
     buckets: Callable[[], Iterable[Bucket]],
     panel: pd.DataFrame,
     features: Sequence[Feature],
-    rng: np.random.Generator,
     *,
     tick: Callable[[str], None] = lambda _: None,
 ) -> tuple[Lever, ...]:
@@ -142,8 +143,6 @@ def levers(
         Mature rows, for the raw contrast.
     features : sequence of Feature
         Columns of the panel.
-    rng : numpy.random.Generator
-        Deals customers into folds.
     tick : callable, optional
         Told which measure is being estimated.
 
@@ -152,13 +151,14 @@ def levers(
     tuple of Lever
     """
     measures = {m.name: m for m in prepared.study.measures}
+    fits = SharedFits(prepared)
     out = []
     for exposure in sorted(prepared.exposures):
         measure = measures[exposure.measure]
         if measure.is_controllable:
             tick(f"effect of {exposure}")
             change = standard_improvement(measure, exposure.journey)
-            policy = policy_effect(prepared, Initiative(name="lever", changes=(change,)), buckets, rng)
+            policy = policy_effect(fits, Initiative(name="lever", changes=(change,)), buckets)
             out.append(_lever(measure, change, policy, _mean_column(exposure, features), panel))
     return tuple(out)
 
@@ -304,7 +304,7 @@ def _flat_lever(
         touchpoint=measure.touchpoint or "",
         unit=measure.unit,
         change=change.describe().removeprefix(f"{change.journey} "),
-        effect=estimate_effect(rows, target, rng),
+        effect=estimate_effect(fit_models(rows, rng), target),
         raw_churn=raw_contrast(panel, name, "is_churned", mean_change),
         raw_revenue=raw_contrast(panel, name, "revenue", mean_change),
         support_share=float(inside.mean()) if len(inside) else 1.0,

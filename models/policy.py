@@ -12,21 +12,29 @@ from threadpoolctl import threadpool_limits
 
 from features.snapshot import DAY, DAYS_PER_MONTH
 from models.adjustment import AdjustmentSet, Exposure, adjustment_set
-from models.effects import Effect, Estimate, PeriodRows, TargetRows, estimate_effect
+from models.carried import Carried
+from models.contact_kinds import ContactKind
+from models.effects import Effect, Estimate, TargetRows, estimate_effect
 from models.exposures import (
+    MEMORIES,
     current,
     current_names,
     joined_columns,
+    lagged,
+    lagged_columns,
     moved_columns,
     state_names,
     states,
     vanished_columns,
     volume_names,
+    volumes,
 )
+from models.follow_ups import FollowUps
 from models.initiatives import Initiative, MovedTouchpoints, in_filter, move_touchpoints
 from models.mechanisms import without_needless
 from models.prepared import Bucket, Prepared, period_length
 from models.references import Reference, with_attempts
+from models.shared_fits import SharedFits
 
 FORM_ERROR = 0.08
 """Relative: what sums of pieces and memories miss of how experience acts. Twelve synthetic companies (seeds 401 to
@@ -65,21 +73,17 @@ class PolicyEffect:
     mean_change: dict[Exposure, float]
 
 
-def policy_effect(
-    prepared: Prepared, initiative: Initiative, buckets: Callable[[], Iterable[Bucket]], rng: np.random.Generator
-) -> PolicyEffect:
+def policy_effect(fits: SharedFits, initiative: Initiative, buckets: Callable[[], Iterable[Bucket]]) -> PolicyEffect:
     """Estimate what an initiative does over the horizon after go-live.
 
     Parameters
     ----------
-    prepared : Prepared
-        From `prepare`.
+    fits : SharedFits
+        Models of a prepared study; policies that move the same kinds of things share one fit.
     initiative : Initiative
         Moves exposures that are among `prepared.exposures`.
     buckets : callable
         Gives the buckets anew.
-    rng : numpy.random.Generator
-        Deals customers into folds.
 
     Returns
     -------
@@ -90,45 +94,24 @@ def policy_effect(
     Estimand: mean change over the horizon for the customers at risk at go-live, averaged over the go-live dates, with
     reach and expected delivery, fully active from go-live.
     """
+    prepared = fits.prepared
     adjustment = adjustment_set(prepared.study, initiative.moved, prepared.exposures)
     held = [r for r in prepared.references if r.exposure in set(adjustment.exposures)]
-    moving = [r for r in held if r.exposure in set(adjustment.moved)]
-    tasks = {m.name for m in prepared.study.measures if m.task}
-    ended = {r.exposure.journey for r in moving if r.exposure.measure in tasks}
-    shifting = [r for r in held if r in moving or r.exposure.journey in ended]
-    moves = _Moves(moving, shifting, prepared)
+    counted = {*adjustment.volumes, *adjustment.carried_volumes}
+    kinds = [k for k in prepared.kinds if k.journey in counted]
+    moves = _Moves(adjustment, held, kinds, prepared)
     for bucket in buckets():
         moves.add(initiative, bucket)
-    names, penalised, before = _columns(prepared, adjustment, held)
-    X, X_target = prepared.fit.columns(names), prepared.target.columns(names)
-    shifted = np.array([names.index(name) for name in _exposure_names(shifting)], np.int64)
-    fit, after = prepared.fit, prepared.target
-    p, t = fit.periods, after.periods
-    rows = PeriodRows(X, penalised, before, p.churned, p.spend, p.weight, p.customer_key, fit.due, fit.scale)
+    fit, after = fits.of(kinds, held), prepared.target
+    shift, shifted, carried = moves.shift(fit.names)
     target = TargetRows(
-        X_target, moves.shift, shifted, after.go_live, t.index, t.customer_key, t.weight, after.due, after.scale
-    )
+        fit.target, shift, shifted, after.go_live, after.periods.index, after.periods.customer_key,
+        after.periods.weight, after.due, after.scale, carried,
+    )  # fmt: skip
     # Small dense systems: more threads only fight with whatever else is running.
     with threadpool_limits(1):
-        effect = estimate_effect(rows, target, rng)
+        effect = estimate_effect(fit.models, target)
     return moves.result(_scaled(effect, initiative.reach), adjustment, initiative)
-
-
-def _columns(
-    prepared: Prepared, adjustment: AdjustmentSet, held: Sequence[Reference]
-) -> tuple[list[str], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Name the columns of a model, which of them are penalised, and which are settled before the period."""
-    free = [str(name) for name in prepared.fit.design if str(name).startswith(("baseline__", "time__"))]
-    free += [name for name in volume_names(adjustment.volumes) if prepared.fit.design[name].any()]
-    memories, now = state_names(held), current_names(held)
-    penalised = np.arange(len(free) + len(memories) + len(now)) >= len(free)
-    before = np.arange(len(penalised)) < len(free) + len(memories)
-    return [*free, *memories, *now], penalised, before
-
-
-def _exposure_names(references: Sequence[Reference]) -> tuple[str, ...]:
-    """Memories first, what is felt within the period last."""
-    return (*state_names(references), *current_names(references))
 
 
 def _scaled(effect: Effect, reach: float) -> Effect:
@@ -149,12 +132,23 @@ def _scaled(effect: Effect, reach: float) -> Effect:
 class _Moves:
     """Collects, bucket by bucket, by how much the policy shifts the states of the target rows."""
 
-    def __init__(self, moving: Sequence[Reference], shifting: Sequence[Reference], prepared: Prepared) -> None:
-        self._moving, self._shifting, self._prepared = moving, shifting, prepared
-        self.shift = np.zeros((len(prepared.target.periods), len(_exposure_names(shifting))))
+    def __init__(
+        self, adjustment: AdjustmentSet, held: Sequence[Reference], kinds: Sequence[ContactKind], prepared: Prepared
+    ) -> None:
+        self._prepared, self._kinds = prepared, kinds
+        self._moving = [r for r in held if r.exposure in set(adjustment.moved)]
+        tasks = {m.name for m in prepared.study.measures if m.task}
+        self._ended = {r.exposure.journey for r in self._moving if r.exposure.measure in tasks}
+        self._shifting = [r for r in held if r in self._moving or r.exposure.journey in self._ended]
+        self._spared = [k for k in kinds if k.journey in self._ended]
+        m = len(prepared.target.periods)
+        self._names = (*state_names(self._shifting), *volume_names(self._spared), *current_names(self._shifting))
+        self._shift = np.zeros((m, len(self._names)))
+        self._follow_ups = [f for f in prepared.follow_ups if f.links.source in self._moving and f.links.targets]
+        self._lagged = [np.zeros((m, _sources(f), len(MEMORIES))) for f in self._follow_ups]
         self._reached = 0.0
         self._contacts, self._inside, self._values = 0, 0, 0
-        self._change: dict[Exposure, list[float]] = {r.exposure: [0.0, 0.0] for r in moving}
+        self._change: dict[Exposure, list[float]] = {r.exposure: [0.0, 0.0] for r in self._moving}
 
     def add(self, initiative: Initiative, bucket: Bucket) -> None:
         """Move the touchpoints of a bucket after each go-live."""
@@ -174,18 +168,55 @@ class _Moves:
             moved = move_touchpoints(initiative, study, touchpoints, bucket.customers, go_live, until)
             moved = _of_customers(moved, starters)
             happening, vanished = without_needless(study, moved, touchpoints, until)
-            spine = pa.table({"customer_key": people, "cutoff": target.periods.start[rows]})
-            columns = joined_columns(
-                [
-                    moved_columns(self._moving, happening.touchpoints, dict(happening.delivered)),
-                    vanished_columns(self._shifting, vanished, bucket.customers),
-                ]
-            )
-            ends = pa.table({"customer_key": people, "cutoff": target.periods.start[rows] + period_length(study)})
-            memories = states(self._shifting, columns, spine, study.snapshot.window_days)
-            now = current(self._shifting, columns, ends, period_length(study) / DAY)
-            self.shift[rows] = np.column_stack([memories, now])
+            self._shift_states(rows, happening, vanished, bucket)
             self._count(happening)
+
+    def _shift_states(
+        self, rows: NDArray[np.intp], happening: MovedTouchpoints, vanished: pa.Table, bucket: Bucket
+    ) -> None:
+        """Fold what changes into the states of some target rows."""
+        study, periods = self._prepared.study, self._prepared.target.periods
+        length, window = period_length(study), study.snapshot.window_days
+        people, start = periods.customer_key[rows], periods.start[rows]
+        spine = pa.table({"customer_key": people, "cutoff": start})
+        ends = pa.table({"customer_key": people, "cutoff": start + length})
+        moved = moved_columns(self._moving, happening.touchpoints, dict(happening.delivered))
+        gone = vanished_columns(self._shifting, vanished, bucket.customers, self._spared)
+        columns = joined_columns([moved, gone])
+        self._shift[rows] = np.column_stack(
+            [
+                states(self._shifting, columns, spine, window),
+                volumes(self._spared, columns, spine, window),
+                current(self._shifting, columns, ends, length / DAY),
+            ]
+        )
+        for follow_ups, found in zip(self._follow_ups, self._lagged, strict=True):
+            lags = follow_ups.links.lag_days
+            found[rows] = lagged(follow_ups.links.source, len(lags), lagged_columns(moved, lags), spine, window)
+
+    def shift(self, names: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.int64], tuple[Carried, ...]]:
+        """Return by how much the policy shifts which columns of a model, and what of it rests on learnt links."""
+        carried = []
+        for follow_ups, found in zip(self._follow_ups, self._lagged, strict=True):
+            one = Carried.of(follow_ups, found, names, self._is_followed)
+            if one is not None:
+                carried.append(one)
+        place = {name: number for number, name in enumerate(names)}
+        direct = [(k, place[name]) for k, name in enumerate(self._names) if name in place]
+        shifted = sorted({column for _, column in direct} | {c for one in carried for c in one.columns.ravel()})
+        where = {column: k for k, column in enumerate(shifted)}
+        shift = np.zeros((len(self._shift), len(shifted)))
+        for k, column in direct:
+            shift[:, where[column]] += self._shift[:, k]
+        for one in carried:
+            shift[:, [where[c] for c in one.columns.ravel()]] += one.shift().reshape(len(shift), -1)
+        return shift, np.array(shifted, np.int64), tuple(carried)
+
+    def _is_followed(self, follow_ups: FollowUps, column: str) -> bool:
+        """Say whether a target moves by a learnt link: repeats that a mended failure spares are counted one by one."""
+        source = follow_ups.links.source.exposure
+        spares = any(m.task and m.name == source.measure for m in self._prepared.study.measures)
+        return not (spares and column in {k.column for k in self._spared})
 
     def _count(self, moved: MovedTouchpoints) -> None:
         """Keep what the diagnostics need."""
@@ -215,6 +246,11 @@ class _Moves:
             reached_share=initiative.reach * self._reached / at_risk,
             mean_change={e: total / n if n else 0.0 for e, (total, n) in self._change.items()},
         )
+
+
+def _sources(follow_ups: FollowUps) -> int:
+    """Count lags times pieces."""
+    return int(np.prod(follow_ups.slopes.shape[:2]))
 
 
 def _of_customers(moved: MovedTouchpoints, customers: NDArray[np.int64]) -> MovedTouchpoints:

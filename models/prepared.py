@@ -19,7 +19,10 @@ from features.snapshot import DAY, DAYS_PER_MONTH, n_periods, period_starts
 from features.study import Study
 from models.adjustment import Exposure
 from models.cadence import Charging, charges_due
+from models.contact_kinds import ContactKind, contact_kinds
 from models.exposures import current, current_names, exposure_columns, state_names, states, volume_names, volumes
+from models.follow_ups import MOST_ROWS as MOST_LINK_ROWS
+from models.follow_ups import FollowUps, LinkRows, Links, fit_follow_ups, link_rows, links_of
 from models.person_period import Histories, Periods, period_grid, periods_at_risk, thin
 from models.references import Reference, baseline_frame, fit_references, with_attempts
 from models.ridge import fit_linear
@@ -102,18 +105,27 @@ class Prepared:
         Moments from which initiatives act, microseconds.
     references : tuple of Reference
         One per exposure with values.
+    kinds : tuple of ContactKind
+        Contacts that are counted.
+    follow_ups : tuple of FollowUps
+        What follows from each reference, in their order.
     support : mapping of Exposure to (low, high)
         Range in which 98 % of the observed values lie.
     fit, target : Rows
         Person-period rows of the past, and those after each go-live.
+    seed : int
+        Deals customers into folds, the same for every policy.
     """
 
     study: Study
     go_lives: tuple[int, ...]
     references: tuple[Reference, ...]
+    kinds: tuple[ContactKind, ...]
+    follow_ups: tuple[FollowUps, ...]
     support: dict[Exposure, tuple[float, float]]
     fit: Rows
     target: Rows
+    seed: int
 
     @property
     def exposures(self) -> frozenset[Exposure]:
@@ -149,7 +161,7 @@ def prepare(
     span : (int, int)
         First and last moment of the data, microseconds.
     rng : numpy.random.Generator
-        Thins rows without churn.
+        Thins rows without churn, and deals customers into folds.
     exposures : sequence of Exposure
         Measures with values, by journey.
     tick : callable, optional
@@ -172,23 +184,42 @@ def prepare(
         )
     tick("learning what to expect of each measure")
     with threadpool_limits(1):  # small trees: more threads only fight with whatever else is running
-        references, support, charging = _learn(study, buckets, exposures, span[0])
+        learnt = _learn(study, buckets, exposures, span[0])
     length = period_length(study)
     burn_in = min(study.snapshot.window_days * DAY, int(MOST_BURN_IN_SHARE * (span[1] - span[0])))
     past = period_grid(span[0] + burn_in, span[1], length)
     parts_fit, parts_target = [], []
+    parts_links: list[tuple[LinkRows, ...]] = []
+    most_linked = 0
     shares = _shares(buckets)
     for number, bucket in enumerate(buckets(), 1):
         tick(f"rebuilding experience week by week, bucket {number} of {len(shares)}")
-        columns = exposure_columns(references, with_attempts(bucket.touchpoints), bucket.customers)
+        touchpoints = with_attempts(bucket.touchpoints)
+        columns = exposure_columns(learnt.references, touchpoints, bucket.customers, learnt.kinds)
+        if most_linked < MOST_LINK_ROWS:
+            parts_links.append(link_rows(learnt.links, touchpoints, columns, span[1]))
+            most_linked += max((len(one.customer) for one in parts_links[-1]), default=0)
         every = periods_at_risk(_histories(bucket), past, length)
-        due = charges_due(charging.cadence, bucket.revenue, every.customer_key, every.start, length)
+        due = charges_due(learnt.charging.cadence, bucket.revenue, every.customer_key, every.start, length)
         fit = thin(every, int(MOST_ROWS * shares[number - 1]), rng, due != 0)
-        parts_fit.append(_rows(study, references, bucket, columns, fit, np.zeros(len(fit), np.int64), charging))
+        parts_fit.append(_rows(study, learnt, bucket, columns, fit, np.zeros(len(fit), np.int64)))
         followed, go_live = _target(study, bucket, go_lives, length, rng, shares[number - 1])
-        parts_target.append(_rows(study, references, bucket, columns, followed, go_live, charging))
+        parts_target.append(_rows(study, learnt, bucket, columns, followed, go_live))
     fitting, target = _charged(*_encoded(_joined(parts_fit), _joined(parts_target)))
-    return Prepared(study, tuple(go_lives), references, support, fitting, target)
+    follow_ups = tuple(
+        fit_follow_ups(links, [parts[k] for parts in parts_links]) for k, links in enumerate(learnt.links)
+    )
+    return Prepared(
+        study,
+        tuple(go_lives),
+        learnt.references,
+        learnt.kinds,
+        follow_ups,
+        learnt.support,
+        fitting,
+        target,
+        int(rng.integers(2**63)),
+    )
 
 
 def period_length(study: Study) -> int:
@@ -206,9 +237,18 @@ def _shares(buckets: Callable[[], Iterable[Bucket]]) -> list[float]:
     return [size / max(sum(sizes), 1) for size in sizes]
 
 
-def _learn(
-    study: Study, buckets: Callable[[], Iterable[Bucket]], exposures: Sequence[Exposure], since: int
-) -> tuple[tuple[Reference, ...], dict[Exposure, tuple[float, float]], Charging]:
+@dataclass(frozen=True, slots=True)
+class _Learnt:
+    """What is learnt of a study before its rows are laid out."""
+
+    references: tuple[Reference, ...]
+    kinds: tuple[ContactKind, ...]
+    links: tuple[Links, ...]
+    support: dict[Exposure, tuple[float, float]]
+    charging: Charging
+
+
+def _learn(study: Study, buckets: Callable[[], Iterable[Bucket]], exposures: Sequence[Exposure], since: int) -> _Learnt:
     """Fit references and ways of charging on the first buckets; buckets hold customers in no order that matters."""
     touchpoints, customers, revenues, rows = [], [], [], 0
     for bucket in buckets():
@@ -222,7 +262,9 @@ def _learn(
     touches = pa.concat_tables(touchpoints).unify_dictionaries()
     known = [e for e in exposures if _is_variable(touches, e)]
     references = fit_references(study, known, touches, pa.concat_tables(customers).unify_dictionaries())
-    return references, {e: _range(touches, e) for e in known}, Charging.learn(revenues, since)
+    kinds = contact_kinds(touches)
+    links = links_of(study, references, kinds)
+    return _Learnt(references, kinds, links, {e: _range(touches, e) for e in known}, Charging.learn(revenues, since))
 
 
 def _values(touchpoints: pa.Table, exposure: Exposure) -> Array:
@@ -279,21 +321,20 @@ def _sampled_customers(periods: Periods, bucket: Bucket, most: int, rng: np.rand
 
 def _rows(
     study: Study,
-    references: Sequence[Reference],
+    learnt: _Learnt,
     bucket: Bucket,
     columns: pa.Table,
     periods: Periods,
     go_live: NDArray[np.int64],
-    charging: Charging,
 ) -> Rows:
     spine = pa.table({"customer_key": periods.customer_key, "cutoff": periods.start})
     ends = pa.table({"customer_key": periods.customer_key, "cutoff": periods.start + period_length(study)})
     window = study.snapshot.window_days
-    journeys = study.journey_names
+    references, kinds, charging = learnt.references, learnt.kinds, learnt.charging
     parts = [
         _baseline(bucket.customers, periods),
         _past_spend(study, bucket, periods, charging),
-        pd.DataFrame(volumes(journeys, columns, spine, window), columns=list(volume_names(journeys))),
+        pd.DataFrame(volumes(kinds, columns, spine, window), columns=list(volume_names(kinds))),
         pd.DataFrame(states(references, columns, spine, window), columns=list(state_names(references))),
         pd.DataFrame(
             current(references, columns, ends, period_length(study) / DAY), columns=list(current_names(references))

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from features.errors import EmptyResultError
-from models.effects import (
-    Estimate,
-    PeriodRows,
-    TargetRows,
-    estimate_effect,
-)
+from models.effects import Estimate, TargetRows, estimate_effect
+from models.period_models import PeriodRows, fit_models
 
 PERIODS = 13
+
+
+def estimated(rows, target, rng):
+    return estimate_effect(fit_models(rows, rng), target)
 
 
 def world(rng, customers=6_000, effect=0.6, shift=-0.5):
@@ -79,7 +79,7 @@ def truth(rng, z, effect=0.6, shift=-0.5, draws=200):
 def test_effects_lie_within_their_standard_errors_of_the_truth():
     rng = np.random.default_rng(1)
     rows, target, z = world(rng, customers=20_000)
-    effect = estimate_effect(rows, target, np.random.default_rng(2))
+    effect = estimated(rows, target, np.random.default_rng(2))
     churn, revenue = truth(rng, z)
     assert abs(effect.churn.value - churn) < 3 * effect.churn.se
     assert abs(effect.revenue.value - revenue) < 3 * effect.revenue.se
@@ -92,7 +92,7 @@ def test_intervals_cover_and_estimates_centre_on_the_truth():
     inside, bias, z_scores = [], [], []
     for seed in range(60):
         rows, target, z = world(rng, customers=4_000)
-        effect = estimate_effect(rows, target, np.random.default_rng(seed))
+        effect = estimated(rows, target, np.random.default_rng(seed))
         churn, revenue = truth(rng, z, draws=30)
         inside.append([effect.churn.lo <= churn <= effect.churn.hi, effect.revenue.lo <= revenue <= effect.revenue.hi])
         bias.append([effect.churn.value / churn - 1, effect.revenue.value / revenue - 1])
@@ -107,7 +107,7 @@ def test_intervals_cover_and_estimates_centre_on_the_truth():
 
 def test_a_policy_that_moves_nothing_has_exactly_no_effect():
     rows, target, _ = world(np.random.default_rng(4), shift=0.0)
-    effect = estimate_effect(rows, target, np.random.default_rng(5))
+    effect = estimated(rows, target, np.random.default_rng(5))
     assert effect.churn == Estimate(0.0, 0.0)
     assert effect.revenue == Estimate(0.0, 0.0)
 
@@ -117,8 +117,8 @@ def test_units_of_an_exposure_do_not_matter():
     unit = np.array([1.0, 1.0, 60.0])
     minutes = replace(rows, X=rows.X * unit)
     moved = replace(target, X=target.X * unit, shift=target.shift * 60.0)
-    one = estimate_effect(rows, target, np.random.default_rng(7))
-    other = estimate_effect(minutes, moved, np.random.default_rng(7))
+    one = estimated(rows, target, np.random.default_rng(7))
+    other = estimated(minutes, moved, np.random.default_rng(7))
     assert other.churn.value == pytest.approx(one.churn.value, rel=1e-6)
     assert other.revenue.se == pytest.approx(one.revenue.se, rel=1e-6)
 
@@ -128,8 +128,8 @@ def test_the_order_of_rows_does_not_matter():
     order = np.random.default_rng(9).permutation(len(target.customer))
     by_row = ("X", "shift", "go_live", "period", "customer", "weight", "due", "scale")
     shuffled = replace(target, **{name: getattr(target, name)[order] for name in by_row})
-    one = estimate_effect(rows, target, np.random.default_rng(10))
-    other = estimate_effect(rows, shuffled, np.random.default_rng(10))
+    one = estimated(rows, target, np.random.default_rng(10))
+    other = estimated(rows, shuffled, np.random.default_rng(10))
     assert other.churn.value == pytest.approx(one.churn.value, rel=1e-9)
 
 
@@ -137,7 +137,7 @@ def test_nobody_leaving_is_refused_with_the_counts():
     rows, target, _ = world(np.random.default_rng(15), customers=200)
     stay = replace(rows, churned=rows.churned * 0)
     with pytest.raises(EmptyResultError, match=r"0 of .* person-periods end in churn"):
-        estimate_effect(stay, target, np.random.default_rng(16))
+        estimated(stay, target, np.random.default_rng(16))
 
 
 def test_the_interval_is_the_ninety_per_cent_normal_one():
@@ -146,11 +146,11 @@ def test_the_interval_is_the_ninety_per_cent_normal_one():
 
 def test_one_survivor_of_an_extreme_hazard_does_not_carry_the_estimate():
     rows, target, _ = world(np.random.default_rng(18), customers=4_000)
-    plain = estimate_effect(rows, target, np.random.default_rng(19))
+    plain = estimated(rows, target, np.random.default_rng(19))
     X = target.X.copy()
     X[target.customer == target.customer[0], 2] = 12.0  # predicted to leave in every period, and yet stays
     odd, calm = replace(target, X=X, shift=target.shift * 5), replace(target, shift=target.shift * 5)
-    disturbed, quiet = (estimate_effect(rows, given, np.random.default_rng(19)) for given in (odd, calm))
+    disturbed, quiet = (estimated(rows, given, np.random.default_rng(19)) for given in (odd, calm))
     assert disturbed.churn.value == pytest.approx(quiet.churn.value, rel=0.05)
     assert plain.churn.value < 0
 
@@ -181,11 +181,11 @@ def billed(rng, customers=3_000, periods=8):
 
 def test_knowing_when_and_how_much_is_charged_takes_the_noise_of_the_calendar_out_of_spend():
     rows, target, size = billed(np.random.default_rng(21))
-    known = estimate_effect(rows, target, np.random.default_rng(22))
+    known = estimated(rows, target, np.random.default_rng(22))
     blind_rows, blind_target = (
         replace(one, due=np.ones_like(one.due), scale=np.ones_like(one.scale)) for one in (rows, target)
     )
-    blind = estimate_effect(blind_rows, blind_target, np.random.default_rng(22))
+    blind = estimated(blind_rows, blind_target, np.random.default_rng(22))
     # One charge in four periods; 5 % of it comes back.
     true = 0.05 * size.mean()
     assert abs(known.spend.value - true) < 3 * known.spend.se + 0.02 * true  # 2 %: the ridge
@@ -196,7 +196,7 @@ def test_knowing_when_and_how_much_is_charged_takes_the_noise_of_the_calendar_ou
 def test_periods_in_which_nothing_is_charged_carry_no_effect_on_spend():
     rows, target, _ = billed(np.random.default_rng(23), customers=500)
     never = replace(target, due=np.zeros_like(target.due))
-    assert estimate_effect(rows, never, np.random.default_rng(24)).spend.value == pytest.approx(0.0, abs=1e-12)
+    assert estimated(rows, never, np.random.default_rng(24)).spend.value == pytest.approx(0.0, abs=1e-12)
 
 
 def test_the_error_of_the_form_widens_the_interval_and_leaves_the_test_of_nothing_alone():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,12 +16,15 @@ from features.layout import lay_out
 from features.snapshot import DAY, cutoffs, go_live_dates
 from features.study import parse_study
 from models.adjustment import Exposure
+from models.contact_kinds import ContactKind
 from models.exposures import exposure_columns, joined_columns, moved_columns, states, vanished_columns, volumes
+from models.follow_ups import LinkRows
 from models.initiatives import Change, Initiative, move_touchpoints
 from models.mechanisms import without_needless
 from models.policy import policy_effect
 from models.prepared import prepare
 from models.references import fit_references, with_attempts
+from models.shared_fits import SharedFits
 
 CUSTOMERS = 3_000
 
@@ -40,13 +44,18 @@ def company(tmp_path_factory):
     span = (found.data_start, found.data_end)
     prepared = prepare(study, layout.all_buckets, go_lives, span, np.random.default_rng(1), exposures=exposures)
     return SimpleNamespace(
-        study=study, layout=layout, go_lives=go_lives, span=span, exposures=exposures, prepared=prepared
+        study=study,
+        layout=layout,
+        go_lives=go_lives,
+        span=span,
+        exposures=exposures,
+        fits=SharedFits(prepared),
     )
 
 
 def estimated(company, *changes, **given):
     initiative = Initiative(name="one", changes=changes, **given)
-    return policy_effect(company.prepared, initiative, company.layout.all_buckets, np.random.default_rng(2))
+    return policy_effect(company.fits, initiative, company.layout.all_buckets)
 
 
 WAIT = Change(journey="support", measure="wait", scale=0.5)
@@ -86,10 +95,54 @@ def test_values_far_beyond_what_was_observed_are_reported(company):
     assert found.support_share < 0.05
 
 
-def test_consequences_are_not_held_fixed(company):
+def test_consequences_move_along(company):
     held = estimated(company, Change(journey="billing", measure="bill_error", convert=0.5)).adjustment
-    assert Exposure("support", "resolved") in held.left_out
+    assert Exposure("support", "resolved") in held.carried
+    assert "support" in held.carried_volumes
     assert "support" not in held.volumes
+
+
+def test_what_errors_cause_is_part_of_what_mending_them_does(company):
+    """Without the calls that follow from wrong bills less churn is averted."""
+    whole = estimated(company, Change(journey="billing", measure="bill_error", convert=1.0)).effect.churn
+    prepared = company.fits.prepared
+    idle = tuple(replace(one, slopes=np.zeros_like(one.slopes)) for one in prepared.follow_ups)
+    alone = policy_effect(
+        SharedFits(replace(prepared, follow_ups=idle)),
+        Initiative(name="one", changes=(Change(journey="billing", measure="bill_error", convert=1.0),)),
+        company.layout.all_buckets,
+    ).effect.churn
+    assert whole.value < 1.02 * alone.value < 0
+
+
+def test_policies_that_move_the_same_kinds_of_things_share_one_fit(company):
+    fits = SharedFits(company.fits.prepared)
+    for change in (WAIT, Change(journey="support", measure="wait", scale=0.9)):
+        policy_effect(fits, Initiative(name="one", changes=(change,)), company.layout.all_buckets)
+    assert len(fits.kept) == 1
+    policy_effect(
+        fits,
+        Initiative(name="one", changes=(Change(journey="onboarding", measure="promise_gap", scale=0.9),)),
+        company.layout.all_buckets,
+    )
+    assert len(fits.kept) == 2
+
+
+def test_the_error_of_the_links_is_part_of_the_interval(company):
+    """The same links, learnt from ten customers, are less certain, and so is the effect."""
+    change = Change(journey="billing", measure="bill_error", convert=1.0)
+    prepared = company.fits.prepared
+    few = tuple(replace(one, rows=_few(one.rows)) for one in prepared.follow_ups)
+    initiative = Initiative(name="one", changes=(change,))
+    unsure = policy_effect(SharedFits(replace(prepared, follow_ups=few)), initiative, company.layout.all_buckets)
+    sure = estimated(company, change).effect.churn
+    assert unsure.effect.churn.value == sure.value
+    assert unsure.effect.churn.se > 1.02 * sure.se
+
+
+def _few(rows):
+    kept = rows.customer % 300 == 0
+    return LinkRows(rows.customer[kept], rows.deviation[kept], rows.same[kept], rows.counts[kept])
 
 
 def test_moved_contacts_are_counted_once_per_go_live(company):
@@ -208,17 +261,20 @@ def test_what_was_tried_again_after_a_mended_failure_is_taken_back(company):
     assert without == pytest.approx(np.zeros_like(without), abs=1e-9)
 
 
-def test_a_journey_counts_once_however_many_touchpoints_it_has():
+def test_contacts_are_counted_by_kind_with_decay():
     touchpoints = pa.table(
         {
             "customer_key": [0, 0, 0], "journey": ["support"] * 3, "journey_key": [5, 5, 6],
-            "occurred_at": [DAY, 2 * DAY, 3 * DAY], "known_at": [DAY, 2 * DAY, 3 * DAY],
+            "touchpoint": ["call"] * 3, "occurred_at": [DAY, 2 * DAY, 3 * DAY],
         }
     )  # fmt: skip
+    kinds = [ContactKind("support", "call", False), ContactKind("support", "call", True)]
+    customers = pa.table({"customer_key": [0]})
+    columns = exposure_columns([], with_attempts(touchpoints), customers, kinds)
     spine = pa.table({"customer_key": [0], "cutoff": [3 * DAY]})
-    fast, slow = volumes(["support"], touchpoints, spine, 180)[0]
-    assert fast == pytest.approx(1 + 2 ** (-2 / 14))
-    assert slow == pytest.approx(1 + 2 ** (-2 / 60))
+    began_fast, began_slow, later_fast, later_slow = volumes(kinds, columns, spine, 180)[0]
+    assert (began_fast, began_slow) == pytest.approx((1 + 2 ** (-2 / 14), 1 + 2 ** (-2 / 60)))
+    assert (later_fast, later_slow) == pytest.approx((2 ** (-1 / 14), 2 ** (-1 / 60)))
 
 
 @pytest.mark.slow

@@ -1,0 +1,203 @@
+"""Hazard and spend by period, cross-fitted by customer: what every effect of a study's policies rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.errors import EmptyResultError
+from models.ridge import expit, fit_logistic, ridge_of, solve
+
+__all__ = ["FOLDS", "PeriodModels", "PeriodRows", "fit_models", "of_fold", "spend_columns"]
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodRows:
+    """Person-period rows for fitting.
+
+    Attributes
+    ----------
+    X : float64 array, shape (n, p)
+        State at the start of the period; the first column is the intercept.
+    penalised : bool array, shape (p,)
+        True for exposure columns, which take a light ridge; controls take none.
+    before : bool array, shape (p,)
+        True for what is settled when the period starts. What happens within the period moves its spend (a wrong bill
+        is credited on the spot) but is cut short by leaving: those columns stay out of the hazard.
+    churned : float64 array, shape (n,)
+        1 where the customer left within the period.
+    spend : float64 array, shape (n,)
+        Revenue within the period, in the study's currency.
+    weight : float64 array, shape (n,)
+        Inverse of the probability with which the row was kept.
+    customer : int64 array, shape (n,)
+        Customer key: the cluster.
+    due : float64 array, shape (n,)
+        What is charged in the period on average over `scale`, as known at its start, from 0 to 1 (a charge is due).
+    scale : float64 array, shape (n,)
+        What such a customer is charged; experience moves spend, and luck disturbs it, in proportion.
+    """
+
+    X: Array
+    penalised: NDArray[np.bool_]
+    before: NDArray[np.bool_]
+    churned: Array
+    spend: Array
+    weight: Array
+    customer: Index
+    due: Array
+    scale: Array
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodModels:
+    """Both models, fitted without each fold.
+
+    Attributes
+    ----------
+    rows : PeriodRows
+        What they were fitted on.
+    customers, fold : int64 arrays, shape (customers,)
+        Customer keys, ascending, and the fold of each.
+    hazard, spend : float64 arrays, shape (n,)
+        Predicted for each row by the models that have not seen its customer.
+    betas : float64 array, shape (p, folds)
+        Coefficients of the hazard.
+    gammas : float64 array, shape (p + 2, folds)
+        Coefficients of spend; columns as `spend_columns` lays them out.
+    hazard_information, spend_information : float64 arrays, shapes (p, p) and (p + 2, p + 2)
+        Second derivative of the penalised loss, per unit of weight.
+    """
+
+    rows: PeriodRows
+    customers: Index
+    fold: Index
+    hazard: Array
+    spend: Array
+    betas: Array
+    gammas: Array
+    hazard_information: Array
+    spend_information: Array
+
+    def folds_of(self, customer: Index) -> Index:
+        """Return the fold of each customer; whoever is in none has been seen by no model, and takes the first."""
+        place = np.minimum(np.searchsorted(self.customers, customer), len(self.customers) - 1)
+        return np.where(self.customers[place] == customer, self.fold[place], 0)
+
+
+def fit_models(rows: PeriodRows, rng: np.random.Generator, *, folds: int = FOLDS) -> PeriodModels:
+    """Fit hazard and spend without each fold.
+
+    Parameters
+    ----------
+    rows : PeriodRows
+        Rows for fitting.
+    rng : numpy.random.Generator
+        Deals customers into folds.
+    folds : int
+        How many, by customer.
+
+    Returns
+    -------
+    PeriodModels
+
+    Raises
+    ------
+    EmptyResultError
+        When nobody, or everybody, churned in the rows.
+
+    Notes
+    -----
+    The fits without a fold are one Newton step away from the fit on all rows: exact to second order in the share of a
+    fold's information, and a tenth of the time of fitting anew.
+    """
+    events = float(rows.churned.sum())
+    if events == 0 or events == len(rows.churned):
+        raise EmptyResultError(
+            f"An effect needs customers who left and customers who stayed: {events:.0f} of {len(rows.churned)} "
+            "person-periods end in churn. Use a longer history or another churn rule."
+        )
+    customers, position = np.unique(rows.customer, return_inverse=True)
+    fold = rng.permutation(np.arange(len(customers)) % folds).astype(np.int64)
+    X, weight = spend_columns(rows.X, rows.penalised, rows.due, rows.scale), rows.weight / rows.scale**2
+    parts = [np.flatnonzero(fold[position] == k) for k in range(folds)]
+    beta = fit_logistic(rows.X, rows.churned, rows.weight, rows.penalised, rows.before)
+    hazard = expit(rows.X @ beta)
+    moments = [_moments(rows, X, weight, hazard, part) for part in parts]
+    curvature, information = _sum(moments, "curvature"), _sum(moments, "information")
+    hazard_ridge = ridge_of(curvature, rows.penalised)
+    spend_ridge = ridge_of(information, np.append(rows.penalised, [False, False]))
+    slope, against = _sum(moments, "slope") - hazard_ridge * beta, _sum(moments, "spend")
+    betas, gammas = np.zeros((len(beta), folds)), np.zeros((len(against), folds))
+    for k, m in enumerate(moments):
+        betas[:, k] = beta + solve(curvature - m.curvature + np.diag(hazard_ridge), slope - m.slope, rows.before)
+        gammas[:, k] = solve(information - m.information + np.diag(spend_ridge), against - m.spend)
+    total = rows.weight.sum()
+    return PeriodModels(
+        rows=rows,
+        customers=customers,
+        fold=fold,
+        hazard=expit(of_fold(rows.X, betas, fold[position])),
+        spend=of_fold(X, gammas, fold[position]),
+        betas=betas,
+        gammas=gammas,
+        hazard_information=(curvature + np.diag(hazard_ridge)) / total,
+        spend_information=(information + np.diag(spend_ridge)) / total,
+    )
+
+
+def spend_columns(X: Array, penalised: NDArray[np.bool_], due: Array, scale: Array) -> Array:
+    """Lay out the columns from which spend is predicted.
+
+    Parameters
+    ----------
+    X : float64 array, shape (n, p)
+        Columns of the hazard.
+    penalised : bool array, shape (p,)
+        Experience, which moves spend in proportion to its scale.
+    due, scale : float64 arrays, shape (n,)
+        As in `PeriodRows`.
+
+    Returns
+    -------
+    float64 array, shape (n, p + 2)
+        The columns of the hazard as far as a charge is due; behind them the scale itself, and a column for periods
+        without a charge due.
+    """
+    factor = np.where(penalised, scale[:, None], 1.0) * due[:, None]
+    return np.column_stack([X * factor, due * scale, due < 1])
+
+
+def of_fold(X: Array, coefficients: Array, fold: Index) -> Array:
+    """Predict each row with the coefficients of its fold; shapes (n, p), (p, folds), (n,)."""
+    return np.asarray(np.take_along_axis(X @ coefficients, fold[:, None], axis=1)[:, 0])
+
+
+@dataclass(frozen=True, slots=True)
+class _Moments:
+    """Sums over rows from which both models follow; the last two have two columns more."""
+
+    curvature: Array
+    slope: Array
+    information: Array
+    spend: Array
+
+
+def _moments(rows: PeriodRows, spend: Array, weight: Array, hazard: Array, part: NDArray[np.intp]) -> _Moments:
+    X, Z, h = rows.X[part], spend[part], hazard[part]
+    weighted, weighted_spend = X * rows.weight[part, None], Z * weight[part, None]
+    slope = weighted.T @ (rows.churned[part] - h)
+    weighted *= (h * (1 - h))[:, None]
+    return _Moments(weighted.T @ X, slope, weighted_spend.T @ Z, weighted_spend.T @ rows.spend[part])
+
+
+def _sum(moments: Sequence[_Moments], name: str) -> Array:
+    return np.asarray(sum(getattr(m, name) for m in moments))

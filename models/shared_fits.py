@@ -1,0 +1,101 @@
+"""Models of churn and spend that several policies share: fitted once for each set of columns."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from models.contact_kinds import ContactKind
+from models.exposures import current_names, state_names, volume_names
+from models.period_models import PeriodModels, PeriodRows, fit_models
+from models.prepared import Prepared
+from models.references import Reference
+
+__all__ = ["SharedFit", "SharedFits"]
+
+Array = NDArray[np.float64]
+
+MOST_KEPT = 2
+"""Each holds its columns for all rows; more would fill the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedFit:
+    """Models on one set of columns, and these columns of the target rows.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Columns.
+    models : PeriodModels
+        Fitted on `Prepared.fit`.
+    target : float64 array, shape (m, p)
+        The columns of `Prepared.target`.
+    """
+
+    names: tuple[str, ...]
+    models: PeriodModels
+    target: Array
+
+
+@dataclass(slots=True)
+class SharedFits:
+    """Fits of one study, the latest ones kept.
+
+    Attributes
+    ----------
+    prepared : Prepared
+        Rows.
+    kept : OrderedDict of tuple of str to SharedFit
+        By columns, the latest used last.
+    """
+
+    prepared: Prepared
+    kept: OrderedDict[tuple[str, ...], SharedFit] = field(default_factory=OrderedDict)
+
+    def of(self, kinds: Sequence[ContactKind], held: Sequence[Reference]) -> SharedFit:
+        """Return the fit on some contacts and exposures; folds are the same for all.
+
+        Parameters
+        ----------
+        kinds : sequence of ContactKind
+            Contacts counted in the models.
+        held : sequence of Reference
+            Exposures in the models.
+
+        Returns
+        -------
+        SharedFit
+        """
+        names, penalised, before = _columns(self.prepared, kinds, held)
+        if names not in self.kept:
+            fit, periods = self.prepared.fit, self.prepared.fit.periods
+            rows = PeriodRows(
+                fit.columns(names), penalised, before, periods.churned, periods.spend, periods.weight,
+                periods.customer_key, fit.due, fit.scale,
+            )  # fmt: skip
+            # Small dense systems: more threads only fight with whatever else is running.
+            with threadpool_limits(1):
+                models = fit_models(rows, np.random.default_rng(self.prepared.seed))
+            self.kept[names] = SharedFit(names, models, self.prepared.target.columns(names))
+            if len(self.kept) > MOST_KEPT:
+                self.kept.popitem(last=False)
+        self.kept.move_to_end(names)
+        return self.kept[names]
+
+
+def _columns(
+    prepared: Prepared, kinds: Sequence[ContactKind], held: Sequence[Reference]
+) -> tuple[tuple[str, ...], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Name the columns of a model, which of them are penalised, and which are settled before the period."""
+    free = [str(name) for name in prepared.fit.design if str(name).startswith(("baseline__", "time__"))]
+    memories = [n for n in (*volume_names(kinds), *state_names(held)) if prepared.fit.design[n].any()]
+    now = current_names(held)
+    penalised = np.arange(len(free) + len(memories) + len(now)) >= len(free)
+    before = np.arange(len(penalised)) < len(free) + len(memories)
+    return (*free, *memories, *now), penalised, before

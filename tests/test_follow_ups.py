@@ -1,0 +1,139 @@
+"""What follows from a contact is learnt as it is: known slopes, lags, and errors that are honest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from features.snapshot import DAY
+from features.study import parse_study
+from models.adjustment import Exposure
+from models.contact_kinds import ContactKind
+from models.follow_ups import LinkRows, Links, fit_follow_ups, link_rows, links_of
+
+STUDY = parse_study(
+    """
+study: a
+sources: {c: c.csv, t: t.csv, r: r.csv}
+customers: {from: c}
+touchpoints: {from: t}
+churn: {inactive_days: 30}
+revenue: {from: r}
+journeys: [{name: billing, stage: use, leads_to: [support]}, {name: support, stage: use, leads_to: [complaint]},
+  {name: complaint, stage: use}, {name: renewal, stage: renew}]
+measures:
+  - {name: error, unit: share, kind: share, direction: lower, journeys: [billing]}
+  - {name: wait, unit: min, kind: duration, direction: lower, journeys: [support]}
+  - {name: solved, unit: share, kind: share, direction: higher, journeys: [support]}
+""",
+    "study.yaml",
+)
+KINDS = tuple(
+    ContactKind(journey, "one", later)
+    for journey in ("billing", "complaint", "renewal", "support")
+    for later in (False, True)
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What links need of a reference: whose it is, and its pieces."""
+
+    exposure: Exposure
+    knots: tuple[float, ...] = (0.0, 1.0)
+
+
+ERROR, WAIT, SOLVED = (
+    Source(Exposure(*names)) for names in (("billing", "error"), ("support", "wait"), ("support", "solved"))
+)
+
+
+def test_links_follow_the_journey_map():
+    error, wait, solved = links_of(STUDY, (ERROR, WAIT, SOLVED), KINDS)
+    later = {"billing": "billing__one__later", "support": "support__one__later"}
+    behind = {f"{journey}__one__{when}" for journey in ("support", "complaint") for when in ("began", "later")}
+    assert set(error.targets) == {later["billing"], *behind}
+    assert wait.same == ("support__solved__0",)
+    assert {k.column for k in wait.kinds} == {later["support"], "complaint__one__began", "complaint__one__later"}
+    assert solved.same == ()
+
+
+def test_contacts_are_counted_by_when_they_follow():
+    links = Links(ERROR, (), (ContactKind("support", "one", False),))
+    days = np.array([0.0, 1.0, 10.0, 27.0, 29.0, 3.0])
+    customer = np.array([1, 1, 1, 1, 1, 2])
+    nan = np.nan
+    touchpoints = pa.table({"customer_key": customer, "occurred_at": (days * DAY).astype(np.int64)})
+    columns = pa.table(
+        {"billing__error__0": [0.5, nan, nan, nan, nan, nan], "support__one__began": [nan, 1.0, 1.0, 1.0, 1.0, 1.0]}
+    )
+    (rows,) = link_rows([links], touchpoints, columns, 60 * DAY)
+    assert rows.customer.tolist() == [1]
+    assert rows.deviation.tolist() == [[0.5]]
+    assert rows.counts.tolist() == [[[1.0], [1.0], [1.0]]]
+
+
+def test_contacts_whose_consequences_are_not_yet_seen_are_left_out():
+    links = Links(ERROR, (), (ContactKind("support", "one", False),))
+    touchpoints = pa.table({"customer_key": [1, 1], "occurred_at": [0, 10 * DAY]})
+    columns = pa.table({"billing__error__0": [0.5, 0.5], "support__one__began": [np.nan, np.nan]})
+    (rows,) = link_rows([links], touchpoints, columns, 28 * DAY)
+    assert len(rows.customer) == 1
+
+
+def made(rng, n=4_000, slope=0.4, follow=0.3):
+    """Contacts with a later measure at the same contact, and others that follow in the second week."""
+    links = Links(WAIT, ("support__solved__0",), (ContactKind("complaint", "one", False),))
+    customer = np.sort(rng.integers(0, n // 4, n))
+    deviation = rng.normal(size=(n, 1))
+    same = -slope * deviation + rng.normal(size=(n, 1))
+    same[::7] = np.nan
+    counts = np.zeros((n, 3, 1), np.float32)
+    counts[:, 1, 0] = rng.random(n) < np.clip(0.4 + follow / 10 * deviation[:, 0], 0, 1)
+    return links, LinkRows(customer, deviation, same, counts)
+
+
+def test_slopes_are_those_of_least_squares():
+    links, rows = made(np.random.default_rng(1))
+    found = fit_follow_ups(links, [rows])
+    seen = ~np.isnan(rows.same[:, 0])
+    x = rows.deviation[:, 0]
+    assert found.slopes[0, 0, 0] == pytest.approx(np.polyfit(x[seen], rows.same[seen, 0], 1)[0])
+    assert found.slopes[2, 0, 1] == pytest.approx(np.polyfit(x, rows.counts[:, 1, 0], 1)[0])
+    assert not found.slopes[[1, 3], :, 1].any()
+    assert not found.slopes[0, :, 1].any()
+    assert not found.slopes[1:, :, 0].any()
+
+
+def test_buckets_and_the_order_of_rows_do_not_matter():
+    links, rows = made(np.random.default_rng(2))
+    order = np.random.default_rng(3).permutation(len(rows.customer))
+    mixed = LinkRows(*(getattr(rows, name)[order] for name in LinkRows.__slots__))
+    halves = [
+        LinkRows(*(getattr(mixed, name)[part] for name in LinkRows.__slots__))
+        for part in (slice(0, 1_000), slice(1_000, None))
+    ]
+    assert fit_follow_ups(links, halves).slopes == pytest.approx(fit_follow_ups(links, [rows]).slopes, abs=1e-12)
+
+
+def test_influence_gives_the_standard_error_that_repetitions_have():
+    weights = np.zeros((1, 4, 1, 2))
+    weights[0, 0, 0, 0], weights[0, 2, 0, 1] = 1.0, 2.0
+    values, errors = [], []
+    for seed in range(200):
+        links, rows = made(np.random.default_rng(seed), n=600)
+        found = fit_follow_ups(links, [rows])
+        values.append(float((weights[0] * found.slopes).sum()))
+        errors.append(float(np.sqrt((found.influence(weights)[1] ** 2).sum())))
+    # The standard deviation of 200 values is known within 5 %.
+    assert np.mean(errors) == pytest.approx(np.std(values), rel=0.15)
+    assert np.mean(values) == pytest.approx(-0.4 + 2 * 0.03, abs=4 * np.std(values) / np.sqrt(200))
+
+
+def test_a_measure_that_is_never_there_gives_no_slope():
+    links, rows = made(np.random.default_rng(5))
+    blank = LinkRows(rows.customer, rows.deviation, np.full_like(rows.same, np.nan), rows.counts)
+    assert not fit_follow_ups(links, [blank]).slopes[:, :, 0].any()
