@@ -105,7 +105,7 @@ def adjustment_set(study: Study, moved: Iterable[Exposure], observed: Iterable[E
     A measure is upstream when its journey comes earlier in the lifecycle or leads to the moved one, or when it stands
     earlier in the study's list within the same journey; it is a consequence when its journey can be reached from the
     moved one by arrows. A journey that is both (a loop) counts as a consequence. Where there are event times,
-    consequences move along as far as the touchpoints show that they do (`models.follow_ups`); in a flat table they are
+    consequences move along as far as the touchpoints show that they do (`models.links`); in a flat table they are
     left out, for holding a consequence fixed costs more than leaving out part of a cause. Assumes that the study's
     order is right; a wrong arrow shows as an effect that changes when the arrow is drawn.
     """

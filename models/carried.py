@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.exposures import MEMORIES
-from models.follow_ups import FollowUps
+from models.links import FollowUps
 
 __all__ = ["Carried"]
 

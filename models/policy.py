@@ -29,8 +29,8 @@ from models.exposures import (
     volume_names,
     volumes,
 )
-from models.follow_ups import FollowUps
 from models.initiatives import Initiative, MovedTouchpoints, in_filter, move_touchpoints
+from models.links import FollowUps
 from models.mechanisms import without_needless
 from models.prepared import Bucket, Prepared, period_length
 from models.references import Reference, with_attempts

@@ -21,8 +21,8 @@ from models.adjustment import Exposure
 from models.cadence import Charging, charges_due
 from models.contact_kinds import ContactKind, contact_kinds
 from models.exposures import current, current_names, exposure_columns, state_names, states, volume_names, volumes
-from models.follow_ups import MOST_ROWS as MOST_LINK_ROWS
-from models.follow_ups import FollowUps, LinkRows, Links, fit_follow_ups, link_rows, links_of
+from models.links import MOST_ROWS as MOST_LINK_ROWS
+from models.links import FollowUps, LinkRows, Links, fit_follow_ups, link_rows, links_of
 from models.person_period import Histories, Periods, period_grid, periods_at_risk, thin
 from models.references import Reference, baseline_frame, fit_references, with_attempts
 from models.ridge import fit_linear

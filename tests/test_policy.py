@@ -18,8 +18,8 @@ from features.study import parse_study
 from models.adjustment import Exposure
 from models.contact_kinds import ContactKind
 from models.exposures import exposure_columns, joined_columns, moved_columns, states, vanished_columns, volumes
-from models.follow_ups import LinkRows
 from models.initiatives import Change, Initiative, move_touchpoints
+from models.links import LinkRows
 from models.mechanisms import without_needless
 from models.policy import policy_effect
 from models.prepared import prepare

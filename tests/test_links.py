@@ -12,7 +12,7 @@ from features.snapshot import DAY
 from features.study import parse_study
 from models.adjustment import Exposure
 from models.contact_kinds import ContactKind
-from models.follow_ups import LinkRows, Links, fit_follow_ups, link_rows, links_of
+from models.links import LinkRows, Links, fit_follow_ups, link_rows, links_of
 
 STUDY = parse_study(
     """
