@@ -8,12 +8,13 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from features.measures import Feature
 from flows.intervals import styled
 from flows.theme import BAD, GOOD, INK, LINE, MUTED, NEUTRAL, ZERO
-from flows.wording import percent, whole
+from flows.wording import label, percent, whole
 from models.experience import NOTHING
 
-__all__ = ["stay_chart"]
+__all__ = ["experience_name", "stay_chart"]
 
 _LEFT, _WIDTH, _HIGH, _RIGHT, _ROW = 190, 470, 270, 250, 20
 """Pixels for the names of groups, the curves, and the height of a row at risk."""
@@ -58,6 +59,12 @@ def stay_chart(curves: pd.DataFrame, title: str) -> alt.VConcatChart:
     drawn = alt.vconcat(top, _at_risk(values, names, last), spacing=8)
     result: alt.VConcatChart = styled(drawn, f"Association of staying with {title}", subtitle)
     return result
+
+
+def experience_name(feature: Feature) -> str:
+    """Name an experience of :func:`models.experience.experience_features` for titles: "support: wait, mean (min)"."""
+    what = "how often something went wrong" if feature.measure is None else f"{label(feature.measure)}, mean"
+    return f"{label(feature.journey)}: {what}" + (f" ({feature.unit})" if feature.measure else "")
 
 
 def _begun(curve: pd.DataFrame) -> pd.DataFrame:
