@@ -10,9 +10,10 @@ ROUNDS ?= 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
+export MARIMO_SKIP_UPDATE_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow test-explore test-spark lint types layers lock bench clean
+.PHONY: help setup demo notebooks test test-slow test-explore test-spark lint types layers lock bench clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +31,9 @@ $(READY): requirements.lock pyproject.toml
 
 demo: $(READY) ## the whole job on a synthetic company: features, models, drivers, initiatives, report
 	@$(BIN)/journeylift demo --out demo
+
+notebooks: $(READY) ## read and edit the notebooks, on the demo or any study
+	@$(BIN)/marimo edit notebooks
 
 test: $(READY) ## lint, types, layers and the quick tests
 	@$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """When customers leave: survival after the cutoffs of a panel, by segment, observed and as the churn model has it."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.pipeline import Pipeline
 from features.contract import PanelContract
 from features.errors import EmptyResultError
 from features.layout import open_layout
+from features.measures import Feature
 from features.snapshot import DAY
 from flows import console
 from flows.model_charts import survival_chart
@@ -17,11 +19,12 @@ from flows.storage import Workspace
 from flows.theme import to_svg
 from flows.tracking import Run
 from models.churn import predict_churn
+from models.experience import experience_groups
 from models.segments import segment_labels, segmenting
 from models.splits import cluster_column, cutoff_microseconds
-from models.survival import fitted_survival, mean_survival, observed_survival, person_months
+from models.survival import PersonMonths, fitted_survival, mean_survival, observed_survival, person_months
 
-__all__ = ["ALL", "log_survival", "survival"]
+__all__ = ["ALL", "follow", "log_survival", "survival", "survival_by"]
 
 ALL: Final = "all"
 
@@ -53,9 +56,7 @@ def survival(workspace: Workspace, contract: PanelContract, panel: pd.DataFrame,
     EmptyResultError
         Hardly anybody leaves in the months followed.
     """
-    rows = _followed(workspace, contract.data_end, _thinned(panel))
-    start = cutoff_microseconds(rows) + workspace.study.snapshot.gap_days * DAY
-    months = person_months(start, rows["left"].to_numpy(np.int64), rows["until"].to_numpy(np.int64))
+    rows, months = follow(workspace, contract, panel)
     if len(months.row) == 0:
         return pd.DataFrame()
     risk = predict_churn(model, rows, contract.features)
@@ -67,6 +68,52 @@ def survival(workspace: Workspace, contract: PanelContract, panel: pd.DataFrame,
         fitted = mean_survival(chances, segment, weight).rename(columns={"survival": "fitted"})
         parts.append(seen.merge(fitted, on=["segment", "month"], how="left"))
     return pd.concat(parts, ignore_index=True)
+
+
+def follow(workspace: Workspace, contract: PanelContract, panel: pd.DataFrame) -> tuple[pd.DataFrame, PersonMonths]:
+    """Follow the panel's rows month by month: the rows that can be followed, and their months.
+
+    Every k-th customer is followed where there are more than 60,000 rows.
+    """
+    rows = _followed(workspace, contract.data_end, _thinned(panel))
+    start = cutoff_microseconds(rows) + workspace.study.snapshot.gap_days * DAY
+    return rows, person_months(start, rows["left"].to_numpy(np.int64), rows["until"].to_numpy(np.int64))
+
+
+def survival_by(
+    workspace: Workspace, contract: PanelContract, panel: pd.DataFrame, features: Sequence[Feature]
+) -> dict[str, pd.DataFrame]:
+    """Follow customers by what they went through before a cutoff.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        A study with event tables, laid out.
+    contract : PanelContract
+        Of the panel.
+    panel : DataFrame
+        Its rows, young ones included.
+    features : sequence of Feature
+        Experiences, see :func:`models.experience.experience_features`.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        By name of the feature: segment, month, at_risk, churned, hazard, survival, lo, hi of
+        :func:`models.survival.observed_survival`, segments from the best to the worst experience, last those without
+        one. Features with one group only are left out. It says what goes along with staying, not what makes stay.
+    """
+    rows, months = follow(workspace, contract, panel)
+    weight, customer = rows["weight"].to_numpy(np.float64), rows[cluster_column(rows)].to_numpy()
+    found = {}
+    for feature in features:
+        groups = experience_groups(rows[feature.name].to_numpy(np.float64), weight, feature.direction, feature.unit)
+        names = list(groups.cat.categories)
+        if len(names) > 1 and len(months.row):
+            curves = observed_survival(months, groups.astype(object), customer, weight)
+            order = curves["segment"].map(names.index)
+            found[feature.name] = curves.assign(order=order).sort_values(["order", "month"], ignore_index=True)
+    return {name: curves.drop(columns="order") for name, curves in found.items()}
 
 
 def log_survival(run: Run, workspace: Workspace, contract: PanelContract, panel: pd.DataFrame, model: Pipeline) -> None:

@@ -45,6 +45,10 @@ class Axis:
         A further value that means something, drawn as a dashed line; NaN: none.
     marked : str
         What the dashed line means.
+    line : str
+        What the line through a dot or bar means.
+    dot : str
+        What the dot or the bar means.
     """
 
     title: str
@@ -55,6 +59,8 @@ class Axis:
     hollow: str = "hollow dot: hardly observed so far"
     mark: float = math.nan
     marked: str = ""
+    line: str = "90 % interval"
+    dot: str = "estimate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +146,7 @@ def _legend(estimates: Estimates, axis: Axis) -> str:
     """Say in words what the marks are."""
     parts = []
     if any(math.isfinite(one) for one in estimates.lo):
-        parts = ["bar: estimate, line: 90 % interval" if axis.bars else "dot: estimate, line: 90 % interval"]
+        parts = [f"{'bar' if axis.bars else 'dot'}: {axis.dot}, line: {axis.line}"]
     if len(estimates.raw):
         parts.append("hollow diamond: raw contrast, what correlation would have said")
     if axis.marked:

@@ -54,7 +54,9 @@ def gains_chart(gains: pd.DataFrame, winner: str) -> alt.LayerChart:
     scale = alt.Scale(domain=[winner, *others], range=[GOOD, INK, NEUTRAL, BAD, ZERO][: len(others) + 1])
     x = alt.X("share:Q", title="Customers approached, riskiest first, %", scale=alt.Scale(domain=[0, 100]))
     y = alt.Y("captured:Q", title="Churners among them, %", scale=alt.Scale(domain=[0, 100]))
-    legend = alt.Legend(title=None, orient="right", labelColor=INK, labelFontSize=12, labelLimit=220)
+    legend = (
+        alt.Legend(title=None, orient="right", labelColor=INK, labelFontSize=12, labelLimit=220) if others else None
+    )
     lines = (
         alt.Chart(values)
         .mark_line(strokeWidth=2)

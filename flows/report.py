@@ -18,7 +18,16 @@ from flows.premium_section import premium_section
 from flows.report_data import Counter, DataHealth, ReportData, ReportHeader, health_of
 from flows.report_page import Entry, Section, page_template
 
-__all__ = ["Counter", "DataHealth", "ReportData", "ReportHeader", "health_of", "render_report", "write_report"]
+__all__ = [
+    "Counter",
+    "DataHealth",
+    "ReportData",
+    "ReportHeader",
+    "health_of",
+    "render_report",
+    "tidied",
+    "write_report",
+]
 
 _TEMPLATE = "report.html.j2"
 
@@ -80,7 +89,7 @@ def write_report(data: ReportData, path: Path) -> None:
 
 def render_report(data: ReportData) -> str:
     """Render the whole page as text."""
-    data = _tidied(data)
+    data = tidied(data)
     parts: tuple[Section, ...] = (
         sections.worth_section(data),
         sections.effects_section(data),
@@ -101,7 +110,7 @@ def render_report(data: ReportData) -> str:
     )
 
 
-def _tidied(data: ReportData) -> ReportData:
+def tidied(data: ReportData) -> ReportData:
     """Read the tables as text and numbers, whatever they went through: None in JSON is NaN here, and no text is ''."""
     return replace(
         data,

@@ -20,6 +20,7 @@ TELEMETRY_OFF: Final[Mapping[str, str]] = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "OTEL_SDK_DISABLED": "true",
+    "MARIMO_SKIP_UPDATE_CHECK": "1",
 }
 
 

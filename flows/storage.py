@@ -103,13 +103,15 @@ class Workspace:
         return self.study_file.parent
 
 
-def open_workspace(study_file: Path | str) -> Workspace:
+def open_workspace(study_file: Path | str, *, reads_only: bool = False) -> Workspace:
     """Read a study and make its store ready for writing.
 
     Parameters
     ----------
     study_file : Path or str
         The study, usually ``study.yaml``.
+    reads_only : bool
+        Leave the store as it is, also where there is none yet.
 
     Returns
     -------
@@ -125,7 +127,8 @@ def open_workspace(study_file: Path | str) -> Workspace:
     """
     path = Path(study_file).expanduser().resolve()
     study = parse_study(_read_study(path, str(study_file)), path.name)
-    return Workspace(path, study, open_store(path.parent / study.store))
+    root = path.parent / study.store
+    return Workspace(path, study, Store(root) if reads_only else open_store(root))
 
 
 def open_store(root: Path) -> Store:

@@ -20,7 +20,10 @@ from models.revenue import predict_revenue
 from models.segments import sample_of
 from models.splits import cutoff_microseconds
 
-__all__ = ["TRAINED_UNTIL", "Promotion", "dated", "log_predictions", "promotion", "trained_until", "written"]
+__all__ = [
+    "TRAINED_UNTIL", "Promotion", "dated", "log_predictions", "promotion", "recorded_tests", "row_keys",
+    "trained_until", "written",
+]  # fmt: skip
 
 TRAINED_UNTIL: Final = "trained_until"
 """Tag of a version: the latest cutoff (microseconds) whose outcomes it has learned from."""
@@ -103,7 +106,7 @@ def log_predictions(run: Run, evaluation: Evaluation) -> None:
     Customers stand as 64-bit hashes of their ids.
     """
     own = _winners(evaluation)
-    run.log_frame(_keys(own).assign(predicted=own["predicted"].to_numpy()), _FILE.format(outcome=evaluation.outcome))
+    run.log_frame(row_keys(own).assign(predicted=own["predicted"].to_numpy()), _FILE.format(outcome=evaluation.outcome))
 
 
 def written(found: Comparison | None) -> dict[str, Any] | None:
@@ -143,11 +146,11 @@ def _against_stored_model(
 def _against_recorded_tests(
     evaluation: Evaluation, present: Champion, earned: Callable[[Sample], NDArray[np.float64]] | None
 ) -> Comparison | None:
-    before = present.tracker.frame(present.run_id, _FILE.format(outcome=evaluation.outcome)) if present.run_id else None
+    before = recorded_tests(present, evaluation.outcome)
     if before is None:
         return None
     own = _winners(evaluation)
-    both = _keys(own).reset_index(names="row").merge(before, on=["customer", "cutoff"], validate="one_to_one")
+    both = row_keys(own).reset_index(names="row").merge(before, on=["customer", "cutoff"], validate="one_to_one")
     if len(both) < _LEAST_SHARED * min(len(own), len(before)):
         return None
     shared = own.iloc[both["row"].to_numpy()]
@@ -160,7 +163,19 @@ def _winners(evaluation: Evaluation) -> pd.DataFrame:
     return evaluation.predictions.query("candidate == @evaluation.winner").reset_index(drop=True)
 
 
-def _keys(rows: pd.DataFrame) -> pd.DataFrame:
+def recorded_tests(version: Champion, outcome: str) -> pd.DataFrame | None:
+    """Read what a version predicted out of time when it was trained.
+
+    Returns
+    -------
+    DataFrame or None
+        customer and cutoff (see :func:`row_keys`), predicted; None where that was not recorded.
+    """
+    return version.tracker.frame(version.run_id, _FILE.format(outcome=outcome)) if version.run_id else None
+
+
+def row_keys(rows: pd.DataFrame) -> pd.DataFrame:
+    """Name the rows of a panel as recorded tests do: customer (64-bit hash of the id), cutoff (microseconds)."""
     customer = pd.util.hash_array(rows["customer_id"].astype(str).to_numpy(object), categorize=False)
     return pd.DataFrame({"customer": customer, "cutoff": cutoff_microseconds(rows)})
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 from scipy.stats import norm
 
-__all__ = ["LEVEL", "Estimate", "Sample", "Term", "Z", "estimate", "undefined", "wilson"]
+__all__ = ["LEVEL", "Estimate", "Sample", "Term", "Z", "estimate", "undefined", "wilson", "wilson_of"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -161,7 +161,23 @@ def wilson(share: float, customer: IntArray, weight: FloatArray) -> FloatArray:
     ``(sum w)^2 / sum_customer (sum w)^2``: rows of one customer count as one, which is on the safe side. It has a width
     also at 0 and 1, where a normal interval has none.
     """
-    n = weight.sum() ** 2 / (np.bincount(customer, weight) ** 2).sum()
+    return wilson_of(share, float(weight.sum() ** 2 / (np.bincount(customer, weight) ** 2).sum()))
+
+
+def wilson_of(share: ArrayLike, n: ArrayLike) -> FloatArray:
+    """Wilson's interval of shares among effectively n customers, shape (2, ...): low and high ends; NaN where n is 0.
+
+    References
+    ----------
+    Wilson 1927, doi:10.1080/01621459.1927.10502953.
+
+    Examples
+    --------
+    >>> wilson_of(0.0, 10).round(3).tolist()
+    [0.0, 0.213]
+    """
+    share, n = np.asarray(share, np.float64), np.asarray(n, np.float64)
+    n = np.where(n > 0, n, np.nan)
     centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
     half = Z / (1 + Z**2 / n) * np.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
     return np.asarray(np.clip([centre - half, centre + half], 0.0, 1.0), dtype=np.float64)
