@@ -16,6 +16,7 @@ from scipy import stats
 from features.errors import EmptyResultError
 from models.paths import Predicted, Runs, paths, plug_in, row_slopes
 from models.ridge import expit, fit_logistic, inverse_of, ridge_of, solve
+from models.sensitivity import Benchmark, Regression, Sensitivity, sensitivity_of
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -49,6 +50,8 @@ class PeriodRows:
         What is charged in the period on average over `scale`, as known at its start, from 0 to 1 (a charge is due).
     scale : float64 array, shape (n,)
         What such a customer is charged; experience moves spend, and luck disturbs it, in proportion.
+    benchmarks : tuple of Benchmark
+        Covariates with which hidden causes are compared.
     """
 
     X: Array
@@ -60,6 +63,7 @@ class PeriodRows:
     customer: Index
     due: Array
     scale: Array
+    benchmarks: tuple[Benchmark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +160,8 @@ class Effect:
         Influence of each customer on (churn, revenue, spend); inner products give covariances across policies.
     customers : int
         Customers behind the fit.
+    sensitivity : Sensitivity or None
+        How far hidden causes could move it; None where the effect was not estimated from rows.
     """
 
     churn: Estimate
@@ -165,6 +171,7 @@ class Effect:
     base_revenue: float
     influence: Array
     customers: int
+    sensitivity: Sensitivity | None = None
 
 
 def estimate_effect(rows: PeriodRows, target: TargetRows, rng: np.random.Generator, *, folds: int = FOLDS) -> Effect:
@@ -254,6 +261,8 @@ class _Fitted:
     predicted: Predicted
     hazard_information: Array  # (p, p), ridge included, per unit of weight
     spend_information: Array
+    hazard_fit: Regression
+    spend_fit: Regression
 
 
 def _folds(row_customer: Index, target_customer: Index, folds: int, rng: np.random.Generator) -> tuple[Index, Index]:
@@ -285,12 +294,19 @@ def _cross_fit(
         betas[:, k] = beta + solve(total.curvature - m.curvature + np.diag(hazard_ridge), slope, rows.before)
         gammas[:, k] = solve(total.information - m.information + np.diag(spend_ridge), total.spend - m.spend)
     weight = rows.weight.sum()
+    hazard, spent = expit(_of_fold(rows.X, betas, fold_of_row)), _of_fold(spend.X, gammas, fold_of_row)
+    # Squared residuals in units of their variance: about 1.
+    of_hazard = float(rows.weight @ (rows.churned - hazard) ** 2 / (rows.weight @ (hazard * (1 - hazard))))
+    of_spend = float(spend.weight @ (rows.spend - spent) ** 2 / weight)
+    gamma, every = solve(total.information + np.diag(spend_ridge), total.spend), np.ones(len(spend_ridge), bool)
     return _Fitted(
-        hazard=expit(_of_fold(rows.X, betas, fold_of_row)),
-        spend=_of_fold(spend.X, gammas, fold_of_row),
+        hazard=hazard,
+        spend=spent,
         predicted=_predicted(target, spend, fold_of_target, betas, gammas),
         hazard_information=(total.curvature + np.diag(hazard_ridge)) / weight,
         spend_information=(total.information + np.diag(spend_ridge)) / weight,
+        hazard_fit=Regression(total.curvature / weight, hazard_ridge / weight, beta, rows.before, of_hazard),
+        spend_fit=Regression(total.information / weight, spend_ridge / weight, gamma, every, of_spend),
     )
 
 
@@ -366,4 +382,12 @@ def _one_step(rows: PeriodRows, target: TargetRows, spend: _Spend, fitted: _Fitt
         base_revenue=float((base.survival[:, :-1] * base.spend).sum(axis=1).mean()),
         influence=terms,
         customers=len(by_customer),
+        sensitivity=sensitivity_of(
+            fitted.hazard_fit,
+            fitted.spend_fit,
+            on_hazard,
+            on_spend,
+            rows.benchmarks,
+            charge=float(np.average(rows.scale, weights=spend.weight)),
+        ),
     )

@@ -26,6 +26,7 @@ from models.exposures import (
 from models.initiatives import Initiative, MovedTouchpoints, in_filter, move_touchpoints
 from models.mechanisms import without_needless
 from models.prepared import Bucket, Prepared, period_length
+from models.quality_ties import benchmarks_of
 from models.references import Reference, with_attempts
 
 FORM_ERROR = 0.08
@@ -104,7 +105,9 @@ def policy_effect(
     shifted = np.array([names.index(name) for name in _exposure_names(shifting)], np.int64)
     fit, after = prepared.fit, prepared.target
     p, t = fit.periods, after.periods
-    rows = PeriodRows(X, penalised, before, p.churned, p.spend, p.weight, p.customer_key, fit.due, fit.scale)
+    days = period_length(prepared.study) / DAY
+    known = benchmarks_of(names, adjustment.covariates, held, prepared.ties, fit.design, p.weight, days)
+    rows = PeriodRows(X, penalised, before, p.churned, p.spend, p.weight, p.customer_key, fit.due, fit.scale, known)
     target = TargetRows(
         X_target, moves.shift, shifted, after.go_live, t.index, t.customer_key, t.weight, after.due, after.scale
     )
@@ -143,6 +146,7 @@ def _scaled(effect: Effect, reach: float) -> Effect:
         revenue=scaled(effect.revenue),
         spend=scaled(effect.spend),
         influence=effect.influence * reach,
+        sensitivity=effect.sensitivity.scaled(reach) if effect.sensitivity else None,
     )
 
 

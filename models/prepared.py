@@ -21,6 +21,7 @@ from models.adjustment import Exposure
 from models.cadence import Charging, charges_due
 from models.exposures import current, current_names, exposure_columns, state_names, states, volume_names, volumes
 from models.person_period import Histories, Periods, period_grid, periods_at_risk, thin
+from models.quality_ties import Tie, learn_tie
 from models.references import Reference, baseline_frame, fit_references, with_attempts
 from models.ridge import fit_linear
 
@@ -106,6 +107,8 @@ class Prepared:
         Range in which 98 % of the observed values lie.
     fit, target : Rows
         Person-period rows of the past, and those after each go-live.
+    ties : mapping of Exposure to Tie
+        How each measure goes along with the covariates before its reference takes that out.
     """
 
     study: Study
@@ -114,6 +117,7 @@ class Prepared:
     support: dict[Exposure, tuple[float, float]]
     fit: Rows
     target: Rows
+    ties: dict[Exposure, Tie]
 
     @property
     def exposures(self) -> frozenset[Exposure]:
@@ -172,7 +176,7 @@ def prepare(
         )
     tick("learning what to expect of each measure")
     with threadpool_limits(1):  # small trees: more threads only fight with whatever else is running
-        references, support, charging = _learn(study, buckets, exposures, span[0])
+        references, ties, support, charging = _learn(study, buckets, exposures, span[0])
     length = period_length(study)
     burn_in = min(study.snapshot.window_days * DAY, int(MOST_BURN_IN_SHARE * (span[1] - span[0])))
     past = period_grid(span[0] + burn_in, span[1], length)
@@ -188,7 +192,7 @@ def prepare(
         followed, go_live = _target(study, bucket, go_lives, length, rng, shares[number - 1])
         parts_target.append(_rows(study, references, bucket, columns, followed, go_live, charging))
     fitting, target = _charged(*_encoded(_joined(parts_fit), _joined(parts_target)))
-    return Prepared(study, tuple(go_lives), references, support, fitting, target)
+    return Prepared(study, tuple(go_lives), references, support, fitting, target, ties)
 
 
 def period_length(study: Study) -> int:
@@ -208,8 +212,8 @@ def _shares(buckets: Callable[[], Iterable[Bucket]]) -> list[float]:
 
 def _learn(
     study: Study, buckets: Callable[[], Iterable[Bucket]], exposures: Sequence[Exposure], since: int
-) -> tuple[tuple[Reference, ...], dict[Exposure, tuple[float, float]], Charging]:
-    """Fit references and ways of charging on the first buckets; buckets hold customers in no order that matters."""
+) -> tuple[tuple[Reference, ...], dict[Exposure, Tie], dict[Exposure, tuple[float, float]], Charging]:
+    """Fit references, ties and ways of charging on the first buckets; buckets hold customers in no order that matters."""
     touchpoints, customers, revenues, rows = [], [], [], 0
     for bucket in buckets():
         touchpoints.append(with_attempts(bucket.touchpoints))
@@ -221,8 +225,10 @@ def _learn(
     # Dictionaries differ between buckets; Arrow joins them.
     touches = pa.concat_tables(touchpoints).unify_dictionaries()
     known = [e for e in exposures if _is_variable(touches, e)]
-    references = fit_references(study, known, touches, pa.concat_tables(customers).unify_dictionaries())
-    return references, {e: _range(touches, e) for e in known}, Charging.learn(revenues, since)
+    people = pa.concat_tables(customers).unify_dictionaries()
+    references = fit_references(study, known, touches, people)
+    ties = {one.exposure: learn_tie(one, touches, people) for one in references}
+    return references, ties, {e: _range(touches, e) for e in known}, Charging.learn(revenues, since)
 
 
 def _values(touchpoints: pa.Table, exposure: Exposure) -> Array:

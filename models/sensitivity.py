@@ -1,65 +1,347 @@
-"""How much to believe an effect: strength of hidden confounding that would undo it, and a verdict by stated rules."""
+"""How far something unseen could move an effect, measured by what the covariates that are seen do.
+
+A cause that is in no table moves an estimate only as far as it moves two things: who leaves or spends (beyond what the
+models see), and the quality that customers meet. Both are shares of variance between 0 and 1. What each observed
+covariate adds to both is the yardstick: *as strong as segment*.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
+from numpy.typing import NDArray
 
-from models.effects import Effect
+from models.ridge import inverse_of, solve
 
-Verdict = Literal["likely", "possible", "undecided", "unsupported"]
+if TYPE_CHECKING:
+    from models.effects import Estimate
+
+__all__ = ["Band", "Benchmark", "Bound", "Regression", "Sensitivity", "Way", "robustness_value", "sensitivity_of"]
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+HALVINGS = 80
 
 
-def robustness_value(t: float, degrees_of_freedom: int) -> float:
-    """Strength of hidden confounding that would bring an estimate to zero.
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """An observed covariate: a yardstick for causes that are not observed.
+
+    Attributes
+    ----------
+    name : str
+        The covariate.
+    columns : int64 array, shape (q,)
+        Its columns of the regressions.
+    ties : float64 array, shape (q, p)
+        By how much each column of the regression would be larger for one unit more in each of the covariate's columns,
+        had nobody known the covariate: exposures are deviations from what was to be expected of such customers, so
+        the tie is taken out of them before. Zero where a column is as it was measured.
+    """
+
+    name: str
+    columns: Index
+    ties: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Regression:
+    """One of the two regressions behind an effect, as far as its sensitivity needs it.
+
+    Attributes
+    ----------
+    information : float64 array, shape (p, p)
+        E[v x x'] without ridge, v the weight of a row (hazard: h (1 - h); spend: one over squared scale).
+    ridge : float64 array, shape (p,)
+        Added to its diagonal.
+    coefficients : float64 array, shape (p,)
+        Fitted.
+    used : bool array, shape (p,)
+        Columns that take part.
+    residual : float
+        E of the squared residual, in units of its variance given the row: about 1 for the hazard.
+    """
+
+    information: Array
+    ridge: Array
+    coefficients: Array
+    used: NDArray[np.bool_]
+    residual: float
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way by which a hidden cause can bend an estimate: by who leaves, or by what stayers spend.
+
+    Attributes
+    ----------
+    scale : float
+        S = sqrt(E[alpha^2] E[residual^2]), in units of the estimate.
+    outcome : float64 array, shape (benchmarks,)
+        R2 of the outcome: share of what the regression leaves unexplained that each covariate explained when added.
+    quality : float64 array, shape (benchmarks,)
+        R2 of the representer: share of its variance that is there only because the covariate is known.
+    """
+
+    scale: float
+    outcome: Array
+    quality: Array
+
+    def bound(self, benchmark: int, times: float) -> float:
+        """Bend by a cause that is so many times as strong; infinite when it explains all of the quality."""
+        quality = times * self.quality[benchmark]
+        if quality >= 1:
+            return np.inf
+        return float(self.scale * np.sqrt(times * self.outcome[benchmark] * quality / (1 - quality)))
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """An interval widened by what a hidden cause of a stated strength could add or take away."""
+
+    lo: float
+    hi: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """How far hidden causes of any strength could move one estimate.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Covariates to compare with.
+    ways : tuple of Way
+        The bends of all ways add up at worst.
+    """
+
+    names: tuple[str, ...]
+    ways: tuple[Way, ...]
+
+    @property
+    def strongest(self) -> str:
+        """The covariate as strong as which a hidden cause would bend the estimate most; empty without covariates."""
+        return max(self.names, key=self.of, default="")
+
+    def of(self, name: str, times: float = 1.0) -> float:
+        """Largest bend by a cause so many times as strong as a covariate.
+
+        Parameters
+        ----------
+        name : str
+            One of `names`; empty without covariates.
+        times : float
+            Both shares of variance are multiplied by it.
+
+        Returns
+        -------
+        float
+            In units of the estimate; NaN where there is no covariate to compare with.
+        """
+        if not name:
+            return float("nan")
+        number = self.names.index(name)
+        return sum(way.bound(number, times) for way in self.ways)
+
+    def band(self, estimate: Estimate, name: str, times: float = 1.0) -> Band:
+        """Widen the 90 % interval of an estimate by the bend; NaN without covariates."""
+        bend = self.of(name, times)
+        return Band(estimate.lo - bend, estimate.hi + bend)
+
+    def robustness(self, distance: float) -> float:
+        """Share of variance, equal for outcome and quality, at which the bend is as large as a distance.
+
+        Parameters
+        ----------
+        distance : float
+            From the estimate, or from the near end of its interval, to zero; at most 0 gives 0.
+
+        Returns
+        -------
+        float
+            In [0, 1]; 0 where nothing moved.
+        """
+        scale = sum(way.scale for way in self.ways)
+        return robustness_value(distance / scale) if scale > 0 and distance > 0 else 0.0
+
+    def times(self, distance: float, name: str) -> float:
+        """How many times as strong as a covariate a cause must be to bend the estimate by a distance.
+
+        Returns
+        -------
+        float
+            0 for a distance of at most 0; infinite where the covariate moves nothing; NaN without covariates.
+        """
+        if not name or distance <= 0:
+            return 0.0 if name else float("nan")
+        number = self.names.index(name)
+        active = [way for way in self.ways if way.scale * way.outcome[number] * way.quality[number] > 0]
+        if not active:
+            return np.inf
+        # The bend rises with the strength and is infinite where a way has no quality left, so there is one solution.
+        low, high = 0.0, float(1 / max(way.quality[number] for way in active))
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if sum(way.bound(number, middle) for way in active) < distance else (low, middle)
+        return (low + high) / 2
+
+    def scaled(self, factor: float) -> Bound:
+        """Bound of a multiple of the estimate."""
+        return Bound(self.names, tuple(Way(abs(factor) * w.scale, w.outcome, w.quality) for w in self.ways))
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """Bounds for the effects on churn, on revenue, and on its part from stayers."""
+
+    churn: Bound
+    revenue: Bound
+    spend: Bound
+
+    def scaled(self, factor: float) -> Sensitivity:
+        """Bounds of a multiple of the effect."""
+        return Sensitivity(self.churn.scaled(factor), self.revenue.scaled(factor), self.spend.scaled(factor))
+
+
+def robustness_value(f: float) -> float:
+    """Equal strength with outcome and exposure at which a hidden cause explains an estimate away.
 
     Parameters
     ----------
-    t : float
-        Estimate over standard error.
-    degrees_of_freedom : int
-        Clusters behind the standard error.
+    f : float
+        Distance to zero over S, the scale of the bias. In a linear model of one exposure: t / sqrt(degrees of
+        freedom); for the near end of an interval, (|t| - critical value) / sqrt(degrees of freedom). Not negative.
 
     Returns
     -------
     float
-        Share in [0, 1]: partial R2 that the confounder would need with both exposure and outcome.
+        In [0, 1]. Solves RV / sqrt(1 - RV) = f.
 
     References
     ----------
-    Cinelli and Hazlett (2020), Making sense of sensitivity, doi:10.1111/rssb.12348, eq. 18 with q = 1.
+    Cinelli and Hazlett (2020), Making sense of sensitivity, doi:10.1111/rssb.12348, section 4.2.
 
     Examples
     --------
-    >>> round(robustness_value(4.18, 783), 3)  # their Darfur example: 13.9 %
+    >>> round(robustness_value(4.18 / 783**0.5), 3)  # their Darfur example: 13.9 %
     0.139
     """
-    f2 = t * t / max(degrees_of_freedom, 1)
-    return float(0.5 * (np.sqrt(f2 * f2 + 4 * f2) - f2))
+    return float(0.5 * (np.sqrt(f**4 + 4 * f**2) - f**2))
 
 
-def verdict(effect: Effect, support_share: float, *, least_support: float = 0.5) -> Verdict:
-    """Put an effect into words by stated rules.
+def sensitivity_of(
+    hazard: Regression,
+    spend: Regression,
+    on_hazard: Array,
+    on_spend: Array,
+    benchmarks: Sequence[Benchmark],
+    charge: float,
+) -> Sensitivity:
+    """Bound the bias from what is in no column.
 
     Parameters
     ----------
-    effect : Effect
-        Churn and revenue effect; the clearer of the two decides.
-    support_share : float
-        Share of moved values that lie inside what was observed.
-    least_support : float
-        Below this the data say nothing about the moved state.
+    hazard : Regression
+        Of p columns.
+    spend : Regression
+        Of p + 2 columns: those of the hazard as far as a charge is due (exposures times the scale), the scale, and a
+        column for periods without a charge.
+    on_hazard : float64 array, shape (3, p)
+        Derivatives of (churn, revenue, spend) by the coefficients of the hazard.
+    on_spend : float64 array, shape (3, p + 2)
+        The same by those of spend.
+    benchmarks : sequence of Benchmark
+        Observed covariates.
+    charge : float
+        Typical scale, by which ties are brought to the size of the columns of spend.
 
     Returns
     -------
-    {"likely", "possible", "undecided", "unsupported"}
-        likely: |t| >= 2.24 (5 % over both outcomes together, Bonferroni); possible: |t| >= 1.64; else undecided.
+    Sensitivity
+
+    Notes
+    -----
+    With g the regression on everything, g_s the one without the hidden cause, alpha and alpha_s their representers:
+    theta_s - theta = E[(g_s - g)(alpha_s - alpha)], so |bias| <= S C_Y C_D, S^2 = E[(Y - g_s)^2] E[alpha_s^2],
+    C_Y^2 = R2_Y, C_D^2 = R2_D / (1 - R2_D). R2_Y: share of the variance that g_s leaves which the cause explains;
+    R2_D = 1 - R2(alpha ~ alpha_s). All moments are weighted by v (for the hazard h (1 - h), the variance of a yes or
+    no), which is the same inequality for (g_s - g) / sqrt(v) and (alpha_s - alpha) sqrt(v) and takes the shares as of
+    standardised outcomes. Revenue has two representers, along the hazard and along spend; their bounds add up.
+
+    Benchmarks: leaving a covariate out of the regressions, and its tie out of what exposures are compared with, gives
+    the columns T' x with T known, so moments T' M T and derivatives T' g; nothing is fitted anew.
+
+    References
+    ----------
+    Chernozhukov, Cinelli, Newey, Sharma, Syrgkanis (2022), Long story short, doi:10.3386/w30302, theorems 1 and 2.
     """
-    if support_share < least_support:
-        return "unsupported"
-    t = max(abs(effect.churn.t), abs(effect.revenue.t))
-    if t >= stats.norm.ppf(1 - 0.05 / 4):
-        return "likely"
-    return "possible" if t >= stats.norm.ppf(0.95) else "undecided"
+    assert on_spend.shape[1] == on_hazard.shape[1] + 2  # noqa: S101 - a programming mistake
+    ties = [_ties_of_spend(one, spend, charge) for one in benchmarks]
+    by_hazard = _ways(hazard, on_hazard, [_Without.of(one.columns, one.ties) for one in benchmarks])
+    by_spend = _ways(spend, on_spend, [_Without.of(b.columns, t) for b, t in zip(benchmarks, ties, strict=True)])
+    names = tuple(one.name for one in benchmarks)
+    pairs = zip(by_hazard, by_spend, strict=True)
+    return Sensitivity(*(Bound(names, tuple(way for way in pair if way.scale > 0)) for pair in pairs))
+
+
+@dataclass(frozen=True, slots=True)
+class _Without:
+    """What the columns x become had nobody known a covariate: turn' x, of the columns that are kept."""
+
+    turn: Array  # (p, kept)
+    kept: Index
+
+    @classmethod
+    def of(cls, columns: Index, ties: Array) -> _Without:
+        whole = np.eye(ties.shape[1])
+        whole[columns] += ties
+        kept = np.delete(np.arange(ties.shape[1]), columns)
+        return cls(whole[:, kept], kept)
+
+    def regression(self, full: Regression) -> Regression:
+        """The same regression on what is kept; its coefficients are those of the nearest fit."""
+        moments = self.turn.T @ full.information @ self.turn
+        towards = self.turn.T @ (full.information @ full.coefficients)
+        used = full.used[self.kept]
+        return Regression(moments, full.ridge[self.kept], inverse_of(moments, used) @ towards, used, full.residual)
+
+
+def _ties_of_spend(benchmark: Benchmark, spend: Regression, charge: float) -> Array:
+    """Bring ties to the columns of spend; the scale was predicted from the covariate too, and does without it."""
+    p = benchmark.ties.shape[1]
+    controls = (np.arange(p + 2) < p) & (spend.ridge == 0)
+    slopes = solve(spend.information, spend.information[p], controls)
+    ties = np.zeros((len(benchmark.columns), p + 2))
+    ties[:, :p] = benchmark.ties * charge
+    ties[:, p] = -slopes[benchmark.columns]
+    return ties
+
+
+def _ways(regression: Regression, pulls: Array, without: Sequence[_Without]) -> list[Way]:
+    """Scale of the bias along one regression, and what each covariate adds to outcome and representer; by pull."""
+    reduced = [one.regression(regression) for one in without]
+    size, explained = _sizes(regression, pulls), _explained(regression)
+    sizes = [_sizes(part, pulls @ one.turn) for part, one in zip(reduced, without, strict=True)]
+    gain = np.array([(explained - _explained(part)) / regression.residual for part in reduced], np.float64)
+    ways = []
+    for k, whole in enumerate(size):
+        left = np.array([part[k] for part in sizes], np.float64) / (whole if whole > 0 else 1.0)
+        quality = np.clip(1 - left, 0.0, 1.0) if whole > 0 else np.zeros(len(without))
+        ways.append(Way(float(np.sqrt(whole * regression.residual)), np.clip(gain, 0.0, 1.0), quality))
+    return ways
+
+
+def _sizes(regression: Regression, pulls: Array) -> Array:
+    """E[v alpha^2] by pull, alpha = x' (M + ridge)^-1 g."""
+    inverse = inverse_of(regression.information + np.diag(regression.ridge), regression.used)
+    along = pulls @ inverse
+    return np.asarray(((along @ regression.information) * along).sum(axis=1))
+
+
+def _explained(regression: Regression) -> float:
+    """Weighted second moment of what is fitted."""
+    return float(regression.coefficients @ regression.information @ regression.coefficients)
