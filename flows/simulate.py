@@ -145,7 +145,14 @@ def _forecasts(prepared: Prepared, layout: Layout, planned: Sequence[Initiative]
 
 
 def _forecast(initiative: Initiative, policy: PolicyEffect) -> Forecast:
-    return Forecast(initiative, policy.effect, policy.support_share, policy.reached_share, policy.contacts_per_month)
+    return Forecast(
+        initiative,
+        policy.effect,
+        policy.support_share,
+        policy.reached_share,
+        policy.contacts_per_month,
+        policy.placebo,
+    )
 
 
 @io_step("record the simulation in MLflow")

@@ -388,6 +388,7 @@ def _one_step(rows: PeriodRows, target: TargetRows, spend: _Spend, fitted: _Fitt
             on_hazard,
             on_spend,
             rows.benchmarks,
+            target.shifted,
             charge=float(np.average(rows.scale, weights=spend.weight)),
         ),
     )

@@ -25,6 +25,7 @@ from models.exposures import (
 )
 from models.initiatives import Initiative, MovedTouchpoints, in_filter, move_touchpoints
 from models.mechanisms import without_needless
+from models.placebo import GAP_DAYS, Placebo, placebo_effect
 from models.prepared import Bucket, Prepared, period_length
 from models.quality_ties import benchmarks_of
 from models.references import Reference, with_attempts
@@ -55,6 +56,8 @@ class PolicyEffect:
         Share of the customers at risk who are reached.
     mean_change : mapping of Exposure to float
         Mean change of the measure over its moved touchpoints.
+    placebo : Placebo or None
+        What the same would have done to spend before, which is nothing; None where too little of the past is known.
     """
 
     effect: Effect
@@ -64,6 +67,7 @@ class PolicyEffect:
     contacts_per_month: float
     reached_share: float
     mean_change: dict[Exposure, float]
+    placebo: Placebo | None = None
 
 
 def policy_effect(
@@ -114,7 +118,18 @@ def policy_effect(
     # Small dense systems: more threads only fight with whatever else is running.
     with threadpool_limits(1):
         effect = estimate_effect(rows, target, rng)
-    return moves.result(_scaled(effect, initiative.reach), adjustment, initiative)
+        placebo = _placebo(prepared, [n for n, b in zip(names, before, strict=True) if b], penalised[before], moves)
+    found = moves.result(_scaled(effect, initiative.reach), adjustment, initiative)
+    return replace(found, placebo=placebo.scaled(initiative.reach) if placebo else None)
+
+
+def _placebo(prepared: Prepared, names: list[str], penalised: NDArray[np.bool_], moves: _Moves) -> Placebo | None:
+    """Estimate the effect on what was spent before the oldest touchpoint that is remembered."""
+    grid = prepared.study.snapshot
+    lag = max(grid.window_days - grid.horizon_days, 0) + GAP_DAYS
+    days = period_length(prepared.study) / DAY
+    shift = moves.shift[:, : len(moves.memories)]
+    return placebo_effect(prepared.fit, prepared.target, names, penalised, moves.memories, shift, lag, days)
 
 
 def _columns(
@@ -155,6 +170,7 @@ class _Moves:
 
     def __init__(self, moving: Sequence[Reference], shifting: Sequence[Reference], prepared: Prepared) -> None:
         self._moving, self._shifting, self._prepared = moving, shifting, prepared
+        self.memories = state_names(shifting)
         self.shift = np.zeros((len(prepared.target.periods), len(_exposure_names(shifting))))
         self._reached = 0.0
         self._contacts, self._inside, self._values = 0, 0, 0

@@ -213,7 +213,7 @@ def _shares(buckets: Callable[[], Iterable[Bucket]]) -> list[float]:
 def _learn(
     study: Study, buckets: Callable[[], Iterable[Bucket]], exposures: Sequence[Exposure], since: int
 ) -> tuple[tuple[Reference, ...], dict[Exposure, Tie], dict[Exposure, tuple[float, float]], Charging]:
-    """Fit references, ties and ways of charging on the first buckets; buckets hold customers in no order that matters."""
+    """Fit references, ties and charging on the first buckets; buckets hold customers in no order that matters."""
     touchpoints, customers, revenues, rows = [], [], [], 0
     for bucket in buckets():
         touchpoints.append(with_attempts(bucket.touchpoints))

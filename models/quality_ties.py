@@ -25,9 +25,7 @@ __all__ = ["Tie", "benchmarks_of", "covariate_columns", "learn_tie"]
 Array = NDArray[np.float64]
 
 _PREFIX = "baseline__"
-ALIKE = 0.5
-"""Squared canonical correlation from which two covariates say the same: a price that follows from the segment. Each of
-them adds nothing beyond the other, so they are one yardstick."""
+_PAST_SPEND = ("time__spent", "time__log_spent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,24 +140,22 @@ def benchmarks_of(
     Returns
     -------
     tuple of Benchmark
-        One per covariate with columns, in their order; those that say the same are one (`segment and price`). The tie
-        of a memory is that of a touchpoint times the mean of the decayed number of such touchpoints: what is linear in
-        the covariate.
+        One per covariate with columns, in their order, and one without a name: past spend. The tie of a memory is that
+        of a touchpoint times the mean of the decayed number of such touchpoints: what is linear in the covariate.
     """
     position = {name: i for i, name in enumerate(names)}
     by_covariate = covariate_columns(names, covariates)
     moved = {one.exposure: _moved(one, design, weight, period_days, ties[one.exposure].per_journey) for one in held}
     found = []
-    for group in _alike({name: design[columns] for name, columns in by_covariate.items()}, weight):
-        columns = [column for covariate in group for column in by_covariate[covariate]]
+    for covariate, columns in by_covariate.items():
         table = np.zeros((len(columns), len(names)))
         for reference in held:
-            slopes = ties[reference.exposure].slopes
-            own = np.vstack([_from_base(slopes, by_covariate[one], one, covariates) for one in group])
+            slopes = _from_base(ties[reference.exposure].slopes, columns, covariate, covariates)
             for name, piece, number in moved[reference.exposure]:
-                table[:, position[name]] = own[:, piece] * number
-        found.append(Benchmark(" and ".join(group), np.array([position[c] for c in columns], np.int64), table))
-    return tuple(found)
+                table[:, position[name]] = slopes[:, piece] * number
+        found.append(Benchmark(covariate, np.array([position[c] for c in columns], np.int64), table))
+    spent = np.array([i for i, name in enumerate(names) if name.startswith(_PAST_SPEND)], np.int64)
+    return (*found, Benchmark("", spent, np.zeros((len(spent), len(names)))))
 
 
 def _moved(
@@ -167,31 +163,11 @@ def _moved(
 ) -> list[tuple[str, int, float]]:
     """Name the states of an exposure, the piece of the scale of each, and the mean number of touchpoints in it."""
     numbers = _mean_numbers(reference.exposure.journey, design, weight, period_days)
-    memories = [(name, i // len(MEMORIES), numbers[i % len(MEMORIES)]) for i, name in enumerate(state_names([reference]))]
+    memories = [
+        (name, i // len(MEMORIES), numbers[i % len(MEMORIES)]) for i, name in enumerate(state_names([reference]))
+    ]
     now = [(name, i, numbers[-1]) for i, name in enumerate(current_names([reference]))]
     return [(name, piece, number * per_journey) for name, piece, number in (*memories, *now)]
-
-
-def _alike(blocks: Mapping[str, pd.DataFrame], weight: Array) -> list[list[str]]:
-    """Put covariates together that say the same, directly or by way of a third; in the order of the first."""
-    roots = {}
-    for name, block in blocks.items():
-        x = block.to_numpy(np.float64)
-        x = (x - np.average(x, axis=0, weights=weight)) * np.sqrt(weight)[:, None]
-        roots[name] = np.linalg.qr(x / np.maximum(np.sqrt((x**2).sum(axis=0)), 1e-12))[0]
-    groups: list[list[str]] = []
-    for name in blocks:
-        joined = [g for g in groups if any(_shared(roots[name], roots[other]) >= ALIKE for other in g)]
-        rest = [g for g in groups if g not in joined]
-        groups = [*rest, [*(one for g in joined for one in g), name]]
-    order = list(blocks)
-    ordered = [sorted(group, key=order.index) for group in groups]
-    return sorted(ordered, key=lambda group: order.index(group[0]))
-
-
-def _shared(one: Array, other: Array) -> float:
-    """Largest squared canonical correlation of two orthonormal blocks."""
-    return float(np.linalg.svd(one.T @ other, compute_uv=False)[0] ** 2)
 
 
 def _from_base(slopes: pd.DataFrame, columns: Sequence[str], covariate: str, covariates: Sequence[str]) -> Array:

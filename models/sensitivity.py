@@ -2,7 +2,7 @@
 
 A cause that is in no table moves an estimate only as far as it moves two things: who leaves or spends (beyond what the
 models see), and the quality that customers meet. Both are shares of variance between 0 and 1. What each observed
-covariate adds to both is the yardstick: *as strong as segment*.
+covariate explains of both is the yardstick: *as strong as segment*.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from models.ridge import inverse_of, solve
 if TYPE_CHECKING:
     from models.effects import Estimate
 
-__all__ = ["Band", "Benchmark", "Bound", "Regression", "Sensitivity", "Way", "robustness_value", "sensitivity_of"]
+__all__ = [
+    "Band", "Benchmark", "Bound", "Regression", "Sensitivity", "Way", "bias_bound", "robustness_value", "sensitivity_of",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -34,7 +36,8 @@ class Benchmark:
     Attributes
     ----------
     name : str
-        The covariate.
+        The covariate; empty for what else is known of the customer (past spend): it is no yardstick, but would say
+        much of what the covariates say.
     columns : int64 array, shape (q,)
         Its columns of the regressions.
     ties : float64 array, shape (q, p)
@@ -82,9 +85,11 @@ class Way:
     scale : float
         S = sqrt(E[alpha^2] E[residual^2]), in units of the estimate.
     outcome : float64 array, shape (benchmarks,)
-        R2 of the outcome: share of what the regression leaves unexplained that each covariate explained when added.
+        What each covariate explains of the outcome when nothing else is known of customers, over what is left then
+        (partial f2).
     quality : float64 array, shape (benchmarks,)
-        R2 of the representer: share of its variance that is there only because the covariate is known.
+        Share of the variance of the moved exposures that it explains (partial R2), of the mix of them of which it
+        explains most.
     """
 
     scale: float
@@ -92,11 +97,18 @@ class Way:
     quality: Array
 
     def bound(self, benchmark: int, times: float) -> float:
-        """Bend by a cause that is so many times as strong; infinite when it explains all of the quality."""
-        quality = times * self.quality[benchmark]
-        if quality >= 1:
+        """Bend by a cause that is so many times as strong; infinite when it would explain all of the quality.
+
+        Cinelli and Hazlett 2020, section 4.4: beside an outcome that depends on both, a hidden cause goes along with
+        the covariate once the exposure is given, which makes it stronger than the covariate looks.
+        """
+        known = self.quality[benchmark]
+        if times * known >= 1 - known:
             return np.inf
-        return float(self.scale * np.sqrt(times * self.outcome[benchmark] * quality / (1 - quality)))
+        quality = times * known / (1 - known)
+        together = np.sqrt(times * known**2 / ((1 - times * known) * (1 - known)))
+        outcome = self.outcome[benchmark] * (np.sqrt(times) + together) ** 2 / (1 - together**2)
+        return bias_bound(self.scale, min(float(outcome), 1.0), float(quality))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +147,13 @@ class Bound:
         name : str
             One of `names`; empty without covariates.
         times : float
-            Both shares of variance are multiplied by it.
+            Both f2, of outcome and of quality, are multiplied by it.
 
         Returns
         -------
         float
-            In units of the estimate; NaN where there is no covariate to compare with.
+            In units of the estimate; infinite where such a cause would explain all of the quality, NaN where there is
+            no covariate to compare with.
         """
         if not name:
             return float("nan")
@@ -183,7 +196,8 @@ class Bound:
         if not active:
             return np.inf
         # The bend rises with the strength and is infinite where a way has no quality left, so there is one solution.
-        low, high = 0.0, float(1 / max(way.quality[number] for way in active))
+        most = max(way.quality[number] for way in active)
+        low, high = 0.0, float((1 - most) / most)
         for _ in range(HALVINGS):
             middle = (low + high) / 2
             low, high = (middle, high) if sum(way.bound(number, middle) for way in active) < distance else (low, middle)
@@ -205,6 +219,25 @@ class Sensitivity:
     def scaled(self, factor: float) -> Sensitivity:
         """Bounds of a multiple of the effect."""
         return Sensitivity(self.churn.scaled(factor), self.revenue.scaled(factor), self.spend.scaled(factor))
+
+
+def bias_bound(scale: float, outcome: float, quality: float) -> float:
+    """Largest bias by a hidden cause.
+
+    Parameters
+    ----------
+    scale : float
+        S = sqrt(E[alpha^2] E[residual^2]).
+    outcome, quality : float
+        R2_Y: share of the residual variance of the outcome that the cause explains; R2_D: share of the variance of the
+        long representer that is not in the short one; below 1.
+
+    Returns
+    -------
+    float
+        S sqrt(R2_Y R2_D / (1 - R2_D)); attained by one omitted variable in a linear model.
+    """
+    return float(scale * np.sqrt(outcome * quality / (1 - quality)))
 
 
 def robustness_value(f: float) -> float:
@@ -239,6 +272,7 @@ def sensitivity_of(
     on_hazard: Array,
     on_spend: Array,
     benchmarks: Sequence[Benchmark],
+    moved: Index,
     charge: float,
 ) -> Sensitivity:
     """Bound the bias from what is in no column.
@@ -256,6 +290,8 @@ def sensitivity_of(
         The same by those of spend.
     benchmarks : sequence of Benchmark
         Observed covariates.
+    moved : int64 array, shape (q,)
+        Columns of exposures that the policy moves.
     charge : float
         Typical scale, by which ties are brought to the size of the columns of spend.
 
@@ -272,18 +308,21 @@ def sensitivity_of(
     no), which is the same inequality for (g_s - g) / sqrt(v) and (alpha_s - alpha) sqrt(v) and takes the shares as of
     standardised outcomes. Revenue has two representers, along the hazard and along spend; their bounds add up.
 
-    Benchmarks: leaving a covariate out of the regressions, and its tie out of what exposures are compared with, gives
-    the columns T' x with T known, so moments T' M T and derivatives T' g; nothing is fitted anew.
+    Benchmarks: without all covariates, and with their ties left in what exposures are compared with, the columns are
+    T' x with T known; so moments T' M T and derivatives T' g, and nothing is fitted anew. Then each covariate comes in
+    alone: what it explains of the outcome, and its largest squared canonical correlation with the moved exposures (a
+    hidden cause as strong may go along with just the mix that the policy moves). Differs from the sources, which take
+    covariates out one at a time and keep their direction: a covariate that others repeat would count for nothing there,
+    and a hidden cause is repeated by none.
 
     References
     ----------
     Chernozhukov, Cinelli, Newey, Sharma, Syrgkanis (2022), Long story short, doi:10.3386/w30302, theorems 1 and 2.
+    Cinelli and Hazlett (2020), doi:10.1111/rssb.12348, section 4.4, for causes as strong as a covariate.
     """
-    assert on_spend.shape[1] == on_hazard.shape[1] + 2  # noqa: S101 - a programming mistake
-    ties = [_ties_of_spend(one, spend, charge) for one in benchmarks]
-    by_hazard = _ways(hazard, on_hazard, [_Without.of(one.columns, one.ties) for one in benchmarks])
-    by_spend = _ways(spend, on_spend, [_Without.of(b.columns, t) for b, t in zip(benchmarks, ties, strict=True)])
-    names = tuple(one.name for one in benchmarks)
+    names = tuple(one.name for one in benchmarks if one.name)
+    by_hazard = _ways(hazard, on_hazard, benchmarks, moved)
+    by_spend = _ways(spend, on_spend, [_in_spend(one, spend, charge) for one in benchmarks], moved)
     pairs = zip(by_hazard, by_spend, strict=True)
     return Sensitivity(*(Bound(names, tuple(way for way in pair if way.scale > 0)) for pair in pairs))
 
@@ -296,21 +335,23 @@ class _Without:
     kept: Index
 
     @classmethod
-    def of(cls, columns: Index, ties: Array) -> _Without:
-        whole = np.eye(ties.shape[1])
-        whole[columns] += ties
-        kept = np.delete(np.arange(ties.shape[1]), columns)
+    def of(cls, unknown: Sequence[Benchmark], p: int) -> _Without:
+        whole = np.eye(p)
+        for one in unknown:
+            whole[one.columns] += one.ties
+        gone = np.concatenate([one.columns for one in unknown]) if unknown else np.zeros(0, np.int64)
+        kept = np.delete(np.arange(p), gone)
         return cls(whole[:, kept], kept)
 
     def regression(self, full: Regression) -> Regression:
-        """The same regression on what is kept; its coefficients are those of the nearest fit."""
+        """Take the same regression on what is kept; its coefficients are those of the nearest fit."""
         moments = self.turn.T @ full.information @ self.turn
         towards = self.turn.T @ (full.information @ full.coefficients)
         used = full.used[self.kept]
         return Regression(moments, full.ridge[self.kept], inverse_of(moments, used) @ towards, used, full.residual)
 
 
-def _ties_of_spend(benchmark: Benchmark, spend: Regression, charge: float) -> Array:
+def _in_spend(benchmark: Benchmark, spend: Regression, charge: float) -> Benchmark:
     """Bring ties to the columns of spend; the scale was predicted from the covariate too, and does without it."""
     p = benchmark.ties.shape[1]
     controls = (np.arange(p + 2) < p) & (spend.ridge == 0)
@@ -318,28 +359,43 @@ def _ties_of_spend(benchmark: Benchmark, spend: Regression, charge: float) -> Ar
     ties = np.zeros((len(benchmark.columns), p + 2))
     ties[:, :p] = benchmark.ties * charge
     ties[:, p] = -slopes[benchmark.columns]
-    return ties
+    return Benchmark(benchmark.name, benchmark.columns, ties)
 
 
-def _ways(regression: Regression, pulls: Array, without: Sequence[_Without]) -> list[Way]:
-    """Scale of the bias along one regression, and what each covariate adds to outcome and representer; by pull."""
-    reduced = [one.regression(regression) for one in without]
-    size, explained = _sizes(regression, pulls), _explained(regression)
-    sizes = [_sizes(part, pulls @ one.turn) for part, one in zip(reduced, without, strict=True)]
-    gain = np.array([(explained - _explained(part)) / regression.residual for part in reduced], np.float64)
-    ways = []
-    for k, whole in enumerate(size):
-        left = np.array([part[k] for part in sizes], np.float64) / (whole if whole > 0 else 1.0)
-        quality = np.clip(1 - left, 0.0, 1.0) if whole > 0 else np.zeros(len(without))
-        ways.append(Way(float(np.sqrt(whole * regression.residual)), np.clip(gain, 0.0, 1.0), quality))
-    return ways
+def _ways(regression: Regression, pulls: Array, benchmarks: Sequence[Benchmark], moved: Index) -> list[Way]:
+    """Scale of the bias along one regression, and what each covariate explains of outcome and exposures; by pull."""
+    p = len(regression.coefficients)
+    blind = _Without.of(benchmarks, p)
+    none = blind.regression(regression)
+    exposures = moved[regression.used[moved]]
+    outcome, quality = [], []
+    for known in (one for one in benchmarks if one.name):
+        others = _Without.of([one for one in benchmarks if one is not known], p)
+        alone = others.regression(regression)
+        gain, left = _explained(alone) - _explained(none), _explained(regression) - _explained(alone)
+        outcome.append(max(gain, 0.0) / (regression.residual + max(left, 0.0)))
+        quality.append(_lost(_spread(alone, others, exposures), _spread(none, blind, exposures)))
+    of_outcome, of_quality = np.array(outcome, np.float64), np.clip(np.array(quality, np.float64), 0.0, 1.0)
+    along = pulls @ inverse_of(regression.information + np.diag(regression.ridge), regression.used)
+    scales = np.sqrt(((along @ regression.information) * along).sum(axis=1) * regression.residual)
+    return [Way(float(scale), of_outcome, of_quality) for scale in scales]
 
 
-def _sizes(regression: Regression, pulls: Array) -> Array:
-    """E[v alpha^2] by pull, alpha = x' (M + ridge)^-1 g."""
+def _spread(regression: Regression, without: _Without, exposures: Index) -> Array:
+    """Inverse of the second moments of exposures beyond all other columns; shape (exposures, exposures)."""
+    at = np.searchsorted(without.kept, exposures)
     inverse = inverse_of(regression.information + np.diag(regression.ridge), regression.used)
-    along = pulls @ inverse
-    return np.asarray(((along @ regression.information) * along).sum(axis=1))
+    return np.asarray(inverse[np.ix_(at, at)])
+
+
+def _lost(known: Array, unknown: Array) -> float:
+    """Largest share of variance, over mixes of exposures, that goes once a covariate is known."""
+    if not len(known):
+        return 0.0
+    values, vectors = np.linalg.eigh(known)
+    some = values > 1e-10 * max(float(values[-1]), 1e-300)
+    root = vectors[:, some] / np.sqrt(values[some])
+    return 1 - float(np.linalg.eigvalsh(root.T @ unknown @ root)[0]) if some.any() else 0.0
 
 
 def _explained(regression: Regression) -> float:
