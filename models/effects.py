@@ -16,7 +16,8 @@ from scipy import stats
 from features.errors import EmptyResultError
 from models.paths import Predicted, Runs, paths, plug_in, row_slopes
 from models.ridge import expit, fit_logistic, inverse_of, ridge_of, solve
-from models.sensitivity import Benchmark, Regression, Sensitivity, sensitivity_of
+from models.sensitivity import Sensitivity
+from models.yardsticks import Benchmark, Regression, sensitivity_of
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]

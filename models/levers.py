@@ -21,9 +21,9 @@ from models.placebo import Placebo
 from models.policy import PolicyEffect, policy_effect
 from models.prepared import Bucket, Prepared
 from models.quality_ties import covariate_columns
-from models.sensitivity import Benchmark
 from models.splits import cluster_column
 from models.verdicts import Evidence, Ruling, judge
+from models.yardsticks import Benchmark
 
 Array = NDArray[np.float64]
 

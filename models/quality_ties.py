@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from models.adjustment import Exposure
 from models.exposures import FAST_DAYS, MEMORIES, current_names, state_names, volume_names
 from models.references import Reference, baseline_frame, in_exposure
-from models.sensitivity import Benchmark
+from models.yardsticks import Benchmark
 
 __all__ = ["Tie", "benchmarks_of", "covariate_columns", "learn_tie"]
 
