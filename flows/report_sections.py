@@ -9,6 +9,7 @@ import pandas as pd
 from flows import charts, sentences
 from flows import report_tables as tables
 from flows.charts import Outcome
+from flows.hidden_causes import doubts_block
 from flows.report_data import DataHealth, ReportData, ReportHeader
 from flows.report_page import Block, Section, figure
 from flows.wording import decimal, label, span
@@ -82,6 +83,8 @@ def initiatives_section(data: ReportData) -> Section:
     blocks = [Block("Verdicts", table=tables.verdict_table(found))]
     if found["churn_effect"].notna().any():
         blocks += _comparison_blocks(found, data.header)
+        if "effect_verdict" in found:  # results of earlier versions have none
+            blocks.append(doubts_block(found, data.header))
     return Section("initiatives", title, sentences.verdicts_sentence(found), tuple(blocks))
 
 

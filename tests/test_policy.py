@@ -21,15 +21,14 @@ from models.mechanisms import without_needless
 from models.policy import policy_effect
 from models.prepared import prepare
 from models.references import fit_references, with_attempts
+from models.verdicts import Evidence, judge
 
 CUSTOMERS = 3_000
 
 
-@pytest.fixture(scope="module")
-def company(tmp_path_factory):
-    """A small company, laid out, with the rows that all effects share."""
-    folder = tmp_path_factory.mktemp("company")
-    write_company(simulate_company(CUSTOMERS, 11), folder)
+def lived(folder, customers, seed, hidden=0.0):
+    """A company, laid out, with the rows that all effects share."""
+    write_company(simulate_company(customers, seed, hidden_confounding=hidden), folder)
     study = parse_study((folder / "study.yaml").read_text(), "study.yaml")
     layout = lay_out(study, folder, folder / "store")
     found = layout.manifest
@@ -42,6 +41,11 @@ def company(tmp_path_factory):
     return SimpleNamespace(
         study=study, layout=layout, go_lives=go_lives, span=span, exposures=exposures, prepared=prepared
     )
+
+
+@pytest.fixture(scope="module")
+def company(tmp_path_factory):
+    return lived(tmp_path_factory.mktemp("company"), CUSTOMERS, 11)
 
 
 def estimated(company, *changes, **given):
@@ -84,6 +88,26 @@ def test_mending_bills_keeps_customers_and_revenue(company):
 def test_values_far_beyond_what_was_observed_are_reported(company):
     found = estimated(company, Change(journey="support", measure="wait", shift=500.0))
     assert found.support_share < 0.05
+
+
+def test_each_covariate_is_a_yardstick_and_half_of_the_reach_bends_half_as_far(company):
+    whole, half = estimated(company, WAIT).effect.sensitivity, estimated(company, WAIT, reach=0.5).effect.sensitivity
+    assert set(whole.churn.names) == {"segment", "region", "age_band", "monthly_fee"}
+    assert half.churn.of("segment") == pytest.approx(whole.churn.of("segment") / 2)
+    assert half.revenue.of("region") == pytest.approx(whole.revenue.of("region") / 2)
+    # Premium customers wait half as long, and stay: as strong as that is far more than the storms of a region.
+    assert whole.churn.strongest in {"segment", "monthly_fee"}
+
+
+def test_what_was_spent_before_is_left_alone_where_nothing_is_hidden(company):
+    found = estimated(company, WAIT).placebo
+    assert abs(found.effect.t) < 3
+    assert 1_000 < found.customers < CUSTOMERS
+
+
+def test_an_installation_is_too_long_ago_for_a_placebo(company):
+    late = estimated(company, Change(journey="onboarding", measure="promise_gap", scale=0.5))
+    assert late.placebo is None
 
 
 def test_consequences_are_not_held_fixed(company):
@@ -239,3 +263,12 @@ def test_effects_come_out_true_on_companies_never_seen():
     assert ((rows["lo"] <= rows["truth"]) & (rows["truth"] <= rows["hi"])).mean() > 0.8
     useless = table[(table["outcome"] == "churn") & (table["truth"] == 0)]
     assert (useless["estimate"].abs() < 0.001).all()
+
+
+def test_where_loyalty_is_hidden_behind_quality_the_past_gives_it_away(tmp_path):
+    company = lived(tmp_path, 2_000, 12, hidden=1.0)
+    found = estimated(company, WAIT)
+    assert found.placebo.effect.t > 5
+    (ruling,) = judge([Evidence(found.effect, found.support_share, found.placebo)], np.random.default_rng(1))
+    assert ruling.verdict == "possible"
+    assert "placebo" in ruling.reason or "hidden cause" in ruling.reason
