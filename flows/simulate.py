@@ -117,7 +117,7 @@ def _shown(comparison: pd.DataFrame, currency: str) -> pd.DataFrame:
         "cost": [money(value) for value in comparison["cost"].astype(float)],
         "net present value (90 %)": console.intervals(comparison, ("npv", "npv_lo", "npv_hi"), money),
         "P(NPV > 0)": [chance(value) for value in comparison["p_npv_positive"].astype(float)],
-        "effect": comparison["effect_verdict"].fillna(dash),
+        "effect": [one if isinstance(one, str) else dash for one in comparison["effect_verdict"]],
         "undone by": [undone_by(row) for _, row in comparison.iterrows()],
         "verdict": comparison["verdict"],
     }

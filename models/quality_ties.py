@@ -176,7 +176,7 @@ def _from_base(slopes: pd.DataFrame, columns: Sequence[str], covariate: str, cov
     left_out = [name for name in known if name not in columns]
     is_text = all(name.startswith(f"{_PREFIX}{covariate}_") for name in known)
     base = slopes.loc[left_out].mean().to_numpy() if is_text and left_out else np.zeros(slopes.shape[1])
-    return np.nan_to_num(slopes.reindex(columns).to_numpy(np.float64) - base)
+    return np.asarray(np.nan_to_num(slopes.reindex(list(columns)).to_numpy(np.float64) - base))
 
 
 def _mean_numbers(journey: str, design: pd.DataFrame, weight: Array, period_days: float) -> list[float]:
