@@ -34,8 +34,8 @@ _VOLUMES = "A sudden step or gap is more often a change in recording than in cus
 _SLOPE = "At a calibration slope of 1 risks are neither too extreme (below 1) nor too timid (above 1)"
 _ROBUSTNESS = (
     "The robustness value says how strong something unseen would have to be, tied to both the measure and the outcome, "
-    "to explain the effect away: the higher, the safer. It is a share of the variance of single weeks, in which leaving "
-    "is nearly all luck, so it is small; “undone by” says the same in terms of a covariate."
+    "to explain the effect away: the higher, the safer. It is a share of the variance of single weeks, in which "
+    "leaving is nearly all luck, so it is small; “undone by” says the same in terms of a covariate."
 )
 
 
