@@ -85,9 +85,8 @@ def doubts_block(found: pd.DataFrame, header: ReportHeader) -> Block:
     told = tuple(hidden_cause_sentence(row) for _, row in rows[rows["effect_verdict"] == "likely"].iterrows())
     failing = (placebo_sentence(row, header.currency) for _, row in rows[rows["placebo"] == "fails"].iterrows())
     caption = f"Effects over {header.horizon_days} days against hidden causes, and the effect on spend before"
-    return Block(
-        "Could something hidden explain it?", (_MEANING, *told, _PLACEBO, *failing), table=table(caption, columns, rows)
-    )
+    said = (_MEANING, _PLACEBO, *failing)
+    return Block("Could something hidden explain it?", said, told, table=table(caption, columns, rows))
 
 
 def _placebo_cell(row: pd.Series, currency: str) -> str:

@@ -66,7 +66,7 @@ def test_the_block_tells_likely_effects_and_failing_placebos_and_lists_all_simul
     failing = row(title="Mend bills", effect_verdict="possible", placebo="fails", churn_effect=-0.001)
     refused = row(title="Storms", churn_effect=math.nan)
     block = doubts_block(pd.DataFrame([failing, row(), refused]), header)
-    told = " ".join(block.items)
+    told = " ".join((*block.sentences, *block.items))
     assert "“Answer faster” changes churn" in told
     assert "Placebo of “Mend bills” fails" in told
     assert "Placebo of “Answer faster”" not in told
