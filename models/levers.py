@@ -345,8 +345,8 @@ def _flat_controls(study: Study, panel: pd.DataFrame, upstream: Sequence[str]) -
 def _flat_benchmarks(study: Study, panel: pd.DataFrame, columns: int) -> tuple[Benchmark, ...]:
     """Make each covariate a yardstick; measures are as they were measured, so they have no ties taken out."""
     covariates = list(study.flat.covariates) if study.flat else []
-    names = _encoded(panel, covariates).columns
-    names = [f"baseline__{name}" for name in (*names, *_numeric(panel, covariates))]
+    laid_out = [*_encoded(panel, covariates), *_numeric(panel, covariates)]
+    names = [f"baseline__{name}" for name in laid_out]
     return tuple(
         Benchmark(covariate, np.array([names.index(c) for c in own], np.int64), np.zeros((len(own), columns)))
         for covariate, own in covariate_columns(names, covariates).items()
