@@ -236,6 +236,8 @@ class Measure(_Declared):
         For a share where higher is better: whether what the customer came for was done at the touchpoint.
     promise : str or None
         The measure that holds what was promised for this one.
+    negative_control : bool
+        Whether it is sure to move no outcome: its effect must be nil, or effects of other measures are doubted.
     journey, touchpoint, column : str or None
         For flat tables: where the column belongs, and its name there.
     """
@@ -252,6 +254,7 @@ class Measure(_Declared):
     range: tuple[Number, Number] | None = None
     task: bool = False
     promise: str | None = None
+    negative_control: bool = False
     journey: str | None = None
     touchpoint: str | None = None
     column: str | None = None
@@ -274,6 +277,16 @@ class Measure(_Declared):
         if self.task and (self.kind, self.direction) != ("share", "higher"):
             found = f"'{self.name}' is a {self.kind}, {self.direction} is better"
             raise ValueError(f"{found}: it cannot say whether a task was done. Expected kind share, direction higher.")
+        return self
+
+    @model_validator(mode="after")
+    def _check_negative_control(self) -> Self:
+        if self.negative_control and (self.is_rating or self.known == "after"):
+            found = "is a rating, a consequence" if self.is_rating else "is known only after the outcome"
+            raise ValueError(
+                f"'{self.name}' {found}, so it is never moved. A negative control is a measure known before that moves "
+                "no outcome. Mark another one, or take negative_control out."
+            )
         return self
 
     @property

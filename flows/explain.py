@@ -150,19 +150,19 @@ def estimate_effects(
     rng = np.random.default_rng([seed, 11])
     if isinstance(tables, FlatTable) and frame["is_churned"].isna().all():
         console.say("note: no effects. The study names no churn.")
-        return to_frame(())
+        return to_frame((), rng)
     if isinstance(tables, FlatTable):
         console.say("note: a flat table has no event times; upstream measures are held fixed and nothing is rebuilt.")
-        return to_frame(flat_levers(workspace.study, frame, contract.features, rng))
+        return to_frame(flat_levers(workspace.study, frame, contract.features, rng), rng)
     try:
-        prepared = prepare_histories(str(workspace.study_file), tables, seed)
+        fits = prepare_histories(str(workspace.study_file), tables, seed)
     except EmptyResultError as error:
         console.say(f"note: no effects. {error}")
-        return to_frame(())
-    for exposure in sorted(set(exposures_of(workspace.study, tables.manifest)) - prepared.exposures):
+        return to_frame((), rng)
+    for exposure in sorted(set(exposures_of(workspace.study, tables.manifest)) - fits.prepared.exposures):
         console.say(f"note: {exposure} never varies, so nothing can be learned about moving it.")
     with console.progress("explain") as tick:
-        return to_frame(levers(prepared, tables.all_buckets, frame, contract.features, tick=tick))
+        return to_frame(levers(fits, tables.all_buckets, frame, contract.features, tick=tick), rng)
 
 
 @io_step("record the drivers in MLflow")

@@ -11,7 +11,8 @@ from features.study import Study
 from flows import console
 from flows.storage import open_workspace
 from models.adjustment import Exposure
-from models.prepared import Prepared, prepare
+from models.prepared import prepare
+from models.shared_fits import SharedFits
 
 __all__ = ["exposures_of", "go_lives_of", "prepare_histories"]
 
@@ -60,7 +61,7 @@ def go_lives_of(study: Study, found: LayoutManifest) -> tuple[int, ...]:
     return go_live_dates(grid, cutoffs(grid, found.data_start, found.data_end), found.data_end)
 
 
-def prepare_histories(study_file: str, layout: Layout, seed: int) -> Prepared:
+def prepare_histories(study_file: str, layout: Layout, seed: int) -> SharedFits:
     """Rebuild the experience of customers week by week; explain and simulate of one process share the result.
 
     Parameters
@@ -70,23 +71,23 @@ def prepare_histories(study_file: str, layout: Layout, seed: int) -> Prepared:
     layout : Layout
         Its tables as they are now.
     seed : int
-        Decides which rows without churn are kept.
+        Decides which rows without churn are kept, and deals customers into folds.
 
     Returns
     -------
-    Prepared
-        Rows for every effect of the study.
+    SharedFits
+        Rows for every effect of the study, and the models fitted on them so far.
     """
     return _prepared(study_file, layout.manifest.fingerprint, seed)
 
 
 @lru_cache(maxsize=1)
-def _prepared(study_file: str, fingerprint: str, seed: int) -> Prepared:  # noqa: ARG001 (the fingerprint is the key)
+def _prepared(study_file: str, fingerprint: str, seed: int) -> SharedFits:  # noqa: ARG001 (the fingerprint is the key)
     workspace = open_workspace(study_file)
     layout = open_layout(workspace.store.root)
     found, study = layout.manifest, workspace.study
     with console.progress("effects") as tick:
-        return prepare(
+        prepared = prepare(
             study,
             layout.all_buckets,
             go_lives_of(study, found),
@@ -95,3 +96,4 @@ def _prepared(study_file: str, fingerprint: str, seed: int) -> Prepared:  # noqa
             exposures=exposures_of(study, found),
             tick=tick,
         )
+    return SharedFits(prepared)

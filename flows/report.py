@@ -45,6 +45,7 @@ _TEXT = frozenset(
         "name",
         "outcome",
     }
+    | {"churn_as_strong_as", "effect_reason", "effect_verdict", "placebo", "revenue_as_strong_as"}
     | {"better", "kind", "kind_reason", "level", "note", "reason", "title", "touchpoint", "unit", "verdict", "warning"}
 )
 """Columns of result tables that hold text; all others hold numbers."""

@@ -9,6 +9,7 @@ import pandas as pd
 from flows import charts, sentences
 from flows import report_tables as tables
 from flows.charts import Outcome
+from flows.hidden_causes import doubts_block
 from flows.report_data import DataHealth, ReportData, ReportHeader
 from flows.report_page import Block, Section, figure
 from flows.wording import decimal, label, span
@@ -33,7 +34,8 @@ _VOLUMES = "A sudden step or gap is more often a change in recording than in cus
 _SLOPE = "At a calibration slope of 1 risks are neither too extreme (below 1) nor too timid (above 1)"
 _ROBUSTNESS = (
     "The robustness value says how strong something unseen would have to be, tied to both the measure and the outcome, "
-    "to explain the effect away: the higher, the safer."
+    "to explain the effect away: the higher, the safer. It is a share of the variance of single weeks, in which "
+    "leaving is nearly all luck, so it is small; “undone by” says the same in terms of a covariate."
 )
 
 
@@ -82,6 +84,8 @@ def initiatives_section(data: ReportData) -> Section:
     blocks = [Block("Verdicts", table=tables.verdict_table(found))]
     if found["churn_effect"].notna().any():
         blocks += _comparison_blocks(found, data.header)
+        if "effect_verdict" in found:  # results of earlier versions have none
+            blocks.append(doubts_block(found, data.header))
     return Section("initiatives", title, sentences.verdicts_sentence(found), tuple(blocks))
 
 

@@ -8,6 +8,7 @@ from functools import partial
 import pandas as pd
 
 from flows.charts import effect_name
+from flows.hidden_causes import undone_by
 from flows.report_data import DataHealth, ReportHeader
 from flows.report_page import Column, Table, table
 from flows.wording import alike, chance, dash, decimal, money, percent, points, span, whole
@@ -163,6 +164,7 @@ def adjustment_table(effects: pd.DataFrame) -> Table:
         Column("Improvement", effect_name),
         Column("Held fixed", lambda row: row["adjustment"] or dash),
         Column("Robustness value", lambda row: percent(row["robustness_value"], 1), "number"),
+        *([Column("Undone by", undone_by, "number")] if "churn_times_as_strong" in effects else []),
         Column("Customers", lambda row: whole(row["n"]), "number"),
         Column("Contacts moved", lambda row: whole(row["n_contacts"]), "number"),
     ]

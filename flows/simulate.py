@@ -17,14 +17,16 @@ from features.snapshot import iso
 from flows import console
 from flows.build_features import ensure_layout, ensure_panel
 from flows.charts import npv_chart
+from flows.hidden_causes import control_sentence, placebo_sentence, undone_by
 from flows.histories import go_lives_of, prepare_histories
 from flows.identity import identity
 from flows.steps import flow, io_step, step
 from flows.storage import Workspace, open_workspace, records, write_json
 from flows.theme import to_svg
 from flows.tracking import Run, open_tracker
-from flows.wording import chance, money_short, plain, points
+from flows.wording import chance, dash, money_short, plain, points
 from models.initiatives import Initiative, parse_initiatives, refusal
+from models.negative_control import NegativeControl, failure, negative_controls, to_frame
 from models.policy import PolicyEffect, policy_effect
 from models.shared_fits import SharedFits
 from models.simulation import Cohort, Forecast, Refusal
@@ -74,14 +76,25 @@ def simulate(study_file: str, *, initiatives: str | None = None, seed: int = 0) 
     contract = ensure_panel(workspace)
     layout = ensure_layout(workspace)
     assert isinstance(layout, Layout)  # noqa: S101 (flat studies were refused above)
-    comparison = compare(workspace, layout, contract, plans.initiatives, seed)
-    write_json(workspace.store.result("simulate"), record(workspace, layout, contract, plans, comparison, seed))
+    controls = check_controls(workspace, layout, seed)
+    comparison = compare(workspace, layout, contract, plans.initiatives, seed, failure(controls))
+    found = record(workspace, layout, contract, plans, comparison, to_frame(controls), seed)
+    write_json(workspace.store.result("simulate"), found)
     console.show_table(_title(workspace, contract), _shown(comparison, workspace.study.currency))
     for row in comparison.loc[comparison["verdict"].eq("refused")].to_dict("records"):
         console.say(f"refused: {row['name']}. {row['reason']}")
+    _say_checks(comparison, to_frame(controls), workspace.study.currency)
     rows_in = f"{len(plans.initiatives)} initiatives for {contract.partitions[-1].rows:,} customers"
     seconds, where = time.perf_counter() - started, str(workspace.store.result("simulate"))
     console.say(console.Closing("simulate", rows_in, f"{len(comparison)} verdicts", seconds, where).line())
+
+
+def _say_checks(comparison: pd.DataFrame, controls: pd.DataFrame, currency: str) -> None:
+    """Say which placebos fail, and what the negative controls do."""
+    for _, row in comparison[comparison["placebo"] == "fails"].iterrows():
+        console.say(f"note: {placebo_sentence(row, currency)}")
+    for _, row in controls.iterrows():
+        console.say(f"note: {control_sentence(row, currency)}")
 
 
 def _title(workspace: Workspace, contract: PanelContract) -> str:
@@ -104,6 +117,8 @@ def _shown(comparison: pd.DataFrame, currency: str) -> pd.DataFrame:
         "cost": [money(value) for value in comparison["cost"].astype(float)],
         "net present value (90 %)": console.intervals(comparison, ("npv", "npv_lo", "npv_hi"), money),
         "P(NPV > 0)": [chance(value) for value in comparison["p_npv_positive"].astype(float)],
+        "effect": [one if isinstance(one, str) else dash for one in comparison["effect_verdict"]],
+        "undone by": [undone_by(row) for _, row in comparison.iterrows()],
         "verdict": comparison["verdict"],
     }
     return pd.DataFrame(table)
@@ -117,20 +132,34 @@ def read_plans(workspace: Workspace, given: str | None) -> Plans:
     return Plans(text, parse_initiatives(text, path.name, workspace.study))
 
 
+@step("check the negative controls")
+def check_controls(workspace: Workspace, layout: Layout, seed: int) -> tuple[NegativeControl, ...]:
+    """Move what the study says cannot matter."""
+    if not any(measure.negative_control for measure in workspace.study.measures):
+        return ()
+    return negative_controls(prepare_histories(str(workspace.study_file), layout, seed), layout.all_buckets)
+
+
 @step("compare the initiatives")
 def compare(
-    workspace: Workspace, layout: Layout, contract: PanelContract, planned: Sequence[Initiative], seed: int
+    workspace: Workspace,
+    layout: Layout,
+    contract: PanelContract,
+    planned: Sequence[Initiative],
+    seed: int,
+    failed_control: str,
 ) -> pd.DataFrame:
     """Estimate every initiative that can be carried out and count the money; one row each, in the file's order."""
     study = workspace.study
-    prepared = prepare_histories(str(workspace.study_file), layout, seed)
-    refused = [Refusal(one, why) for one in planned if (why := refusal(one, study, prepared.exposures))]
+    fits = prepare_histories(str(workspace.study_file), layout, seed)
+    refused = [Refusal(one, why) for one in planned if (why := refusal(one, study, fits.prepared.exposures))]
     names = {one.initiative.name for one in refused}
-    forecasts = _forecasts(SharedFits(prepared), layout, [one for one in planned if one.name not in names])
+    forecasts = _forecasts(fits, layout, [one for one in planned if one.name not in names])
     cohort = Cohort(contract.partitions[-1].rows, study.snapshot.horizon_days)
     rng = np.random.default_rng([seed, 13])
     order = [one.name for one in planned]
-    return count_money(forecasts, refused, cohort, study.money, rng, order=order).to_frame()
+    found = count_money(forecasts, refused, cohort, study.money, rng, order=order, failed_control=failed_control)
+    return found.to_frame()
 
 
 def _forecasts(fits: SharedFits, layout: Layout, planned: Sequence[Initiative]) -> list[Forecast]:
@@ -143,7 +172,14 @@ def _forecasts(fits: SharedFits, layout: Layout, planned: Sequence[Initiative]) 
 
 
 def _forecast(initiative: Initiative, policy: PolicyEffect) -> Forecast:
-    return Forecast(initiative, policy.effect, policy.support_share, policy.reached_share, policy.contacts_per_month)
+    return Forecast(
+        initiative,
+        policy.effect,
+        policy.support_share,
+        policy.reached_share,
+        policy.contacts_per_month,
+        policy.placebo,
+    )
 
 
 @io_step("record the simulation in MLflow")
@@ -153,6 +189,7 @@ def record(
     contract: PanelContract,
     plans: Plans,
     comparison: pd.DataFrame,
+    controls: pd.DataFrame,
     seed: int,
 ) -> dict[str, Any]:
     """Record one run an initiative under a parent; the content of ``simulate.json``."""
@@ -165,6 +202,8 @@ def record(
         parent.log_text(workspace.study_file.read_text(encoding="utf-8"), "study.yaml")
         parent.log_text(plans.text, "initiatives.yaml")
         parent.log_table(comparison, "initiatives.csv")
+        if len(controls):
+            parent.log_table(controls, "negative_controls.csv")
         if comparison["npv"].notna().any():
             parent.log_text(to_svg(npv_chart(comparison, study.currency, study.money.months)), "npv.svg")
         for initiative, row in zip(plans.initiatives, rows, strict=True):
@@ -180,11 +219,13 @@ def record(
         "customers": contract.partitions[-1].rows,
         "go_live": [iso(at) for at in go_lives_of(study, layout.manifest)],
         "initiatives": rows,
+        "negative_controls": records(controls),
     }
 
 
 def _record_one(parent: Run, initiative: Initiative, row: dict[str, Any]) -> None:
     tags = {"owner": initiative.owner, "verdict": str(row["verdict"]), "reason": str(row["reason"])}
+    tags |= {name: str(row[name] or "") for name in ("effect_verdict", "effect_reason", "placebo")}
     with parent.tracker.run("simulate", initiative.name, tags, parent) as run:
         run.log_params(initiative.model_dump(mode="json"))
         run.log_metrics({name: float(value) for name, value in row.items() if isinstance(value, int | float)})

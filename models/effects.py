@@ -18,6 +18,8 @@ from models.carried import Carried
 from models.paths import Predicted, RowSlopes, Runs, paths, plug_in, row_slopes
 from models.period_models import PeriodModels, of_fold, spend_columns
 from models.ridge import expit, inverse_of
+from models.sensitivity import Sensitivity
+from models.yardsticks import sensitivity_of
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -47,6 +49,8 @@ class TargetRows:
         As in `PeriodRows`.
     carried : tuple of Carried
         What of `shift` rests on links learnt from the touchpoints: their error belongs to the effect's.
+    moved : int64 array, optional
+        Columns of X that the policy itself moves; those of `shifted` if not given.
     """
 
     X: Array
@@ -59,6 +63,7 @@ class TargetRows:
     due: Array
     scale: Array
     carried: tuple[Carried, ...] = ()
+    moved: Index | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +127,8 @@ class Effect:
         Influence of each customer on (churn, revenue, spend); inner products give covariances across policies.
     customers : int
         Customers behind the fit.
+    sensitivity : Sensitivity or None
+        How far hidden causes could move it; None where the effect was not estimated from rows.
     """
 
     churn: Estimate
@@ -131,6 +138,7 @@ class Effect:
     base_revenue: float
     influence: Array
     customers: int
+    sensitivity: Sensitivity | None = None
 
 
 def estimate_effect(models: PeriodModels, target: TargetRows) -> Effect:
@@ -179,7 +187,8 @@ def estimate_effect(models: PeriodModels, target: TargetRows) -> Effect:
     base = paths(target, runs, predicted.base_hazard, predicted.base_spend, predicted.base_hazard)
     moved = paths(target, runs, predicted.moved_hazard, predicted.moved_spend, predicted.base_hazard)
     slopes = row_slopes(target, runs, predicted, base, moved)
-    terms = _correction(models, target, spend, slopes)
+    pulls = _pulls(target, spend, slopes)
+    terms = _correction(models, *pulls)
     value = plug_in(base, moved) + terms.sum(axis=0)
     influence = terms + _of_links(models, target, slopes)
     churn, revenue, stayers = (
@@ -193,6 +202,14 @@ def estimate_effect(models: PeriodModels, target: TargetRows) -> Effect:
         base_revenue=float((base.survival[:, :-1] * base.spend).sum(axis=1).mean()),
         influence=influence,
         customers=len(models.customers),
+        sensitivity=sensitivity_of(
+            models.hazard_fit,
+            models.spend_fit,
+            *pulls,
+            models.rows.benchmarks,
+            target.shifted if target.moved is None else target.moved,
+            charge=float(np.average(models.rows.scale, weights=models.rows.weight / models.rows.scale**2)),
+        ),
     )
 
 
@@ -222,18 +239,22 @@ def _predicted(models: PeriodModels, target: TargetRows, spend: _Spend) -> Predi
     )
 
 
-def _correction(models: PeriodModels, target: TargetRows, spend: _Spend, slopes: RowSlopes) -> Array:
-    """First-order error of both models, by customer; shape (customers, 3)."""
-    rows, go_lives = models.rows, int(target.go_live.max()) + 1
+def _pulls(target: TargetRows, spend: _Spend, slopes: RowSlopes) -> tuple[Array, Array]:
+    """Differentiate by the coefficients of hazard and spend, shapes (3, p) and (3, p + 2); mean over go-lives."""
+    go_lives = int(target.go_live.max()) + 1
 
     def pull(X: Array, shift: Array, at_base: Array, at_moved: Array) -> Array:
-        """Differentiate by each coefficient, shape (3, columns); mean over go-lives."""
         out = (at_base + at_moved) @ X
         out[:, target.shifted] += at_moved @ shift
         return np.asarray(out / go_lives)
 
     on_hazard = pull(target.X, target.shift, slopes.base_hazard, slopes.moved_hazard)
-    on_spend = pull(spend.X, spend.shift, slopes.base_spend, slopes.moved_spend)
+    return on_hazard, pull(spend.X, spend.shift, slopes.base_spend, slopes.moved_spend)
+
+
+def _correction(models: PeriodModels, on_hazard: Array, on_spend: Array) -> Array:
+    """First-order error of both models, by customer; shape (customers, 3)."""
+    rows = models.rows
     total = rows.weight.sum()
     of_hazard = inverse_of(models.hazard_information, rows.before)
     of_spend = inverse_of(models.spend_information, np.ones(len(models.spend_information), bool))

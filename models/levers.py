@@ -13,14 +13,19 @@ from features.errors import EmptyResultError
 from features.measures import Feature
 from features.study import Measure, Study
 from models.adjustment import AdjustmentSet, Exposure, adjustment_set
+from models.doubts import COLUMNS as DOUBTS
+from models.doubts import doubts
 from models.effects import Effect, TargetRows, estimate_effect
 from models.initiatives import Change, Initiative
 from models.period_models import PeriodRows, fit_models
+from models.placebo import Placebo
 from models.policy import PolicyEffect, policy_effect
-from models.prepared import Bucket, Prepared
-from models.sensitivity import Verdict, robustness_value, verdict
+from models.prepared import Bucket
+from models.quality_ties import covariate_columns
 from models.shared_fits import SharedFits
 from models.splits import cluster_column
+from models.verdicts import Evidence, Ruling, judge
+from models.yardsticks import Benchmark
 
 Array = NDArray[np.float64]
 
@@ -28,7 +33,7 @@ STEP = 0.2
 COLUMNS = (
     "journey", "touchpoint", "measure", "unit", "change", "churn_effect", "churn_lo", "churn_hi",
     "revenue_effect", "revenue_lo", "revenue_hi", "raw_churn_effect", "raw_revenue_effect", "support_share",
-    "robustness_value", "adjustment", "n", "n_contacts", "verdict",
+    "robustness_value", "adjustment", "n", "n_contacts", "verdict", *DOUBTS[1:],
 )  # fmt: skip
 
 
@@ -52,6 +57,8 @@ class Lever:
         What was held fixed.
     contacts : int
         Moved touchpoints (flat table: rows).
+    placebo : Placebo or None
+        The same on the past; None for a flat table.
     """
 
     exposure: Exposure
@@ -64,35 +71,41 @@ class Lever:
     support_share: float
     adjustment: AdjustmentSet
     contacts: int
-
-    @property
-    def verdict(self) -> Verdict:
-        """The effect in a word, by the rules of `models.sensitivity.verdict`."""
-        return verdict(self.effect, self.support_share)
+    placebo: Placebo | None = None
 
 
-def to_frame(levers: Sequence[Lever]) -> pd.DataFrame:
+def to_frame(levers: Sequence[Lever], rng: np.random.Generator) -> pd.DataFrame:
     """Lay levers out as a table, the strongest effect on churn first.
+
+    Parameters
+    ----------
+    levers : sequence of Lever
+        All that are looked at together: their verdicts share one chance of error.
+    rng : numpy.random.Generator
+        For `models.verdicts.judge`.
 
     Returns
     -------
     pandas.DataFrame
         Columns `COLUMNS`; effects in probability and in currency per customer over the horizon.
     """
-    rows = [_row(lever) for lever in levers]
+    evidence = [Evidence(lever.effect, lever.support_share, lever.placebo) for lever in levers]
+    rulings = judge(evidence, rng, direction="either")
+    rows = [_row(lever, ruling) for lever, ruling in zip(levers, rulings, strict=True)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.sort_values("churn_effect", kind="stable").reset_index(drop=True)
 
 
-def _row(lever: Lever) -> tuple[object, ...]:
+def _row(lever: Lever, ruling: Ruling) -> tuple[object, ...]:
     churn, revenue = lever.effect.churn, lever.effect.revenue
     has_revenue = lever.effect.base_revenue != 0 or revenue.se > 0
     money = (revenue.value, revenue.lo, revenue.hi) if has_revenue else (np.nan,) * 3
+    beside = doubts(lever.effect, ruling, lever.placebo)
     return (
         lever.exposure.journey, lever.touchpoint, lever.exposure.measure, lever.unit, lever.change,
         churn.value, churn.lo, churn.hi, *money, lever.raw_churn, lever.raw_revenue, lever.support_share,
-        robustness_value(churn.t, lever.effect.customers), lever.adjustment.describe(), lever.effect.customers,
-        lever.contacts, lever.verdict,
+        beside["churn_robustness_value"], lever.adjustment.describe(), lever.effect.customers, lever.contacts,
+        ruling.verdict, *(beside[column] for column in DOUBTS[1:]),
     )  # fmt: skip
 
 
@@ -124,7 +137,7 @@ def standard_improvement(measure: Measure, journey: str) -> Change:
 
 
 def levers(
-    prepared: Prepared,
+    fits: SharedFits,
     buckets: Callable[[], Iterable[Bucket]],
     panel: pd.DataFrame,
     features: Sequence[Feature],
@@ -135,8 +148,8 @@ def levers(
 
     Parameters
     ----------
-    prepared : Prepared
-        Rows of the study.
+    fits : SharedFits
+        Models of a prepared study.
     buckets : callable
         Gives the buckets anew.
     panel : pandas.DataFrame
@@ -150,10 +163,9 @@ def levers(
     -------
     tuple of Lever
     """
-    measures = {m.name: m for m in prepared.study.measures}
-    fits = SharedFits(prepared)
+    measures = {m.name: m for m in fits.prepared.study.measures}
     out = []
-    for exposure in sorted(prepared.exposures):
+    for exposure in sorted(fits.prepared.exposures):
         measure = measures[exposure.measure]
         if measure.is_controllable:
             tick(f"effect of {exposure}")
@@ -176,6 +188,7 @@ def _lever(measure: Measure, change: Change, policy: PolicyEffect, column: str |
         support_share=policy.support_share,
         adjustment=policy.adjustment,
         contacts=policy.contacts,
+        placebo=policy.placebo,
     )
 
 
@@ -292,7 +305,8 @@ def _flat_lever(
     penalised = np.arange(X.shape[1]) >= fixed.shape[1]
     churned = panel["is_churned"].to_numpy(float)
     one = np.ones(n)
-    rows = PeriodRows(X, penalised, np.ones(X.shape[1], bool), churned, spend, weight, key, one, one)
+    known = _flat_benchmarks(study, panel, X.shape[1])
+    rows = PeriodRows(X, penalised, np.ones(X.shape[1], bool), churned, spend, weight, key, one, one, known)
     zeros = np.zeros(n, np.int64)
     target = TargetRows(X, _pieces(mended, centre) - own, shifted, zeros, zeros, key, weight, one, one)
     low, high = np.nanquantile(value, [0.01, 0.99])
@@ -320,13 +334,33 @@ def _improved(change: Change, value: Array, measure: Measure, rng: np.random.Gen
 def _flat_controls(study: Study, panel: pd.DataFrame, upstream: Sequence[str]) -> Array:
     """Intercept, covariates with levels laid out, upstream measures with a flag where they do not apply."""
     covariates = list(study.flat.covariates) if study.flat else []
-    levels = [c for c in covariates if not pd.api.types.is_numeric_dtype(panel[c])]
-    named = panel[levels].astype(object).fillna("(none)").assign(intercept=1.0)
-    encoded = pd.get_dummies(named, drop_first=True, dtype=float)
-    numbers = panel[[c for c in covariates if c not in levels] + list(upstream)].astype(float)
+    encoded = _encoded(panel, covariates)
+    numbers = panel[[*_numeric(panel, covariates), *upstream]].astype(float)
     flags = numbers.isna().astype(float)
     filled = numbers.fillna(numbers.median()).fillna(0.0)
     return np.column_stack([encoded, filled, flags])
+
+
+def _flat_benchmarks(study: Study, panel: pd.DataFrame, columns: int) -> tuple[Benchmark, ...]:
+    """Make each covariate a yardstick; measures are as they were measured, so they have no ties taken out."""
+    covariates = list(study.flat.covariates) if study.flat else []
+    laid_out = [*_encoded(panel, covariates), *_numeric(panel, covariates)]
+    names = [f"baseline__{name}" for name in laid_out]
+    return tuple(
+        Benchmark(covariate, np.array([names.index(c) for c in own], np.int64), np.zeros((len(own), columns)))
+        for covariate, own in covariate_columns(names, covariates).items()
+    )
+
+
+def _numeric(panel: pd.DataFrame, covariates: Sequence[str]) -> list[str]:
+    return [c for c in covariates if pd.api.types.is_numeric_dtype(panel[c])]
+
+
+def _encoded(panel: pd.DataFrame, covariates: Sequence[str]) -> pd.DataFrame:
+    """Intercept first, then the levels of covariates that are text, all but the first of each."""
+    levels = [c for c in covariates if c not in _numeric(panel, covariates)]
+    named = panel[levels].astype(object).fillna("(none)").assign(intercept=1.0)
+    return pd.get_dummies(named, drop_first=True, dtype=float)
 
 
 def _pieces(value: Array, centre: float) -> Array:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from features.errors import EmptyResultError
 from models.ridge import expit, fit_logistic, ridge_of, solve
+from models.yardsticks import Benchmark, Regression
 
 __all__ = ["FOLDS", "PeriodModels", "PeriodRows", "fit_models", "of_fold", "spend_columns"]
 
@@ -44,6 +45,8 @@ class PeriodRows:
         What is charged in the period on average over `scale`, as known at its start, from 0 to 1 (a charge is due).
     scale : float64 array, shape (n,)
         What such a customer is charged; experience moves spend, and luck disturbs it, in proportion.
+    benchmarks : tuple of Benchmark
+        Covariates with which hidden causes are compared.
     """
 
     X: Array
@@ -55,6 +58,7 @@ class PeriodRows:
     customer: Index
     due: Array
     scale: Array
+    benchmarks: tuple[Benchmark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,8 @@ class PeriodModels:
         Coefficients of spend; columns as `spend_columns` lays them out.
     hazard_information, spend_information : float64 arrays, shapes (p, p) and (p + 2, p + 2)
         Second derivative of the penalised loss, per unit of weight.
+    hazard_fit, spend_fit : Regression
+        Both fits on all rows, as far as bounds of hidden causes need them.
     """
 
     rows: PeriodRows
@@ -86,6 +92,8 @@ class PeriodModels:
     gammas: Array
     hazard_information: Array
     spend_information: Array
+    hazard_fit: Regression
+    spend_fit: Regression
 
     def folds_of(self, customer: Index) -> Index:
         """Return the fold of each customer; whoever is in none has been seen by no model, and takes the first."""
@@ -141,16 +149,25 @@ def fit_models(rows: PeriodRows, rng: np.random.Generator, *, folds: int = FOLDS
         betas[:, k] = beta + solve(curvature - m.curvature + np.diag(hazard_ridge), slope - m.slope, rows.before)
         gammas[:, k] = solve(information - m.information + np.diag(spend_ridge), against - m.spend)
     total = rows.weight.sum()
+    out_of_fold, spent = expit(of_fold(rows.X, betas, fold[position])), of_fold(X, gammas, fold[position])
+    # Squared residuals in units of their variance: about 1.
+    of_hazard = float(
+        rows.weight @ (rows.churned - out_of_fold) ** 2 / (rows.weight @ (out_of_fold * (1 - out_of_fold)))
+    )
+    of_spend = float(weight @ (rows.spend - spent) ** 2 / total)
+    gamma, every = solve(information + np.diag(spend_ridge), against), np.ones(len(spend_ridge), bool)
     return PeriodModels(
         rows=rows,
         customers=customers,
         fold=fold,
-        hazard=expit(of_fold(rows.X, betas, fold[position])),
-        spend=of_fold(X, gammas, fold[position]),
+        hazard=out_of_fold,
+        spend=spent,
         betas=betas,
         gammas=gammas,
         hazard_information=(curvature + np.diag(hazard_ridge)) / total,
         spend_information=(information + np.diag(spend_ridge)) / total,
+        hazard_fit=Regression(curvature / total, hazard_ridge / total, beta, rows.before, of_hazard),
+        spend_fit=Regression(information / total, spend_ridge / total, gamma, every, of_spend),
     )
 
 

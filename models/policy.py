@@ -32,9 +32,10 @@ from models.exposures import (
 from models.initiatives import Initiative, MovedTouchpoints, in_filter, move_touchpoints
 from models.links import FollowUps
 from models.mechanisms import without_needless
+from models.placebo import GAP_DAYS, Placebo, placebo_effect
 from models.prepared import Bucket, Prepared, period_length
 from models.references import Reference, with_attempts
-from models.shared_fits import SharedFits
+from models.shared_fits import SharedFit, SharedFits
 
 FORM_ERROR = 0.08
 """Relative: what sums of pieces and memories miss of how experience acts. Twelve synthetic companies (seeds 401 to
@@ -62,6 +63,8 @@ class PolicyEffect:
         Share of the customers at risk who are reached.
     mean_change : mapping of Exposure to float
         Mean change of the measure over its moved touchpoints.
+    placebo : Placebo or None
+        What the same would have done to spend before, which is nothing; None where too little of the past is known.
     """
 
     effect: Effect
@@ -71,6 +74,7 @@ class PolicyEffect:
     contacts_per_month: float
     reached_share: float
     mean_change: dict[Exposure, float]
+    placebo: Placebo | None = None
 
 
 def policy_effect(fits: SharedFits, initiative: Initiative, buckets: Callable[[], Iterable[Bucket]]) -> PolicyEffect:
@@ -104,14 +108,33 @@ def policy_effect(fits: SharedFits, initiative: Initiative, buckets: Callable[[]
         moves.add(initiative, bucket)
     fit, after = fits.of(kinds, held), prepared.target
     shift, shifted, carried = moves.shift(fit.names)
+    own = moves.moved(fit.names)
     target = TargetRows(
         fit.target, shift, shifted, after.go_live, after.periods.index, after.periods.customer_key,
-        after.periods.weight, after.due, after.scale, carried,
+        after.periods.weight, after.due, after.scale, carried, own,
     )  # fmt: skip
     # Small dense systems: more threads only fight with whatever else is running.
     with threadpool_limits(1):
         effect = estimate_effect(fit.models, target)
-    return moves.result(_scaled(effect, initiative.reach), adjustment, initiative)
+        placebo = _placebo(prepared, fit, target, own)
+    found = moves.result(_scaled(effect, initiative.reach), adjustment, initiative)
+    return replace(found, placebo=placebo.scaled(initiative.reach) if placebo else None)
+
+
+def _placebo(prepared: Prepared, fit: SharedFit, target: TargetRows, own: NDArray[np.int64]) -> Placebo | None:
+    """Estimate the effect on what was spent before the oldest touchpoint that is remembered.
+
+    By way of the moved exposures alone: how often customers come goes along with what they spend.
+    """
+    grid, rows = prepared.study.snapshot, fit.models.rows
+    lag = max(grid.window_days - grid.horizon_days, 0) + GAP_DAYS
+    days = period_length(prepared.study) / DAY
+    names = [name for name, before in zip(fit.names, rows.before, strict=True) if before]
+    remembered = np.flatnonzero(rows.before[target.shifted] & np.isin(target.shifted, own))
+    moved = [fit.names[column] for column in target.shifted[remembered]]
+    return placebo_effect(
+        prepared.fit, prepared.target, names, rows.penalised[rows.before], moved, target.shift[:, remembered], lag, days
+    )
 
 
 def _scaled(effect: Effect, reach: float) -> Effect:
@@ -126,6 +149,7 @@ def _scaled(effect: Effect, reach: float) -> Effect:
         revenue=scaled(effect.revenue),
         spend=scaled(effect.spend),
         influence=effect.influence * reach,
+        sensitivity=effect.sensitivity.scaled(reach) if effect.sensitivity else None,
     )
 
 
@@ -211,6 +235,11 @@ class _Moves:
         for one in carried:
             shift[:, [where[c] for c in one.columns.ravel()]] += one.shift().reshape(len(shift), -1)
         return shift, np.array(shifted, np.int64), tuple(carried)
+
+    def moved(self, names: Sequence[str]) -> NDArray[np.int64]:
+        """Return the columns of what the policy itself moves."""
+        own = {*state_names(self._moving), *current_names(self._moving)}
+        return np.array([number for number, name in enumerate(names) if name in own], np.int64)
 
     def _is_followed(self, follow_ups: FollowUps, column: str) -> bool:
         """Say whether a target moves by a learnt link: repeats that a mended failure spares are counted one by one."""

@@ -24,6 +24,7 @@ from models.exposures import current, current_names, exposure_columns, state_nam
 from models.links import MOST_ROWS as MOST_LINK_ROWS
 from models.links import FollowUps, LinkRows, Links, fit_follow_ups, link_rows, links_of
 from models.person_period import Histories, Periods, period_grid, periods_at_risk, thin
+from models.quality_ties import Tie, learn_tie
 from models.references import Reference, baseline_frame, fit_references, with_attempts
 from models.ridge import fit_linear
 
@@ -115,6 +116,8 @@ class Prepared:
         Person-period rows of the past, and those after each go-live.
     seed : int
         Deals customers into folds, the same for every policy.
+    ties : mapping of Exposure to Tie
+        How each measure goes along with the covariates before its reference takes that out.
     """
 
     study: Study
@@ -126,6 +129,7 @@ class Prepared:
     fit: Rows
     target: Rows
     seed: int
+    ties: dict[Exposure, Tie]
 
     @property
     def exposures(self) -> frozenset[Exposure]:
@@ -219,6 +223,7 @@ def prepare(
         fitting,
         target,
         int(rng.integers(2**63)),
+        learnt.ties,
     )
 
 
@@ -242,6 +247,7 @@ class _Learnt:
     """What is learnt of a study before its rows are laid out."""
 
     references: tuple[Reference, ...]
+    ties: dict[Exposure, Tie]
     kinds: tuple[ContactKind, ...]
     links: tuple[Links, ...]
     support: dict[Exposure, tuple[float, float]]
@@ -249,7 +255,7 @@ class _Learnt:
 
 
 def _learn(study: Study, buckets: Callable[[], Iterable[Bucket]], exposures: Sequence[Exposure], since: int) -> _Learnt:
-    """Fit references and ways of charging on the first buckets; buckets hold customers in no order that matters."""
+    """Fit references, ties and charging on the first buckets; buckets hold customers in no order that matters."""
     touchpoints, customers, revenues, rows = [], [], [], 0
     for bucket in buckets():
         touchpoints.append(with_attempts(bucket.touchpoints))
@@ -260,11 +266,18 @@ def _learn(study: Study, buckets: Callable[[], Iterable[Bucket]], exposures: Seq
             break
     # Dictionaries differ between buckets; Arrow joins them.
     touches = pa.concat_tables(touchpoints).unify_dictionaries()
+    people = pa.concat_tables(customers).unify_dictionaries()
     known = [e for e in exposures if _is_variable(touches, e)]
-    references = fit_references(study, known, touches, pa.concat_tables(customers).unify_dictionaries())
+    references = fit_references(study, known, touches, people)
     kinds = contact_kinds(touches)
-    links = links_of(study, references, kinds)
-    return _Learnt(references, kinds, links, {e: _range(touches, e) for e in known}, Charging.learn(revenues, since))
+    return _Learnt(
+        references=references,
+        ties={one.exposure: learn_tie(one, touches, people) for one in references},
+        kinds=kinds,
+        links=links_of(study, references, kinds),
+        support={e: _range(touches, e) for e in known},
+        charging=Charging.learn(revenues, since),
+    )
 
 
 def _values(touchpoints: pa.Table, exposure: Exposure) -> Array:

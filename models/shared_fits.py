@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from features.snapshot import DAY
 from models.contact_kinds import ContactKind
 from models.exposures import current_names, state_names, volume_names
 from models.period_models import PeriodModels, PeriodRows, fit_models
-from models.prepared import Prepared
+from models.prepared import Prepared, period_length
+from models.quality_ties import benchmarks_of
 from models.references import Reference
+from models.yardsticks import Benchmark
 
 __all__ = ["SharedFit", "SharedFits"]
 
@@ -75,9 +78,10 @@ class SharedFits:
         names, penalised, before = _columns(self.prepared, kinds, held)
         if names not in self.kept:
             fit, periods = self.prepared.fit, self.prepared.fit.periods
+            known = _benchmarks(self.prepared, names, kinds, held)
             rows = PeriodRows(
                 fit.columns(names), penalised, before, periods.churned, periods.spend, periods.weight,
-                periods.customer_key, fit.due, fit.scale,
+                periods.customer_key, fit.due, fit.scale, known,
             )  # fmt: skip
             # Small dense systems: more threads only fight with whatever else is running.
             with threadpool_limits(1):
@@ -99,3 +103,12 @@ def _columns(
     penalised = np.arange(len(free) + len(memories) + len(now)) >= len(free)
     before = np.arange(len(penalised)) < len(free) + len(memories)
     return (*free, *memories, *now), penalised, before
+
+
+def _benchmarks(
+    prepared: Prepared, names: Sequence[str], kinds: Sequence[ContactKind], held: Sequence[Reference]
+) -> tuple[Benchmark, ...]:
+    """Make each covariate of the study a yardstick for hidden causes."""
+    covariates = prepared.study.customers.covariates if prepared.study.customers else ()
+    fit, days = prepared.fit, period_length(prepared.study) / DAY
+    return benchmarks_of(names, covariates, held, prepared.ties, fit.design, fit.periods.weight, days, kinds)

@@ -9,20 +9,20 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from features.snapshot import DAYS_PER_MONTH
 from features.study import Money
+from models.doubts import COLUMNS as DOUBTS
+from models.doubts import doubts
 from models.effects import Effect, Estimate
 from models.initiatives import Initiative
+from models.placebo import Placebo
+from models.verdicts import LEAST_CUSTOMERS, Evidence, Ruling, judge
 
 Array = NDArray[np.float64]
 
 DRAWS = 4_000
 LOW, HIGH = 5.0, 95.0  # percentiles: the 90 % interval
-LEAST_SUPPORT = 0.5
-# Below this the normal intervals are not to be trusted; the association table refuses to rank below the same number.
-LEAST_CUSTOMERS = 200
 CERTAIN = 0.9
 
 Verdict = Literal["worth it", "not worth it", "harmful", "undecided", "unsupported", "refused"]
@@ -30,7 +30,7 @@ Verdict = Literal["worth it", "not worth it", "harmful", "undecided", "unsupport
 COLUMNS = (
     "name", "title", "churn_effect", "churn_lo", "churn_hi", "revenue_effect", "revenue_lo", "revenue_hi",
     "cost", "cost_lo", "cost_hi", "npv", "npv_lo", "npv_hi", "p_npv_positive", "roi", "payback_months",
-    "customers_retained", "support_share", "verdict", "reason", "n",
+    "customers_retained", "support_share", "verdict", "reason", "n", *DOUBTS,
 )  # fmt: skip
 
 
@@ -66,6 +66,8 @@ class Forecast:
         Share of the cohort that is reached.
     contacts_per_month : float
         Moved contacts per customer of the cohort and month.
+    placebo : Placebo or None
+        The same effect on the past.
     """
 
     initiative: Initiative
@@ -73,6 +75,7 @@ class Forecast:
     support_share: float
     reached_share: float
     contacts_per_month: float
+    placebo: Placebo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,10 @@ class Worth:
         First month in which the mean discounted balance is not negative; NaN when never.
     customers_retained : float
         Of the cohort, over the horizon.
+    ruling : Ruling
+        The verdict on the effect, whatever it costs.
+    doubts : mapping of str to object
+        What is shown beside the effect: `models.doubts.COLUMNS`.
     """
 
     initiative: Initiative
@@ -110,6 +117,8 @@ class Worth:
     verdict: Verdict
     reason: str
     n: int
+    ruling: Ruling
+    doubts: dict[str, object]
 
     @property
     def p_npv_positive(self) -> float:
@@ -154,6 +163,7 @@ def simulate(
     *,
     order: Sequence[str],
     draws: int = DRAWS,
+    failed_control: str = "",
 ) -> Comparison:
     """Roll every initiative forward and count the money.
 
@@ -173,6 +183,8 @@ def simulate(
         Names in the order in which they are to be listed.
     draws : int
         Monte Carlo size.
+    failed_control : str
+        What is said of a negative control that failed; empty when none did.
 
     Returns
     -------
@@ -188,9 +200,12 @@ def simulate(
     Clark, Fazar 1959, doi:10.1287/opre.7.5.646).
     """
     sampled = _joint_effects([f.effect for f in forecasts], rng, draws)
+    delivered = [_delivery(forecast.initiative, rng, draws) for forecast in forecasts]
+    evidence = [Evidence(f.effect, f.support_share, f.placebo) for f in forecasts]
+    rulings = judge(evidence, rng, failed_control=failed_control)
     worths = tuple(
-        _worth(forecast, sampled[:, i], _delivery(forecast.initiative, rng, draws), cohort, money)
-        for i, forecast in enumerate(forecasts)
+        _worth(forecast, ruling, sampled[:, i], delivered[i], cohort, money)
+        for i, (forecast, ruling) in enumerate(zip(forecasts, rulings, strict=True))
     )
     return Comparison(worths, tuple(refusals), tuple(order))
 
@@ -245,7 +260,7 @@ def activity(initiative: Initiative, months: int) -> Array:
     return np.asarray(np.where(since > ended, 0.0, share))
 
 
-def _worth(forecast: Forecast, sampled: Array, delivered: Array, cohort: Cohort, money: Money) -> Worth:
+def _worth(forecast: Forecast, ruling: Ruling, sampled: Array, delivered: Array, cohort: Cohort, money: Money) -> Worth:
     gain, customers = _monthly_gain(forecast, sampled, delivered, cohort, money)
     spent = _monthly_cost(forecast, customers, cohort, money)
     discount = (1 + money.discount_rate) ** (-np.arange(money.months + 1) / 12)
@@ -256,7 +271,7 @@ def _worth(forecast: Forecast, sampled: Array, delivered: Array, cohort: Cohort,
     owed = np.flatnonzero(running < 0)
     payback = 0.0 if not len(owed) else float(owed[-1] + 1) if owed[-1] < money.months else float("nan")
     churn, revenue = forecast.effect.churn, forecast.effect.revenue
-    label, reason = _verdict(forecast, npv)
+    label, reason = _verdict(forecast, ruling, npv, cost)
     return Worth(
         initiative=forecast.initiative,
         churn=churn,
@@ -269,6 +284,8 @@ def _worth(forecast: Forecast, sampled: Array, delivered: Array, cohort: Cohort,
         verdict=label,
         reason=reason,
         n=forecast.effect.customers,
+        ruling=ruling,
+        doubts=doubts(forecast.effect, ruling, forecast.placebo),
     )
 
 
@@ -314,19 +331,18 @@ def _monthly_cost(forecast: Forecast, customers: Array, cohort: Cohort, money: M
     return spent
 
 
-def _verdict(forecast: Forecast, npv: Array) -> tuple[Verdict, str]:
+def _verdict(forecast: Forecast, ruling: Ruling, npv: Array, cost: Array) -> tuple[Verdict, str]:
     """Put the result into words by stated rules."""
-    effect, positive = forecast.effect, float(np.mean(npv > 0))
-    if forecast.support_share < LEAST_SUPPORT:
-        return (
-            "unsupported",
-            f"Only {100 * forecast.support_share:.0f} % of the moved values lie within what was observed.",
-        )
-    if effect.customers < LEAST_CUSTOMERS:
-        return "undecided", f"Only {effect.customers} customers; at least {LEAST_CUSTOMERS} are needed to decide."
-    # Two outcomes are looked at, so each must be clear at half of 5 %: a useless initiative is rarely called harmful.
-    if max(effect.churn.t, -effect.revenue.t) > stats.norm.ppf(1 - 0.05 / 4):
+    positive = float(np.mean(npv > 0))
+    is_supported = ruling.verdict != "unsupported"
+    if not is_supported or forecast.effect.customers < LEAST_CUSTOMERS:
+        return "undecided" if is_supported else "unsupported", ruling.reason
+    if ruling.is_harmful:
         return "harmful", "It makes more customers leave or spend less."
+    # What saves money is worth it without any effect; everything else is worth what its effect is.
+    if positive >= CERTAIN and ruling.verdict == "undecided" and cost.mean() >= 0:
+        reason = f"It would earn more than it costs in {_often(positive)} of the draws, but the effect is undecided."
+        return "undecided", f"{reason} {ruling.reason}"
     if positive >= CERTAIN:
         return "worth it", f"It earns more than it costs in {_often(positive)} of the draws."
     if positive <= 1 - CERTAIN:
@@ -355,4 +371,4 @@ def _row(worth: Worth) -> dict[str, object]:
         revenue.value, revenue.lo, revenue.hi, *cost, *npv, worth.p_npv_positive, worth.roi, worth.payback_months,
         worth.customers_retained, worth.support_share, worth.verdict, worth.reason, worth.n,
     )  # fmt: skip
-    return dict(zip(COLUMNS, numbers, strict=True))
+    return dict(zip(COLUMNS, numbers, strict=False)) | worth.doubts

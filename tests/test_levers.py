@@ -101,7 +101,7 @@ def test_ratings_and_the_weather_are_no_levers():
 
 
 def test_the_table_shows_the_strongest_effect_first_with_interval_n_and_adjustment():
-    frame = to_frame(flat_levers(STUDY, panel(5_000), FEATURES, np.random.default_rng(5)))
+    frame = to_frame(flat_levers(STUDY, panel(5_000), FEATURES, np.random.default_rng(5)), np.random.default_rng(5))
     assert frame["churn_effect"].is_monotonic_increasing
     assert (frame["churn_lo"] < frame["churn_effect"]).all()
     assert (frame["n"] == 5_000).all()

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from features.company import simulate_company
-from features.company_files import write_company
 from features.errors import EmptyResultError
-from features.layout import lay_out
-from features.snapshot import DAY, cutoffs, go_live_dates
-from features.study import parse_study
+from features.snapshot import DAY
 from models.adjustment import Exposure
 from models.contact_kinds import ContactKind
 from models.exposures import exposure_columns, joined_columns, moved_columns, states, vanished_columns, volumes
@@ -25,32 +20,15 @@ from models.policy import policy_effect
 from models.prepared import prepare
 from models.references import fit_references, with_attempts
 from models.shared_fits import SharedFits
+from models.verdicts import Evidence, judge
+from tests.lived import lived
 
 CUSTOMERS = 3_000
 
 
 @pytest.fixture(scope="module")
 def company(tmp_path_factory):
-    """A small company, laid out, with the rows that all effects share."""
-    folder = tmp_path_factory.mktemp("company")
-    write_company(simulate_company(CUSTOMERS, 11), folder)
-    study = parse_study((folder / "study.yaml").read_text(), "study.yaml")
-    layout = lay_out(study, folder, folder / "store")
-    found = layout.manifest
-    grid = study.snapshot
-    go_lives = go_live_dates(grid, cutoffs(grid, found.data_start, found.data_end), found.data_end)
-    usable = {m.name for m in study.measures if not m.is_rating}
-    exposures = [Exposure(j, m.name) for m in found.measures for j, n in m.by_journey.items() if n and m.name in usable]
-    span = (found.data_start, found.data_end)
-    prepared = prepare(study, layout.all_buckets, go_lives, span, np.random.default_rng(1), exposures=exposures)
-    return SimpleNamespace(
-        study=study,
-        layout=layout,
-        go_lives=go_lives,
-        span=span,
-        exposures=exposures,
-        fits=SharedFits(prepared),
-    )
+    return lived(tmp_path_factory.mktemp("company"), CUSTOMERS, 11)
 
 
 def estimated(company, *changes, **given):
@@ -93,6 +71,26 @@ def test_mending_bills_keeps_customers_and_revenue(company):
 def test_values_far_beyond_what_was_observed_are_reported(company):
     found = estimated(company, Change(journey="support", measure="wait", shift=500.0))
     assert found.support_share < 0.05
+
+
+def test_each_covariate_is_a_yardstick_and_half_of_the_reach_bends_half_as_far(company):
+    whole, half = estimated(company, WAIT).effect.sensitivity, estimated(company, WAIT, reach=0.5).effect.sensitivity
+    assert set(whole.churn.names) == {"segment", "region", "age_band", "monthly_fee"}
+    assert half.churn.of("segment") == pytest.approx(whole.churn.of("segment") / 2)
+    assert half.revenue.of("region") == pytest.approx(whole.revenue.of("region") / 2)
+    # Premium customers wait half as long, and stay: as strong as that is far more than the storms of a region.
+    assert whole.churn.strongest in {"segment", "monthly_fee"}
+
+
+def test_what_was_spent_before_is_left_alone_where_nothing_is_hidden(company):
+    found = estimated(company, WAIT).placebo
+    assert abs(found.effect.t) < 3
+    assert 1_000 < found.customers < CUSTOMERS
+
+
+def test_an_installation_is_too_long_ago_for_a_placebo(company):
+    late = estimated(company, Change(journey="onboarding", measure="promise_gap", scale=0.5))
+    assert late.placebo is None
 
 
 def test_consequences_move_along(company):
@@ -295,3 +293,12 @@ def test_effects_come_out_true_on_companies_never_seen():
     assert ((rows["lo"] <= rows["truth"]) & (rows["truth"] <= rows["hi"])).mean() > 0.8
     useless = table[(table["outcome"] == "churn") & (table["truth"] == 0)]
     assert (useless["estimate"].abs() < 0.001).all()
+
+
+def test_where_loyalty_is_hidden_behind_quality_the_past_gives_it_away(tmp_path):
+    company = lived(tmp_path, 2_000, 12, hidden=1.0)
+    found = estimated(company, WAIT)
+    assert found.placebo.effect.t > 5
+    (ruling,) = judge([Evidence(found.effect, found.support_share, found.placebo)], np.random.default_rng(1))
+    assert ruling.verdict == "possible"
+    assert "placebo" in ruling.reason or "hidden cause" in ruling.reason

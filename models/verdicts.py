@@ -1,0 +1,203 @@
+"""Effects in a word, by stated rules: chance, hidden causes and checks of known answer, a list of effects together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from models.driver_tests import holm
+from models.effects import Effect, Estimate
+from models.placebo import Placebo
+from models.sensitivity import Bound
+
+__all__ = ["LEAST_CUSTOMERS", "LEAST_SUPPORT", "Evidence", "Ruling", "Verdict", "critical_value", "judge"]
+
+Array = NDArray[np.float64]
+Verdict = Literal["likely", "possible", "undecided", "unsupported"]
+Direction = Literal["good", "either"]
+Check = Literal["passes", "fails", "not known"]
+
+LEVEL = 0.90
+"""Of the intervals of all effects together: at most 5 % of lists of useless initiatives have a good one by chance."""
+CHECK_LEVEL = 0.05
+DRAWS = 20_000
+LEAST_SUPPORT = 0.5
+LEAST_CUSTOMERS = 200
+"""Below this normal intervals are not to be trusted; the association table refuses to rank below the same number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the verdict on one effect rests on.
+
+    Attributes
+    ----------
+    effect : Effect
+        With its sensitivity, or none where it was not estimated.
+    support_share : float
+        Share of moved values that lie inside what was observed.
+    placebo : Placebo or None
+        Effect of the same on the past; None where it could not be looked at.
+    """
+
+    effect: Effect
+    support_share: float
+    placebo: Placebo | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """The verdict on one effect and what led to it.
+
+    Attributes
+    ----------
+    verdict : str
+        likely, possible, undecided or unsupported.
+    reason : str
+        For people.
+    is_harmful : bool
+        Churn rises or revenue falls beyond chance, all effects of the list together.
+    placebo : str
+        Whether the effect on the past is nothing but chance (Holm over the list): passes, fails, or not known.
+    """
+
+    verdict: Verdict
+    reason: str
+    is_harmful: bool
+    placebo: Check
+
+
+def critical_value(effects: Sequence[Effect], rng: np.random.Generator) -> float:
+    """Half-width, in standard errors, of intervals that hold all effects at once.
+
+    Parameters
+    ----------
+    effects : sequence of Effect
+        Estimated on the same customers; churn and revenue of each count.
+    rng : numpy.random.Generator
+        Draws the largest of the correlated deviations.
+
+    Returns
+    -------
+    float
+        The 90 % quantile of the largest |t| when nothing has an effect; that of a single normal where nothing moves.
+
+    Notes
+    -----
+    Joint normality by the influence functions; effects that rest on the same customers and touchpoints are correlated,
+    which Bonferroni would waste.
+
+    References
+    ----------
+    Hothorn, Bretz, Westfall (2008), doi:10.1002/bimj.200810425 (simultaneous inference by the largest |t|).
+    """
+    columns = [e.influence[:, k] for e in effects for k, one in ((0, e.churn), (1, e.revenue)) if one.se > 0]
+    moving = [c / size for c in columns if (size := float(np.sqrt(c @ c))) > 0]
+    if not moving:
+        return float(stats.norm.ppf(0.5 + LEVEL / 2))
+    stacked = np.column_stack(moving)
+    values, vectors = np.linalg.eigh(stacked.T @ stacked)
+    draws = rng.standard_normal((DRAWS, len(values))) @ (vectors * np.sqrt(np.maximum(values, 0.0))).T
+    return float(np.quantile(np.abs(draws).max(axis=1), LEVEL))
+
+
+def judge(
+    evidence: Sequence[Evidence], rng: np.random.Generator, *, direction: Direction = "good", failed_control: str = ""
+) -> tuple[Ruling, ...]:
+    """Put effects into words.
+
+    Parameters
+    ----------
+    evidence : sequence of Evidence
+        All effects that are looked at together.
+    rng : numpy.random.Generator
+        For `critical_value`.
+    direction : {"good", "either"}
+        `good`: fewer leave or more is spent; `either`: something moves.
+    failed_control : str
+        Sentence on a negative control that failed; empty when none did. Then nothing is likely.
+
+    Returns
+    -------
+    tuple of Ruling
+        In the order of `evidence`. The first rule that applies: unsupported when less than half of the moved values
+        lie inside what was observed; undecided below 200 customers, or when no outcome differs from zero in the wanted
+        direction at `critical_value`, or when one outcome is harmed; likely when the same interval, widened by a hidden
+        cause as strong as the strongest covariate, still does so for one outcome, and neither placebo nor negative
+        control fails; possible otherwise.
+    """
+    critical = critical_value([one.effect for one in evidence], rng)
+    found = []
+    for one, placebo in zip(evidence, placebo_checks([one.placebo for one in evidence]), strict=True):
+        readings = _readings(one.effect, critical, direction)
+        harms = any(reading.surely_bad > 0 for reading in readings)
+        failed = "what it seems to have done to the past (placebo) differs from nothing" if placebo == "fails" else ""
+        verdict, reason = _verdict(one, readings, failed or failed_control)
+        found.append(Ruling(verdict, reason, harms, placebo))
+    return tuple(found)
+
+
+def placebo_checks(placebos: Sequence[Placebo | None]) -> tuple[Check, ...]:
+    """Say of each placebo whether it fails at 5 % over all that are known (Holm 1979)."""
+    known = [one for one in placebos if one is not None]
+    adjusted = iter(holm(np.array([2 * stats.norm.sf(abs(one.effect.t)) for one in known], np.float64)))
+    return tuple(
+        "not known" if one is None else "fails" if next(adjusted) <= CHECK_LEVEL else "passes" for one in placebos
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One outcome: how far it surely moves for good and for bad, and how far a hidden cause could move it."""
+
+    surely: float
+    surely_bad: float
+    bend: float
+    name: str
+
+    @classmethod
+    def of(cls, gain: float, estimate: Estimate, bound: Bound | None, critical: float) -> _Reading:
+        name = bound.strongest if bound else ""
+        bend = bound.of(name) if bound else float("nan")
+        return cls(gain - critical * estimate.se, -gain - critical * estimate.se, bend, name)
+
+
+def _readings(effect: Effect, critical: float, direction: Direction) -> list[_Reading]:
+    gains = (-effect.churn.value, effect.revenue.value)
+    if direction == "either":
+        gains = (abs(gains[0]), abs(gains[1]))
+    known = effect.sensitivity
+    bounds = (known.churn, known.revenue) if known else (None, None)
+    estimates = (effect.churn, effect.revenue)
+    return [_Reading.of(g, e, b, critical) for g, e, b in zip(gains, estimates, bounds, strict=True)]
+
+
+def _verdict(one: Evidence, readings: Sequence[_Reading], failed: str) -> tuple[Verdict, str]:
+    if one.support_share < LEAST_SUPPORT:
+        share = 100 * one.support_share
+        return "unsupported", f"Only {share:.0f} % of the moved values lie within what was observed."
+    if one.effect.customers < LEAST_CUSTOMERS:
+        return "undecided", f"Only {one.effect.customers} customers; at least {LEAST_CUSTOMERS} are needed to decide."
+    clear = [r for r in readings if r.surely > 0]
+    if any(r.surely_bad > 0 for r in readings):
+        return "undecided", "It helps one outcome and harms the other." if clear else "It points the wrong way."
+    if not clear:
+        return "undecided", "Chance alone could explain it."
+    return _against_hidden_causes(clear, failed)
+
+
+def _against_hidden_causes(clear: Sequence[_Reading], failed: str) -> tuple[Verdict, str]:
+    """Tell likely from possible, chance being ruled out."""
+    beyond = [r for r in clear if r.surely > r.bend]
+    if not clear[0].name:
+        return "possible", "Beyond chance, but no covariate says how strong a hidden cause might be."
+    if not beyond:
+        return "possible", f"Beyond chance, but a hidden cause as strong as {clear[0].name} could explain it."
+    if failed:
+        return "possible", f"Beyond chance, but {failed}."
+    return "likely", f"Beyond chance, and beyond what a hidden cause as strong as {beyond[0].name} could do."

@@ -1,0 +1,60 @@
+"""Companies in which loyalty and need move quality unseen: bands hold the truth, verdicts are careful."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from models.initiatives import parse_initiatives, refusal
+from models.policy import policy_effect
+from models.verdicts import Evidence, judge
+from tests.lived import lived
+
+SEEDS = (21, 22, 23)
+
+
+def judged(folder, seed, hidden):
+    """Each initiative with its truth, its estimates and its verdict."""
+    company = lived(folder, 3_000, seed, hidden)
+    truth = {t["name"]: t for t in json.loads((folder / "truth.json").read_text())["initiatives"]}
+    planned = parse_initiatives((folder / "initiatives.yaml").read_text(), "initiatives.yaml", company.study)
+    possible = [one for one in planned if not refusal(one, company.study, company.exposures)]
+    found = [policy_effect(company.fits, one, company.layout.all_buckets) for one in possible]
+    rulings = judge([Evidence(f.effect, f.support_share, f.placebo) for f in found], np.random.default_rng(seed))
+    return [(truth[one.name], f.effect, ruling) for one, f, ruling in zip(possible, found, rulings, strict=True)]
+
+
+def held(effect, truth):
+    """Whether intervals and bands hold the truth, for both outcomes."""
+    out = []
+    for outcome in ("churn", "revenue"):
+        estimate, bound = getattr(effect, outcome), getattr(effect.sensitivity, outcome)
+        band, true = bound.band(estimate, bound.strongest), truth[f"{outcome}_effect"]
+        out.append((estimate.lo <= true <= estimate.hi, band.lo <= true <= band.hi))
+    return out
+
+
+@pytest.mark.slow
+def test_under_hidden_confounding_bands_hold_the_truth_where_intervals_do_not_and_little_is_likely(tmp_path):
+    found = [one for seed in SEEDS for one in judged(tmp_path / str(seed), seed, 1.0)]
+    inside = np.array([pair for truth, effect, _ in found for pair in held(effect, truth)])
+    assert inside[:, 0].mean() < 0.75
+    assert inside[:, 1].mean() >= 0.85
+    useless = [ruling.verdict for truth, _, ruling in found if truth["kind"] == "useless"]
+    assert "likely" not in useless
+    good = [ruling.verdict for truth, _, ruling in found if truth["kind"] == "good"]
+    assert good.count("likely") <= len(good) / 2
+
+
+@pytest.mark.slow
+def test_where_nothing_is_hidden_what_is_good_is_found_and_what_is_useless_is_not(tmp_path):
+    found = [one for seed in SEEDS for one in judged(tmp_path / str(seed), seed, 0.0)]
+    good = [ruling.verdict for truth, _, ruling in found if truth["kind"] == "good"]
+    assert good.count("likely") >= len(good) / 2
+    assert good.count("undecided") <= len(good) / 4
+    for truth, _, ruling in found:
+        if truth["kind"] == "useless":
+            assert ruling.verdict == "undecided"
+            assert not ruling.is_harmful

@@ -1,0 +1,126 @@
+"""Verdicts on effects: stated rules, one chance of error for a list, checks that must not fail."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from models.effects import Effect, Estimate
+from models.placebo import Placebo
+from models.sensitivity import Bound, Sensitivity, Way
+from models.verdicts import Evidence, critical_value, judge, placebo_checks
+
+N = 400
+
+
+def bound(bend: float) -> Bound:
+    """A hidden cause as strong as region bends by so much: it explains all that is left of the outcome."""
+    return Bound(("region",), (Way(2 * bend, np.array([9.0]), np.array([1 / 6])),))
+
+
+def effect(churn_t: float, revenue_t: float = 0.0, bend: float = 0.5, customers: int = N, at: int = 0) -> Effect:
+    """Standard errors of 1; good effects on churn have a negative t."""
+    influence = np.zeros((N, 3))
+    influence[at, 0] = influence[at + 1, 1] = 1.0
+    known = Sensitivity(bound(bend), bound(bend), bound(bend))
+    churn, revenue = Estimate(churn_t, 1.0), Estimate(revenue_t, 1.0)
+    return Effect(churn, revenue, revenue, 0.1, 1.0, influence, customers, known)
+
+
+def rule(one: Effect, support: float = 1.0, placebo: Placebo | None = None, **given):
+    return judge([Evidence(one, support, placebo)], np.random.default_rng(1), **given)[0]
+
+
+def test_the_bend_of_the_stand_in_is_what_it_says():
+    assert bound(0.5).of("region") == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(
+    ("given", "support", "expected", "reason"),
+    [
+        (effect(-4.0), 1.0, "likely", "beyond what a hidden cause as strong as region could do"),
+        (effect(0.0, 4.0), 1.0, "likely", "Beyond chance"),
+        (effect(-4.0, bend=3.0), 1.0, "possible", "as strong as region could explain it"),
+        (effect(-1.5), 1.0, "undecided", "Chance alone"),
+        (effect(4.0), 1.0, "undecided", "points the wrong way"),
+        (effect(-4.0, -4.0), 1.0, "undecided", "helps one outcome and harms the other"),
+        (effect(-4.0), 0.3, "unsupported", "Only 30 %"),
+        (effect(-4.0, customers=150), 1.0, "undecided", "Only 150 customers"),
+    ],
+)
+def test_the_verdict_follows_the_stated_rules(given, support, expected, reason):
+    found = rule(given, support)
+    assert found.verdict == expected
+    assert reason in found.reason
+
+
+@pytest.mark.parametrize(("t", "expected"), [(4.0, True), (-4.0, False), (1.5, False)])
+def test_harm_is_a_rise_of_churn_beyond_chance(t, expected):
+    assert rule(effect(t)).is_harmful == expected
+
+
+def test_in_either_direction_a_rise_is_an_effect_too():
+    assert rule(effect(4.0), direction="either").verdict == "likely"
+
+
+def test_a_failing_check_leaves_at_most_possible():
+    assert rule(effect(-4.0), placebo=Placebo(Estimate(3.0, 1.0), N)).verdict == "possible"
+    assert rule(effect(-4.0), placebo=Placebo(Estimate(1.0, 1.0), N)).verdict == "likely"
+    assert rule(effect(-4.0), failed_control="the negative control fails").verdict == "possible"
+
+
+def test_without_covariates_nothing_is_likely():
+    none = Bound((), (Way(1.0, np.zeros(0), np.zeros(0)),))
+    bare = effect(-9.0)
+    bare = Effect(bare.churn, bare.revenue, bare.spend, 0.1, 1.0, bare.influence, N, Sensitivity(none, none, none))
+    assert rule(bare).verdict == "possible"
+
+
+def test_what_is_harmful_alone_is_not_among_nine():
+    # The useless initiative that was called harmful at t = 2.35 among nine with two outcomes each.
+    listed = [effect(2.35, at=0), *(effect(0.0, at=2 * i) for i in range(1, 9))]
+    found = judge([Evidence(one, 1.0) for one in listed], np.random.default_rng(1))
+    assert not any(one.is_harmful for one in found)
+    assert rule(effect(2.35)).is_harmful
+
+
+@pytest.mark.parametrize("number", [1, 9])
+def test_independent_effects_have_the_critical_value_of_their_number(number):
+    found = critical_value([effect(0.0, at=2 * i) for i in range(number)], np.random.default_rng(2))
+    expected = stats.norm.ppf(0.5 + 0.9 ** (1 / (2 * number)) / 2)
+    assert found == pytest.approx(expected, abs=0.03)  # 20,000 draws: standard error 0.008
+
+
+def test_effects_that_are_one_and_the_same_count_once():
+    found = critical_value([effect(0.0)] * 9, np.random.default_rng(3))
+    assert found == pytest.approx(stats.norm.ppf(0.5 + 0.9**0.5 / 2), abs=0.03)
+
+
+def test_nothing_that_moves_has_the_value_of_a_single_normal():
+    still = Effect(Estimate(0, 0), Estimate(0, 0), Estimate(0, 0), 0.1, 1.0, np.zeros((N, 3)), N)
+    assert critical_value([still], np.random.default_rng(4)) == pytest.approx(1.6449, abs=1e-3)
+
+
+def test_lists_of_correlated_useless_initiatives_rarely_hold_a_good_one():
+    rng = np.random.default_rng(5)
+    influence = rng.standard_normal((N, 18)) + rng.standard_normal((N, 1))
+    influence /= np.sqrt((influence**2).sum(axis=0))
+    zero, one = Estimate(0.0, 1.0), Estimate(0.0, 1.0)
+    effects = [
+        Effect(zero, one, one, 0.1, 1.0, np.column_stack([influence[:, 2 * i : 2 * i + 2], np.zeros(N)]), N)
+        for i in range(9)
+    ]
+    critical = critical_value(effects, np.random.default_rng(6))
+    t = rng.standard_normal((20_000, N)) @ influence
+    assert np.mean(t.max(axis=1) > critical) == pytest.approx(0.05, abs=0.008)  # standard error 0.0016 twice over
+
+
+def test_placebos_fail_together_by_holm():
+    def of(t: float) -> Placebo:
+        return Placebo(Estimate(t, 1.0), N)
+
+    # Two-sided p 0.0124, 0.0278, 0.32; times 3, 2, 1: the second is not rejected.
+    assert placebo_checks([of(2.5), None, of(-2.2), of(1.0)]) == ("fails", "not known", "passes", "passes")
+    assert placebo_checks([of(-2.2)]) == ("fails",)
+    assert placebo_checks([]) == ()
