@@ -21,7 +21,7 @@ from models.segments import segment_labels, segmenting
 from models.splits import cluster_column, cutoff_microseconds
 from models.survival import fitted_survival, mean_survival, observed_survival, person_months
 
-__all__ = ["ALL", "log_survival", "survival"]
+__all__ = ["ALL", "followed", "log_survival", "survival"]
 
 ALL: Final = "all"
 
@@ -53,7 +53,7 @@ def survival(workspace: Workspace, contract: PanelContract, panel: pd.DataFrame,
     EmptyResultError
         Hardly anybody leaves in the months followed.
     """
-    rows = _followed(workspace, contract.data_end, _thinned(panel))
+    rows = followed(workspace, contract.data_end, _thinned(panel))
     start = cutoff_microseconds(rows) + workspace.study.snapshot.gap_days * DAY
     months = person_months(start, rows["left"].to_numpy(np.int64), rows["until"].to_numpy(np.int64))
     if len(months.row) == 0:
@@ -94,7 +94,7 @@ def _thinned(panel: pd.DataFrame) -> pd.DataFrame:
     return kept
 
 
-def _followed(workspace: Workspace, data_end: int, panel: pd.DataFrame) -> pd.DataFrame:
+def followed(workspace: Workspace, data_end: int, panel: pd.DataFrame) -> pd.DataFrame:
     """Add when each row's customer left next (-1: did not) and up to when that would have been seen, microseconds."""
     departures, ends = _dates(workspace)
     at = cutoff_microseconds(panel)

@@ -16,6 +16,7 @@ from features.luck import uniform
 from features.marked import compose, validated
 from features.study import Study
 from models.adjustment import Exposure
+from models.costs import Cost
 from models.funding import Amount, Funding, Resource
 from models.initiative_rules import rules_for
 
@@ -125,19 +126,6 @@ class Change(_Declared):
         if self.way == "cap":
             return np.minimum(value, self.amount)
         return np.maximum(value, self.amount)
-
-
-class Cost(_Declared):
-    """What an initiative costs, in the study's currency: once, per month, per reached customer, per moved contact.
-
-    What it saves each month (fewer minutes on the phone) is stated on its own: a negative cost is a mistake.
-    """
-
-    once: Annotated[Number, Field(ge=0)] = 0.0
-    monthly: Annotated[Number, Field(ge=0)] = 0.0
-    per_customer: Annotated[Number, Field(ge=0)] = 0.0
-    per_contact: Annotated[Number, Field(ge=0)] = 0.0
-    saved_monthly: Annotated[Number, Field(ge=0)] = 0.0
 
 
 class Initiative(_Declared):
