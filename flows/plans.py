@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from features.contract import PanelContract
 from features.errors import StudyError
+from features.study import Study
 from flows.steps import io_step
 from flows.storage import Workspace
 from models.funding import Funding
 from models.initiatives import Initiative, parse_funding, parse_initiatives
 
-__all__ = ["Plans", "read_plans"]
+__all__ = ["Plans", "made_from", "read_plans"]
 
 _FILE: Final = "initiatives.yaml"
 
@@ -32,6 +35,18 @@ class Plans:
         kept = {"capacity", "needs", "excludes", "title", "owner"}
         said = "\n".join(one.model_dump_json(exclude=kept) for one in self.initiatives)
         return sha256(said.encode()).hexdigest()[:16]
+
+
+def made_from(study: Study, contract: PanelContract, plans: Plans, seed: int) -> dict[str, str]:
+    """Say what a simulation rests on: it is run again when any of this differs."""
+    return {
+        "study_fingerprint": study.fingerprint(),
+        "data_fingerprint": contract.layout_fingerprint,
+        "feature_contract_hash": contract.feature_contract_hash,
+        "initiatives_fingerprint": plans.fingerprint,
+        "seed": str(seed),
+        "package_version": version("journeylift"),
+    }
 
 
 @io_step("read the initiatives")

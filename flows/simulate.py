@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -12,22 +13,31 @@ from features.errors import UnsupportedError
 from features.layout import Layout
 from flows import console
 from flows.build_features import ensure_layout, ensure_panel
+from flows.draws_store import Stored, write_draws
 from flows.histories import prepare_histories
-from flows.plans import read_plans
+from flows.plans import made_from, read_plans
 from flows.retention import retention_of
-from flows.simulation_record import record
+from flows.simulation_record import Simulated, record
 from flows.steps import flow, step
 from flows.storage import Workspace, open_workspace, write_json
 from flows.wording import chance, money_short, plain, points
 from models.cash import Cohort
-from models.forecasts import Forecast, Refusal, Samples, sample
+from models.combinations import Combinations, combine
+from models.forecasts import Forecast, Overlap, Refusal, Samples, sample
 from models.initiatives import Initiative, refusal
+from models.overlaps import estimate_overlaps, pairs_on_a_path
 from models.policy import PolicyEffect, policy_effect
 from models.prepared import Prepared
+from models.response_surface import ResponseSurface
 from models.retention import Retention
 from models.simulation import compare
 
 __all__ = ["simulate"]
+
+_HALF: Final = 0.5
+"""Share of the change of which the effect is stored as well, for other sizes."""
+
+_SHOWN_PAIRS: Final = 5
 
 
 @flow(name="simulate")
@@ -65,16 +75,40 @@ def simulate(study_file: str, *, initiatives: str | None = None, seed: int = 0) 
     retention = learn_retention(workspace, contract)
     cohort = Cohort(contract.partitions[-1].rows, workspace.study.snapshot.horizon_days)
     order = [one.name for one in plans.initiatives]
-    comparison = compare(samples, refused, cohort, workspace.study.money, retention, order)
+    money = workspace.study.money
+    comparison = compare(samples, refused, cohort, money, retention, order)
+    pairs = combine(samples, cohort, money, retention)
     found = comparison.to_frame()
-    write_json(
-        workspace.store.result("simulate"), record(workspace, layout, contract, plans, comparison, retention, seed)
-    )
+    surface = ResponseSurface(samples, cohort, money, retention)
+    write_draws(workspace.store.draws, Stored(surface, refused, made_from(workspace.study, contract, plans, seed)))
+    content = record(workspace, layout, contract, plans, Simulated(comparison, pairs, retention), seed)
+    write_json(workspace.store.result("simulate"), content)
     console.show_table(_title(workspace, contract), _shown(found, workspace.study.currency))
+    _show_pairs(pairs, workspace.study.currency)
     _tell(found, retention)
     rows_in = f"{len(plans.initiatives)} initiatives for {contract.partitions[-1].rows:,} customers"
     seconds, where = time.perf_counter() - started, str(workspace.store.result("simulate"))
     console.say(console.Closing("simulate", rows_in, f"{len(found)} verdicts", seconds, where).line())
+
+
+def _show_pairs(pairs: Combinations, currency: str) -> None:
+    """Show the pairs that differ most from the sum of both."""
+    rows = pairs.to_frame().head(_SHOWN_PAIRS)
+    if rows.empty:
+        return
+    money = partial(money_short, currency=currency)
+    table = {
+        "together": [f"{one} + {other}" for one, other in zip(rows["first"], rows["second"], strict=True)],
+        "churn counted twice, points (90 %)": console.intervals(
+            -rows[["churn_overlap", "churn_overlap_hi", "churn_overlap_lo"]],
+            ("churn_overlap", "churn_overlap_hi", "churn_overlap_lo"),
+            points,
+        ),
+        "sum of both alone": [money(value) for value in rows["npv_sum"]],
+        "together (90 %)": console.intervals(rows, ("npv_together", "npv_together_lo", "npv_together_hi"), money),
+        "difference (90 %)": console.intervals(rows, ("difference", "difference_lo", "difference_hi"), money),
+    }
+    console.show_table("Pairs whose value differs most from the sum of both", pd.DataFrame(table))
 
 
 def _tell(found: pd.DataFrame, retention: Retention) -> None:
@@ -134,7 +168,8 @@ def estimate(
     refused = tuple(Refusal(one, why) for one in planned if (why := refusal(one, study, prepared.exposures)))
     names = {one.initiative.name for one in refused}
     forecasts = _forecasts(prepared, layout, [one for one in planned if one.name not in names], seed)
-    return sample(forecasts, (), np.random.default_rng([seed, 13])), refused
+    overlaps = _overlaps(prepared, layout, [one.initiative for one in forecasts], seed)
+    return sample(forecasts, overlaps, np.random.default_rng([seed, 13])), refused
 
 
 def _forecasts(prepared: Prepared, layout: Layout, planned: Sequence[Initiative], seed: int) -> list[Forecast]:
@@ -143,10 +178,26 @@ def _forecasts(prepared: Prepared, layout: Layout, planned: Sequence[Initiative]
         for number, one in enumerate(planned):
             tick(one.label, number, len(planned))
             # The same folds for all: differences between initiatives are then about the initiatives.
-            effect = policy_effect(prepared, one, layout.all_buckets, np.random.default_rng([seed, 12]))
+            rng = np.random.default_rng([seed, 12])
+            effect = policy_effect(prepared, one, layout.all_buckets, rng, sizes=(_HALF,))
             forecasts.append(_forecast(one, effect))
     return forecasts
 
 
 def _forecast(initiative: Initiative, policy: PolicyEffect) -> Forecast:
-    return Forecast(initiative, policy.effect, policy.support_share, policy.reached_share, policy.contacts_per_month)
+    (half,) = policy.resized
+    shares = (policy.support_share, policy.reached_share, policy.contacts_per_month)
+    return Forecast(initiative, policy.effect, *shares, half)
+
+
+def _overlaps(prepared: Prepared, layout: Layout, planned: Sequence[Initiative], seed: int) -> tuple[Overlap, ...]:
+    pairs = pairs_on_a_path(prepared.study, planned)
+    with console.progress("simulate") as tick:
+        return estimate_overlaps(
+            prepared,
+            planned,
+            pairs,
+            layout.all_buckets,
+            np.random.default_rng([seed, 12]),
+            partial(tick, f"what {len(pairs)} pairs do together"),
+        )

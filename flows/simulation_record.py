@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -18,11 +19,21 @@ from flows.storage import Workspace, records
 from flows.theme import to_svg
 from flows.tracking import Run, open_tracker
 from flows.worth_charts import path_chart, tornado_chart
+from models.combinations import Combinations
 from models.initiatives import Initiative
 from models.retention import Retention
 from models.simulation import WORST, Comparison
 
-__all__ = ["record", "shown_titles"]
+__all__ = ["Simulated", "record", "shown_titles"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Simulated:
+    """What was counted, and the retention that it was counted with."""
+
+    comparison: Comparison
+    pairs: Combinations
+    retention: Retention
 
 
 @io_step("record the simulation in MLflow")
@@ -31,21 +42,21 @@ def record(
     layout: Layout,
     contract: PanelContract,
     plans: Plans,
-    comparison: Comparison,
-    retention: Retention,
+    simulated: Simulated,
     seed: int,
 ) -> dict[str, Any]:
     """Record one run an initiative under a parent; the content of ``simulate.json``."""
     study = workspace.study
     tags = identity(study, contract, seed)
     tracker = open_tracker(study, workspace.store)
-    found = comparison.to_frame()
+    comparison, retention = simulated.comparison, simulated.retention
+    found, pairs = comparison.to_frame(), simulated.pairs.to_frame()
     rows, paths, tornado = records(found), comparison.paths(), comparison.tornado()
     with tracker.run("simulate", "simulate", tags) as parent:
         parent.log_params({"seed": seed, **study.model_dump(mode="json", by_alias=True)})
         parent.log_text(workspace.study_file.read_text(encoding="utf-8"), "study.yaml")
         parent.log_text(plans.text, "initiatives.yaml")
-        for name, table in {"initiatives": found, "paths": paths, "tornado": tornado}.items():
+        for name, table in {"initiatives": found, "paths": paths, "tornado": tornado, "pairs": pairs}.items():
             parent.log_table(table, f"{name}.csv")
         if found["npv"].notna().any():
             parent.log_text(to_svg(npv_chart(found, study.currency, study.money.months)), "npv.svg")
@@ -72,6 +83,7 @@ def record(
         "initiatives": rows,
         "paths": records(paths),
         "tornado": records(tornado),
+        "pairs": records(pairs),
     }
 
 

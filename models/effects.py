@@ -7,7 +7,8 @@ error of the two models; its terms are also the influence of each customer, henc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -206,6 +207,41 @@ def estimate_effect(rows: PeriodRows, target: TargetRows, rng: np.random.Generat
     Diaz, Williams, Hoffman, Schenck (2023), doi:10.1080/01621459.2021.1955691, modified treatment policies.
     Chernozhukov, Newey, Singh (2022), doi:10.3982/ECTA18515, Riesz representation and automatic debiasing.
     """
+    (effect,) = estimate_effects(rows, [target], rng, folds=folds)
+    return effect
+
+
+def estimate_effects(
+    rows: PeriodRows, targets: Iterable[TargetRows], rng: np.random.Generator, *, folds: int = FOLDS
+) -> Iterator[Effect]:
+    """Estimate what several policies do, each as `estimate_effect` would, from one fit of the models.
+
+    Parameters
+    ----------
+    rows, rng, folds
+        As for `estimate_effect`.
+    targets : iterable of TargetRows
+        Asked for one by one; they differ in `shift` and `shifted` alone.
+
+    Yields
+    ------
+    Effect
+    """
+    spend: _Spend | None = None
+    for target in targets:
+        if spend is None:
+            _check(rows, target)
+            fold_of_row, fold_of_target = _folds(rows.customer, target.customer, folds, rng)
+            spend = _Spend.of(rows, target)
+            fitted = _cross_fit(rows, target, spend, fold_of_row, fold_of_target, folds)
+        else:
+            spend = replace(spend, shift=target.shift * (target.due * target.scale)[:, None])
+            predicted = _predicted(target, spend, fold_of_target, fitted.betas, fitted.gammas)
+            fitted = replace(fitted, predicted=predicted)
+        yield _one_step(rows, target, spend, fitted)
+
+
+def _check(rows: PeriodRows, target: TargetRows) -> None:
     events = float(rows.churned.sum())
     if events == 0 or events == len(rows.churned) or not len(target.customer):
         raise EmptyResultError(
@@ -213,9 +249,6 @@ def estimate_effect(rows: PeriodRows, target: TargetRows, rng: np.random.Generat
             f"person-periods end in churn and {len(target.customer)} rows follow a go-live. "
             "Use a longer history or another churn rule."
         )
-    fold_of_row, fold_of_target = _folds(rows.customer, target.customer, folds, rng)
-    spend = _Spend.of(rows, target)
-    return _one_step(rows, target, spend, _cross_fit(rows, target, spend, fold_of_row, fold_of_target, folds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +287,8 @@ class _Fitted:
     predicted: Predicted
     hazard_information: Array  # (p, p), ridge included, per unit of weight
     spend_information: Array
+    betas: Array  # (p, folds)
+    gammas: Array
 
 
 def _folds(row_customer: Index, target_customer: Index, folds: int, rng: np.random.Generator) -> tuple[Index, Index]:
@@ -291,6 +326,8 @@ def _cross_fit(
         predicted=_predicted(target, spend, fold_of_target, betas, gammas),
         hazard_information=(total.curvature + np.diag(hazard_ridge)) / weight,
         spend_information=(total.information + np.diag(spend_ridge)) / weight,
+        betas=betas,
+        gammas=gammas,
     )
 
 

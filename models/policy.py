@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from features.snapshot import DAY, DAYS_PER_MONTH
 from models.adjustment import AdjustmentSet, Exposure, adjustment_set
-from models.effects import Effect, Estimate, PeriodRows, TargetRows, estimate_effect
+from models.effects import Effect, Estimate, PeriodRows, TargetRows, estimate_effects
 from models.exposures import (
     current,
     current_names,
@@ -23,7 +24,7 @@ from models.exposures import (
     vanished_columns,
     volume_names,
 )
-from models.initiatives import Initiative, MovedTouchpoints, in_filter, move_touchpoints
+from models.initiatives import Initiative, MovedTouchpoints, in_filter, move_together
 from models.mechanisms import without_needless
 from models.prepared import Bucket, Prepared, period_length
 from models.references import Reference, with_attempts
@@ -54,6 +55,8 @@ class PolicyEffect:
         Share of the customers at risk who are reached.
     mean_change : mapping of Exposure to float
         Mean change of the measure over its moved touchpoints.
+    resized : tuple of Effect
+        Effects of the sizes asked for.
     """
 
     effect: Effect
@@ -63,10 +66,16 @@ class PolicyEffect:
     contacts_per_month: float
     reached_share: float
     mean_change: dict[Exposure, float]
+    resized: tuple[Effect, ...] = ()
 
 
 def policy_effect(
-    prepared: Prepared, initiative: Initiative, buckets: Callable[[], Iterable[Bucket]], rng: np.random.Generator
+    prepared: Prepared,
+    initiative: Initiative,
+    buckets: Callable[[], Iterable[Bucket]],
+    rng: np.random.Generator,
+    *,
+    sizes: Sequence[float] = (),
 ) -> PolicyEffect:
     """Estimate what an initiative does over the horizon after go-live.
 
@@ -80,6 +89,8 @@ def policy_effect(
         Gives the buckets anew.
     rng : numpy.random.Generator
         Deals customers into folds.
+    sizes : sequence of float
+        Shares of the change of which the effect is wanted, too; above 0, at most 1.
 
     Returns
     -------
@@ -90,28 +101,93 @@ def policy_effect(
     Estimand: mean change over the horizon for the customers at risk at go-live, averaged over the go-live dates, with
     reach and expected delivery, fully active from go-live.
     """
-    adjustment = adjustment_set(prepared.study, initiative.moved, prepared.exposures)
-    held = [r for r in prepared.references if r.exposure in set(adjustment.exposures)]
-    moving = [r for r in held if r.exposure in set(adjustment.moved)]
-    tasks = {m.name for m in prepared.study.measures if m.task}
-    ended = {r.exposure.journey for r in moving if r.exposure.measure in tasks}
-    shifting = [r for r in held if r in moving or r.exposure.journey in ended]
-    moves = _Moves(moving, shifting, prepared)
+    model = PolicyModel.of(prepared, initiative.moved)
+    variants = [initiative, *(initiative.resized(size) for size in sizes)]
+    moves = [Moves(model.moving, model.shifting, prepared) for _ in variants]
     for bucket in buckets():
-        moves.add(initiative, bucket)
-    names, penalised, before = _columns(prepared, adjustment, held)
-    X, X_target = prepared.fit.columns(names), prepared.target.columns(names)
-    shifted = np.array([names.index(name) for name in _exposure_names(shifting)], np.int64)
-    fit, after = prepared.fit, prepared.target
-    p, t = fit.periods, after.periods
-    rows = PeriodRows(X, penalised, before, p.churned, p.spend, p.weight, p.customer_key, fit.due, fit.scale)
-    target = TargetRows(
-        X_target, moves.shift, shifted, after.go_live, t.index, t.customer_key, t.weight, after.due, after.scale
-    )
+        for one, variant in zip(moves, variants, strict=True):
+            one.add((variant,), bucket)
     # Small dense systems: more threads only fight with whatever else is running.
     with threadpool_limits(1):
-        effect = estimate_effect(rows, target, rng)
-    return moves.result(_scaled(effect, initiative.reach), adjustment, initiative)
+        first = model.target(moves[0])
+        targets = (model.target(one, first) for one in moves)
+        effect, *others = estimate_effects(model.rows(), targets, rng)
+    scaled = tuple(scaled_effect(one, initiative.reach) for one in others)
+    return replace(
+        moves[0].result(scaled_effect(effect, initiative.reach), model.adjustment, initiative), resized=scaled
+    )
+
+
+class Shifts(Protocol):
+    """By how much the states of the target rows differ under a policy, in some named columns."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Columns."""
+
+    @property
+    def shift(self) -> NDArray[np.float64]:
+        """Differences, shape (target rows, columns)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyModel:
+    """The models for policies that move some exposures: what is held, what moves, and their columns.
+
+    Attributes
+    ----------
+    prepared : Prepared
+        The rows.
+    adjustment : AdjustmentSet
+        What is held fixed.
+    held, moving, shifting : tuples of Reference
+        In the models; moved; moved or taken back because a task was done.
+    """
+
+    prepared: Prepared
+    adjustment: AdjustmentSet
+    held: tuple[Reference, ...]
+    moving: tuple[Reference, ...]
+    shifting: tuple[Reference, ...]
+
+    @classmethod
+    def of(cls, prepared: Prepared, moved: Iterable[Exposure]) -> PolicyModel:
+        """Order what is known around the moved exposures."""
+        adjustment = adjustment_set(prepared.study, moved, prepared.exposures)
+        held = tuple(r for r in prepared.references if r.exposure in set(adjustment.exposures))
+        moving = tuple(r for r in held if r.exposure in set(adjustment.moved))
+        return cls(prepared, adjustment, held, moving, cls._shifting(prepared, held, moving))
+
+    @staticmethod
+    def _shifting(prepared: Prepared, held: Sequence[Reference], moving: Sequence[Reference]) -> tuple[Reference, ...]:
+        tasks = {m.name for m in prepared.study.measures if m.task}
+        ended = {r.exposure.journey for r in moving if r.exposure.measure in tasks}
+        return tuple(r for r in held if r in moving or r.exposure.journey in ended)
+
+    def moves_of(self, moved: Iterable[Exposure]) -> Moves:
+        """Collect what a policy that moves some of these exposures shifts."""
+        wanted = set(moved)
+        moving = [r for r in self.moving if r.exposure in wanted]
+        return Moves(moving, self._shifting(self.prepared, self.held, moving), self.prepared)
+
+    def rows(self) -> PeriodRows:
+        """Rows for fitting."""
+        names, penalised, before = _columns(self.prepared, self.adjustment, self.held)
+        fit, p = self.prepared.fit, self.prepared.fit.periods
+        X = fit.columns(names)
+        return PeriodRows(X, penalised, before, p.churned, p.spend, p.weight, p.customer_key, fit.due, fit.scale)
+
+    def target(self, moves: Shifts, like: TargetRows | None = None) -> TargetRows:
+        """Rows after each go-live with what a policy shifts; `like` saves reading them again."""
+        names, _, _ = _columns(self.prepared, self.adjustment, self.held)
+        shifted = np.array([names.index(name) for name in moves.names], np.int64)
+        if like is not None:
+            return replace(like, shift=moves.shift, shifted=shifted)
+        after, t = self.prepared.target, self.prepared.target.periods
+        return TargetRows(
+            after.columns(names), moves.shift, shifted, after.go_live, t.index, t.customer_key, t.weight, after.due,
+            after.scale,
+        )  # fmt: skip
 
 
 def _columns(
@@ -131,7 +207,7 @@ def _exposure_names(references: Sequence[Reference]) -> tuple[str, ...]:
     return (*state_names(references), *current_names(references))
 
 
-def _scaled(effect: Effect, reach: float) -> Effect:
+def scaled_effect(effect: Effect, reach: float) -> Effect:
     """Give the effect when only a random share is reached, with the error of the models' form."""
 
     def scaled(estimate: Estimate) -> Estimate:
@@ -146,24 +222,25 @@ def _scaled(effect: Effect, reach: float) -> Effect:
     )
 
 
-class _Moves:
+class Moves:
     """Collects, bucket by bucket, by how much the policy shifts the states of the target rows."""
 
     def __init__(self, moving: Sequence[Reference], shifting: Sequence[Reference], prepared: Prepared) -> None:
         self._moving, self._shifting, self._prepared = moving, shifting, prepared
-        self.shift = np.zeros((len(prepared.target.periods), len(_exposure_names(shifting))))
+        self.names = _exposure_names(shifting)
+        self.shift: NDArray[np.float64] = np.zeros((len(prepared.target.periods), len(self.names)))
         self._reached = 0.0
         self._contacts, self._inside, self._values = 0, 0, 0
         self._change: dict[Exposure, list[float]] = {r.exposure: [0.0, 0.0] for r in moving}
 
-    def add(self, initiative: Initiative, bucket: Bucket) -> None:
-        """Move the touchpoints of a bucket after each go-live."""
+    def add(self, initiatives: Sequence[Initiative], bucket: Bucket) -> None:
+        """Move the touchpoints of a bucket after each go-live, by one initiative after the other."""
         study, target = self._prepared.study, self._prepared.target
         keys = bucket.customers["customer_key"].to_numpy()
         if not len(keys):
             return
         here = (target.periods.customer_key >= keys[0]) & (target.periods.customer_key <= keys[-1])
-        passes = in_filter(initiative, bucket.customers)
+        passes = np.logical_or.reduce([in_filter(one, bucket.customers) for one in initiatives])
         touchpoints = with_attempts(bucket.touchpoints)
         for g, go_live in enumerate(self._prepared.go_lives):
             rows = np.flatnonzero(here & (target.go_live == g))
@@ -171,7 +248,7 @@ class _Moves:
             starters = people[target.periods.index[rows] == 0]
             self._reached += float(passes[np.searchsorted(keys, starters)].sum())
             until = go_live + study.snapshot.horizon_days * DAY
-            moved = move_touchpoints(initiative, study, touchpoints, bucket.customers, go_live, until)
+            moved = move_together(initiatives, study, touchpoints, bucket.customers, go_live, until)
             moved = _of_customers(moved, starters)
             happening, vanished = without_needless(study, moved, touchpoints, until)
             spine = pa.table({"customer_key": people, "cutoff": target.periods.start[rows]})
