@@ -109,6 +109,10 @@ class Sampled:
         """Of the initiative."""
         return self.forecast.initiative.name
 
+    def with_initiative(self, initiative: Initiative) -> Sampled:
+        """Give the same draws for an initiative whose needs, exclusions or use of resources were written anew."""
+        return replace(self, forecast=replace(self.forecast, initiative=initiative))
+
     @property
     def effect(self) -> Array:
         """Draws of (churn, spend) over the horizon, shape (draws, 2)."""

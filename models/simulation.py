@@ -113,6 +113,7 @@ class Worth:
     outlay: float
     payback_months: float
     customers_retained: float
+    reached_share: float
     support_share: float
     verdict: Verdict
     reason: str
@@ -269,6 +270,7 @@ def worth_of(sampled: Sampled, cohort: Cohort, money: Money, retention: Retentio
         outlay=float(cash.spent.mean(axis=0) @ discount),
         payback_months=_payback(path.balance * discount),
         customers_retained=-churn.value * cohort.customers,
+        reached_share=sampled.forecast.reached_share,
         support_share=sampled.forecast.support_share,
         verdict=label,
         reason=reason,
