@@ -28,8 +28,8 @@ def planned(forecasts, funding=None, refusals=(), overlaps=(), seed=3):
     return plan_funding(worths, refusals, pairs, funding or Funding(), COHORT, MONEY, np.random.default_rng(1)), worths
 
 
-def good(name, once=1_000.0, churn=-0.01, **given):
-    return a_forecast(name, an_effect(churn=churn, se=0.001), cost=Cost(once=once), **given)
+def good(name, once=1_000.0, churn=-0.01, at=0, **given):
+    return a_forecast(name, an_effect(churn=churn, se=0.001, at=at), cost=Cost(once=once), **given)
 
 
 def test_what_earns_its_cost_is_funded_and_what_does_not_is_not():
@@ -92,7 +92,8 @@ def test_without_cash_the_budget_is_at_hand_and_without_a_budget_enough_for_all(
 
 def test_a_close_call_is_what_should_be_piloted_and_a_clear_one_is_not():
     gain = planned([good("x", once=0.0)])[1][0].npv.mean()
-    plan, _ = planned([good("clear"), good("close", once=gain)])
+    # Errors of their own: a trial of one would else tell of the other.
+    plan, _ = planned([good("clear"), good("close", once=gain, at=6)])
     assert plan.pilots.pilots[0].name == "close"
     worth = {one.name: one.perfect for one in plan.pilots.pilots}
     assert worth["close"] > 100 * worth["clear"]

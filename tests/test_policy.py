@@ -233,6 +233,7 @@ def test_a_size_is_the_effect_of_so_much_of_the_change(company):
 
 MEND = Change(journey="support", measure="resolved", convert=0.5)
 BILLS = Change(journey="billing", measure="bill_error", convert=0.5)
+CHATS = Change(journey="support", channel="chat", measure="wait", scale=0.5)
 TWO = (
     Initiative(name="bills", changes=(BILLS,)),
     Initiative(name="calls", changes=(Change(journey="support", touchpoint="call", measure="wait", scale=0.5),)),
