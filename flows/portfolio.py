@@ -149,14 +149,17 @@ def _show(plan: FundingPlan, funding: Funding, currency: str) -> None:
         told = f"would bring {money(cost.gain)} more" if cost.gain > 0 else "would bring nothing more"
         console.say(f"limit: {cost.limit} {cost.change} {told}.")
     _show_starts(plan, money)
-    first = plan.pilots.pilots[0]
-    if first.sample > 0:
+    first, unsure = plan.first_pilot, plan.most_uncertain
+    if first is not None:
         console.say(
             f"pilot first: {first.name}. A trial is worth {money(first.sample)} before its cost, knowing its value "
             f"exactly {money(first.perfect)}; it changes the choice with a chance of {chance(first.p_change)}."
         )
     else:
-        console.say("pilot first: none. No trial could change the choice.")
+        console.say(
+            f"pilot first: none. A trial would hardly change the choice; knowing the value of {unsure.name} exactly would "
+            f"be worth {money(unsure.perfect)}."
+        )
     console.say(f"knowing everything would be worth {money(plan.pilots.everything)}.")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from math import isfinite
 
 import altair as alt
@@ -11,7 +10,7 @@ import pandas as pd
 
 from flows.intervals import Axis, Estimates, interval_plot, styled
 from flows.theme import GOOD, INK, MUTED, ZERO
-from flows.wording import money_short, percent
+from flows.wording import chance, money_short
 
 __all__ = ["frontier_chart", "stability_chart"]
 
@@ -30,7 +29,7 @@ def frontier_chart(steps: pd.DataFrame, budget: float, currency: str) -> alt.Lay
     """
     rows = pd.DataFrame({"budget": steps["budget"].astype(float), "worth": steps["worth"].astype(float)})
     rows["count"] = [len(members) for members in steps["members"]]
-    rows["text"] = [f"{money_short(one, currency)}" for one in rows["worth"]]
+    rows["text"] = [money_short(one, currency) if one else "" for one in rows["worth"]]
     far = max([float(rows["budget"].max()) * 1.15, *([budget * 1.05] if isfinite(budget) else [])])
     far = far if far > 0 else 1.0
     stairs = pd.concat([rows, rows.tail(1).assign(budget=far)], ignore_index=True)
@@ -68,8 +67,9 @@ def stability_chart(stable: pd.DataFrame, titles: dict[str, str]) -> alt.LayerCh
     rows = stable.sort_values(["by_draw", "initiative"], ascending=[False, True])
     drawn = rows.rename(columns={"by_draw_lo": "lo", "by_draw_hi": "hi"})
     names = [titles[name] for name in rows["initiative"]]
-    found = Estimates.of(names, drawn, "by_draw", partial(percent, digits=0))
-    notes = ["funded" if funded else "not funded" for funded in rows["is_funded"]]
+    found = Estimates.of(names, drawn, "by_draw", chance)
+    words = ["funded" if funded else "not funded" for funded in rows["is_funded"]]
+    notes = [f"{word} · {note}" for word, note in zip(words, found.notes, strict=True)]
     tones = ["good" if funded else "hollow" for funded in rows["is_funded"]]
     axis = Axis("Share of the draws", ".0%", hollow="hollow dot: not in the chosen set")
     title = "How often each initiative belongs to the best set, if the truth were known"

@@ -14,6 +14,7 @@ from flows.portfolio_charts import frontier_chart, stability_chart
 from flows.report_data import PortfolioFound, ReportData
 from flows.report_page import Block, Column, Section, Table, figure, table
 from flows.wording import chance, dash, money, percent, span, whole
+from models.funding_plan import LEAST_CHANGE
 
 __all__ = ["funding_sentence", "pilot_sentence", "portfolio_section", "read_portfolio"]
 
@@ -100,10 +101,15 @@ def funding_sentence(found: PortfolioFound, currency: str) -> str:
 
 def pilot_sentence(found: PortfolioFound, currency: str) -> str:
     """Say which initiative to try first, or that no trial could change the choice."""
-    first = found.pilots.iloc[0]
     write = partial(money, currency=currency)
-    if not first["sample"] > 0:
-        return "No trial could change the choice, so none is worth its cost."
+    able = found.pilots[found.pilots["p_change"] >= LEAST_CHANGE]
+    if able.empty:
+        unsure = found.pilots.sort_values(["perfect", "initiative"]).iloc[-1]
+        return (
+            "No trial would be likely to change the choice, so none is worth its cost. Knowing the value of "
+            f"{found.quoted((unsure['initiative'],))[0]} exactly would be worth {write(unsure['perfect'])}."
+        )
+    first = able.iloc[0]
     return (
         f"Try {found.quoted((first['initiative'],))[0]} first: what a trial would tell is worth "
         f"{write(first['sample'])} before its cost, and no trial of it can be worth more than "

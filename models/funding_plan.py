@@ -20,19 +20,22 @@ from models.forecasts import Refusal
 from models.funding import Funding
 from models.initiatives import Initiative
 from models.limit_costs import Frontier, LimitCosts, frontier, limit_costs
-from models.pilots import Pilot, Pilots, worth_of_pilots
+from models.pilots import Pilot, Pilots, PilotWorth, worth_of_pilots
 from models.portfolio import Alternative, Portfolio, alternatives, choose, search
 from models.proposals import Proposal, Proposals
 from models.purse import Purse, Rollout
 from models.simulation import Worth
 from models.stability import Stability, stability
 
-__all__ = ["FundingPlan", "customer_spread", "plan_funding"]
+__all__ = ["LEAST_CHANGE", "FundingPlan", "customer_spread", "plan_funding"]
 
 Array = NDArray[np.float64]
 
 PILOT_CUSTOMERS: Final = 2_000
 """Customers of a pilot, both halves together; fewer where fewer are reached."""
+
+LEAST_CHANGE: Final = 0.005
+"""Chance of another choice below which a trial is not worth speaking of."""
 
 START_MONTHS: Final = 12
 """Months within which everything that is funded starts."""
@@ -76,6 +79,17 @@ class FundingPlan:
     schedule: Schedule | None
     cash: float
     notes: tuple[str, ...]
+
+    @property
+    def first_pilot(self) -> PilotWorth | None:
+        """The trial that is worth most, where one could change the choice at all."""
+        able = [one for one in self.pilots.pilots if one.p_change >= LEAST_CHANGE]
+        return able[0] if able else None
+
+    @property
+    def most_uncertain(self) -> PilotWorth:
+        """The initiative whose exact value would be worth most to know; equals by name."""
+        return max(self.pilots.pilots, key=lambda one: (one.perfect, one.name))
 
 
 def plan_funding(

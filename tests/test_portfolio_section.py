@@ -64,9 +64,11 @@ def test_nothing_to_fund_and_a_stale_choice_are_said(is_stale: bool, told: bool)
 
 
 def test_a_pilot_is_named_with_its_worth_and_none_where_none_can_change_anything() -> None:
-    assert "€300" in pilot_sentence(found(titles={"a": "A", "b": "B"}), "EUR")
+    assert "Try “B” first: what a trial would tell is worth €300" in pilot_sentence(
+        found(titles={"a": "A", "b": "B"}), "EUR"
+    )
     nothing = [{"initiative": "a", "perfect": 0.0, "sample": 0.0, "cost": 0.0, "net": 0.0, "p_change": 0.0}]
-    assert pilot_sentence(found(pilots=nothing), "EUR").startswith("No trial could change the choice")
+    assert pilot_sentence(found(pilots=nothing), "EUR").startswith("No trial would be likely to change")
 
 
 def test_every_question_has_its_block_and_titles_are_text() -> None:
