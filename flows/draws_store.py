@@ -144,9 +144,8 @@ def _restored(said: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Stored:
 
 
 def _effect(said: dict[str, Any]) -> Effect:
-    estimates = {name: Estimate(**said[name]) for name in ("churn", "revenue", "spend")}
-    rest = {name: said[name] for name in ("base_churn", "base_revenue", "customers")}
-    return Effect(**estimates, **rest, influence=_NOBODY)
+    churn, revenue, spend = (Estimate(**said[name]) for name in ("churn", "revenue", "spend"))
+    return Effect(churn, revenue, spend, said["base_churn"], said["base_revenue"], _NOBODY, said["customers"])
 
 
 def _forecast(said: dict[str, Any]) -> Forecast:

@@ -157,8 +157,8 @@ def _show(plan: FundingPlan, funding: Funding, currency: str) -> None:
         )
     else:
         console.say(
-            f"pilot first: none. A trial would hardly change the choice; knowing the value of {unsure.name} exactly would "
-            f"be worth {money(unsure.perfect)}."
+            "pilot first: none. A trial would hardly change the choice; knowing the value of "
+            f"{unsure.name} exactly would be worth {money(unsure.perfect)}."
         )
     console.say(f"knowing everything would be worth {money(plan.pilots.everything)}.")
 

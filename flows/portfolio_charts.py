@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from math import isfinite
 
 import altair as alt
 import pandas as pd
 
-from flows.intervals import Axis, Estimates, interval_plot, styled
+from flows.intervals import Axis, Estimates, Tone, interval_plot, styled
 from flows.theme import GOOD, INK, MUTED, ZERO
 from flows.wording import chance, money_short
 
@@ -54,7 +55,7 @@ def frontier_chart(steps: pd.DataFrame, budget: float, currency: str) -> alt.Lay
 _WRITTEN = "datum.value == 0 ? '0' : format(datum.value, abs(datum.value) >= 1000 ? '~s' : ',.3~f')"
 
 
-def stability_chart(stable: pd.DataFrame, titles: dict[str, str]) -> alt.LayerChart:
+def stability_chart(stable: pd.DataFrame, titles: Mapping[str, str]) -> alt.LayerChart:
     """Share of the draws in which each initiative is in the best set, most often first; hollow: not funded.
 
     Parameters
@@ -70,7 +71,7 @@ def stability_chart(stable: pd.DataFrame, titles: dict[str, str]) -> alt.LayerCh
     found = Estimates.of(names, drawn, "by_draw", chance)
     words = ["funded" if funded else "not funded" for funded in rows["is_funded"]]
     notes = [f"{word} · {note}" for word, note in zip(words, found.notes, strict=True)]
-    tones = ["good" if funded else "hollow" for funded in rows["is_funded"]]
+    tones: list[Tone] = ["good" if funded else "hollow" for funded in rows["is_funded"]]
     axis = Axis("Share of the draws", ".0%", hollow="hollow dot: not in the chosen set")
     title = "How often each initiative belongs to the best set, if the truth were known"
     return interval_plot(replace(found, notes=notes, tones=tones), axis, title)

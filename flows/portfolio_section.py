@@ -37,20 +37,32 @@ def read_portfolio(content: Mapping[str, Any], *, is_stale: bool) -> PortfolioFo
         For sentences, charts and tables.
     """
     budget = content["portfolio"]["budget"]
-    numbers = {name: content[name] for name in ("value", "value_lo", "value_hi", "p_positive", "worst", "cost", "gap")}
-    tables = {name: pd.DataFrame(content[name]) for name in ("members", "frontier", "limits", "pilots", "starts")}
+
+    def number(name: str) -> float:
+        # What is infinite is null in JSON: a gap beside a set that is worth nothing.
+        return inf if content[name] is None else float(content[name])
+
     return PortfolioFound(
         funded=tuple(content["funded"]),
         titles=dict(content["titles"]),
+        value=number("value"),
+        value_lo=number("value_lo"),
+        value_hi=number("value_hi"),
+        p_positive=number("p_positive"),
+        worst=number("worst"),
+        cost=number("cost"),
+        gap=number("gap"),
         budget=inf if budget is None else float(budget),
         tail=float(content["portfolio"]["tail"]),
-        cash=float(content["cash"]),
-        knowing_everything=float(content["knowing_everything"]),
+        cash=number("cash"),
+        members=pd.DataFrame(content["members"]),
+        frontier=pd.DataFrame(content["frontier"]),
+        limits=pd.DataFrame(content["limits"]),
+        pilots=pd.DataFrame(content["pilots"]),
+        starts=pd.DataFrame(content["starts"]),
+        knowing_everything=number("knowing_everything"),
         notes=tuple(content["notes"]),
         is_stale=is_stale,
-        # What is infinite is null in JSON: a gap beside a set that is worth nothing.
-        **{name: inf if value is None else float(value) for name, value in numbers.items()},
-        **tables,
     )
 
 

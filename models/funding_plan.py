@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Final
 
 import numpy as np
@@ -260,5 +259,4 @@ def customer_spread(worth: Worth, cohort: Cohort, money: Money) -> float:
     value = np.append(earned - monthly * discount / 2, earned[-1])
     chance = np.append(stays[:-1] - stays[1:], stays[-1])
     mean = float(chance @ value)
-    spread = float(np.sqrt(max(chance @ (value - mean) ** 2, 0.0)))
-    return spread if isfinite(spread) else 0.0
+    return float(np.sqrt(chance @ (value - mean) ** 2))

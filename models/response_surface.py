@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from features.errors import StudyError, closest
 from features.study import Money
@@ -111,8 +112,9 @@ def _changed(initiative: Initiative, changed: dict[str, object], size: float) ->
 
 def _first_line(error: ValueError) -> str:
     """Take what pydantic says of the first fault, without its own heading."""
-    faults = getattr(error, "errors", list)()
-    return str(faults[0]["msg"]).removeprefix("Value error, ") if faults else str(error)
+    if not isinstance(error, ValidationError):
+        return str(error)
+    return str(error.errors()[0]["msg"]).removeprefix("Value error, ")
 
 
 def _resized(stored: Sampled, initiative: Initiative, size: float) -> Sampled:
