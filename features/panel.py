@@ -110,7 +110,7 @@ def build_panel(
     return settle(store, contract, request, parts, partial(_build, study, layout, contract, tick))
 
 
-def read_panel(store: Path, cutoffs: Sequence[int] | None = None) -> pd.DataFrame:
+def read_panel(store: Path, cutoffs: Sequence[int] | None = None, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read the rows of a panel.
 
     Parameters
@@ -119,6 +119,8 @@ def read_panel(store: Path, cutoffs: Sequence[int] | None = None) -> pd.DataFram
         Where the panel was built.
     cutoffs : sequence of int, optional
         Microseconds; all by default.
+    columns : sequence of str, optional
+        All by default.
 
     Returns
     -------
@@ -140,13 +142,16 @@ def read_panel(store: Path, cutoffs: Sequence[int] | None = None) -> pd.DataFram
         raise StoreError(f"The panel in '{store}' has no rows for {names}. It holds {there}. Build the panel for it.")
     try:
         paths = [store / PANEL / one.part(bucket) for one in chosen for bucket in range(len(one.parts))]
-        parts = [pq.read_table(path, partitioning=None) for path in paths]
+        parts = [
+            pq.read_table(path, columns=None if columns is None else list(columns), partitioning=None) for path in paths
+        ]
         table = pa.concat_tables(parts)
     except (OSError, pa.ArrowException) as fault:
         raise StoreError(
             f"The panel in '{store / PANEL}' is damaged ({fault}). Remove that folder, build again."
         ) from fault
-    return _as_frame(table, [feature.name for feature in contract.features if feature.kind == "category"])
+    read = set(table.column_names)
+    return _as_frame(table, [one.name for one in contract.features if one.kind == "category" and one.name in read])
 
 
 def _as_frame(table: pa.Table, categories: Sequence[str]) -> pd.DataFrame:

@@ -314,6 +314,46 @@ def simulate(*, common: Common = _DEFAULTS, initiatives: Path | None = None, see
     _on_study("simulate", common, seed=seed, initiatives=None if initiatives is None else str(initiatives))
 
 
+@app.command(sort_key=7)
+def portfolio(
+    *,
+    common: Common = _DEFAULTS,
+    initiatives: Path | None = None,
+    budget: float | None = None,
+    cash: float | None = None,
+    aversion: float | None = None,
+    seed: int | None = None,
+) -> None:
+    """Choose which initiatives to fund together, when to start them, and which to try first.
+
+    Within the budget, capacities, needs and exclusions of the initiatives file. Told
+    are the set, its value with interval, how far it can be from the best, what each
+    limit costs and each budget buys, how sure the choice is, an order of starts that
+    early wins pay for, and what a trial would be worth. It reads the last simulation
+    of the same file, or simulates first.
+
+    For example:
+
+        journeylift portfolio --budget 200000
+        journeylift portfolio --initiatives plans/autumn.yaml --cash 50000 --json -
+
+    Parameters
+    ----------
+    initiatives : Path, optional
+        The initiatives file; initiatives.yaml beside the study when left out.
+    budget : float, optional
+        Largest present value of all costs; that of the file when left out.
+    cash : float, optional
+        Money at hand when initiatives are started; that of the file, or the budget, when left out.
+    aversion : float, optional
+        Weight of the worst draws beside the mean, 0 to 1; that of the file when left out.
+    seed : int, optional
+        Of the simulation; that of the last one when left out.
+    """
+    given = None if initiatives is None else str(initiatives)
+    _on_study("portfolio", common, initiatives=given, budget=budget, cash=cash, aversion=aversion, seed=seed)
+
+
 @app.command(sort_key=8)
 def score(*, common: Common = _DEFAULTS, cutoff: str | None = None) -> None:
     """Score every customer at risk with the champion models.
@@ -391,6 +431,7 @@ _STEPS: Final = {
     "explain": ("explain", "explain"),
     "premium": ("premium", "premium"),
     "simulate": ("simulate", "simulate"),
+    "portfolio": ("portfolio", "portfolio"),
     "score": ("score", "score"),
     "report": ("results", "report"),
     "demo": ("demo", "demo"),

@@ -9,6 +9,7 @@ from shutil import which
 from flows import console
 from flows.build_features import build_features
 from flows.explain import explain
+from flows.portfolio import portfolio
 from flows.results import report
 from flows.score import score
 from flows.simulate import simulate
@@ -36,11 +37,12 @@ def demo(study_file: str, *, seed: int = 0) -> None:
     train(study_file, seed=seed)
     explain(study_file, seed=seed)
     simulate(study_file, seed=seed)
+    portfolio(study_file)
     score(study_file)
     page = workspace.base / "report.html"
     report(study_file, out=str(page))
     seconds = time.perf_counter() - started
-    closing = console.Closing("demo", f"study {workspace.study.name}", "6 results", seconds, str(workspace.base))
+    closing = console.Closing("demo", f"study {workspace.study.name}", "7 results", seconds, str(workspace.base))
     console.say(closing.line())
     _guide(workspace, page, seed)
 

@@ -24,7 +24,7 @@ from models.segments import segment_labels, segmenting
 from models.splits import cluster_column, cutoff_microseconds
 from models.survival import PersonMonths, fitted_survival, mean_survival, observed_survival, person_months
 
-__all__ = ["ALL", "follow", "log_survival", "survival", "survival_by"]
+__all__ = ["ALL", "follow", "followed", "log_survival", "survival", "survival_by"]
 
 ALL: Final = "all"
 
@@ -75,7 +75,7 @@ def follow(workspace: Workspace, contract: PanelContract, panel: pd.DataFrame) -
 
     Every k-th customer is followed where there are more than 60,000 rows.
     """
-    rows = _followed(workspace, contract.data_end, _thinned(panel))
+    rows = followed(workspace, contract.data_end, _thinned(panel))
     start = cutoff_microseconds(rows) + workspace.study.snapshot.gap_days * DAY
     return rows, person_months(start, rows["left"].to_numpy(np.int64), rows["until"].to_numpy(np.int64))
 
@@ -141,7 +141,7 @@ def _thinned(panel: pd.DataFrame) -> pd.DataFrame:
     return kept
 
 
-def _followed(workspace: Workspace, data_end: int, panel: pd.DataFrame) -> pd.DataFrame:
+def followed(workspace: Workspace, data_end: int, panel: pd.DataFrame) -> pd.DataFrame:
     """Add when each row's customer left next (-1: did not) and up to when that would have been seen, microseconds."""
     departures, ends = _dates(workspace)
     at = cutoff_microseconds(panel)

@@ -14,6 +14,7 @@ from flows import report_sections as sections
 from flows import wording
 from flows.driver_section import association_section
 from flows.glossary import glossary_section
+from flows.portfolio_section import portfolio_section
 from flows.premium_section import premium_section
 from flows.report_data import Counter, DataHealth, ReportData, ReportHeader, health_of
 from flows.report_page import Entry, Section, page_template
@@ -51,7 +52,7 @@ _TEXT = frozenset(
 """Columns of result tables that hold text; all others hold numbers."""
 
 
-_OF_CHURN: Final = frozenset({"worth", "effects", "initiatives", "quality", "premium"})
+_OF_CHURN: Final = frozenset({"worth", "effects", "initiatives", "quality", "premium", "portfolio"})
 """Sections that say nothing about a survey."""
 
 
@@ -96,6 +97,7 @@ def render_report(data: ReportData) -> str:
         sections.effects_section(data),
         association_section(data),
         sections.initiatives_section(data),
+        *(() if data.header.is_flat else (portfolio_section(data),)),
         sections.quality_section(data),
         *(() if data.header.is_flat else (premium_section(data),)),
         sections.health_section(data),
@@ -140,7 +142,8 @@ def _typed(found: pd.DataFrame | None) -> pd.DataFrame | None:
 
 def _told(parts: tuple[Section, ...], data: ReportData) -> tuple[Section, ...]:
     """Sections whose answer is repeated at the top of the page."""
-    told = {"worth", "effects", "quality", "health", *(() if data.premium is None else ("premium",))}
+    told = {"worth", "effects", "quality", "health"}
+    told |= {name for name, found in (("premium", data.premium), ("portfolio", data.portfolio)) if found is not None}
     return tuple(part for part in parts if part.anchor in told)
 
 

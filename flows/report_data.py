@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from features.manifest import LayoutManifest
 
-__all__ = ["Counter", "DataHealth", "PremiumFound", "ReportData", "ReportHeader", "health_of"]
+__all__ = ["Counter", "DataHealth", "PortfolioFound", "PremiumFound", "ReportData", "ReportHeader", "health_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,58 @@ class PremiumFound:
 
 
 @dataclass(frozen=True, slots=True)
+class PortfolioFound:
+    """What to fund, as ``journeylift portfolio`` leaves it.
+
+    Attributes
+    ----------
+    funded : tuple of str
+        Names of the chosen set.
+    titles : mapping of str to str
+        Title of each initiative by name.
+    value, value_lo, value_hi, worst, cost : float
+        Of the set: mean net value with its 90 % interval, mean of the worst draws, present value of cost; currency.
+    p_positive, gap : float
+        Share of the draws in which it earns more than it costs; how much more the best set could be worth at most.
+    budget, tail, cash : float
+        Budget (infinite: none) and money at hand in currency; share of the draws that are the worst.
+    members, frontier, limits, pilots, starts : DataFrame
+        As in ``portfolio.json``.
+    knowing_everything : float
+        Worth of knowing every value, currency.
+    notes : tuple of str
+        What was left out and why.
+    is_stale : bool
+        Initiatives, data or features have changed since.
+    """
+
+    funded: tuple[str, ...]
+    titles: Mapping[str, str]
+    value: float
+    value_lo: float
+    value_hi: float
+    p_positive: float
+    worst: float
+    cost: float
+    gap: float
+    budget: float
+    tail: float
+    cash: float
+    members: pd.DataFrame
+    frontier: pd.DataFrame
+    limits: pd.DataFrame
+    pilots: pd.DataFrame
+    starts: pd.DataFrame
+    knowing_everything: float
+    notes: tuple[str, ...] = ()
+    is_stale: bool = False
+
+    def quoted(self, names: Sequence[str]) -> list[str]:
+        """Titles in quotation marks."""
+        return [f"“{self.titles[name]}”" for name in names]
+
+
+@dataclass(frozen=True, slots=True)
 class ReportData:
     """Everything the report shows; a part that is None says which command makes it.
 
@@ -168,6 +221,12 @@ class ReportData:
         As ``journeylift premium`` leaves it.
     driver_notes : DataFrame or None
         What to know before believing `drivers`: outcome (empty: all), note.
+    paths, tornado, pairs : DataFrame or None
+        As ``journeylift simulate`` leaves them: by month, by input, by pair of initiatives.
+    retention : str
+        What is assumed of those who stay, in a sentence.
+    portfolio : PortfolioFound or None
+        As ``journeylift portfolio`` leaves it.
     """
 
     header: ReportHeader
@@ -179,6 +238,11 @@ class ReportData:
     health: DataHealth | None = None
     driver_notes: pd.DataFrame | None = None
     premium: PremiumFound | None = None
+    paths: pd.DataFrame | None = None
+    tornado: pd.DataFrame | None = None
+    pairs: pd.DataFrame | None = None
+    retention: str = ""
+    portfolio: PortfolioFound | None = None
 
 
 def health_of(manifest: LayoutManifest) -> DataHealth:

@@ -13,6 +13,7 @@ from flows.hidden_causes import doubts_block
 from flows.report_data import DataHealth, ReportData, ReportHeader
 from flows.report_page import Block, Section, figure
 from flows.wording import decimal, label, span
+from flows.worth_charts import path_chart, tornado_chart
 
 __all__ = [
     "effects_section",
@@ -32,6 +33,14 @@ _EFFECT = (
 )
 _VOLUMES = "A sudden step or gap is more often a change in recording than in customers."
 _SLOPE = "At a calibration slope of 1 risks are neither too extreme (below 1) nor too timid (above 1)"
+_TORNADO = (
+    "One input at a time goes from its 5 % to its 95 % quantile, the others stay at their means: the longest line says "
+    "where knowing more would help most."
+)
+_TOGETHER = (
+    "Effects of two initiatives are estimated by moving both in the same contacts. What both would have done alone is "
+    "counted once; those whose value differs most from the sum come first."
+)
 _ROBUSTNESS = (
     "The robustness value says how strong something unseen would have to be, tied to both the measure and the outcome, "
     "to explain the effect away: the higher, the safer. It is a share of the variance of single weeks, in which "
@@ -52,8 +61,33 @@ def worth_section(data: ReportData) -> Section:
     told = tuple(sentences.initiative_sentence(row, header) for _, row in best.iterrows())
     chart = charts.npv_chart(simulated, header.currency, header.months)
     drawn = figure(chart, "npv", f"Net present value of {len(simulated)} initiatives with 90 % intervals. {lead}")
-    block = Block(items=told, figure=drawn, table=tables.money_table(simulated, header))
-    return Section("worth", title, lead, (block,))
+    said = tuple(text for text in (data.retention, sentences.constant_sentence(simulated, header)) if text)
+    block = Block(sentences=said, items=told, figure=drawn, table=tables.money_table(simulated, header))
+    return Section("worth", title, lead, (block, *_month_blocks(data, simulated), *_pair_blocks(data)))
+
+
+def _month_blocks(data: ReportData, simulated: pd.DataFrame) -> list[Block]:
+    """Revenue by month, and what drives the value of the best initiative."""
+    currency, blocks = data.header.currency, []
+    titles = list(zip(simulated["name"], simulated["title"], strict=True))
+    if data.paths is not None and len(data.paths):
+        drawn = path_chart(data.paths, titles, currency)
+        blocks.append(Block("By month", figure=figure(drawn, "paths", "Revenue a month with each initiative.")))
+    bars = data.tornado
+    name, label_ = titles[0]
+    if bars is not None and (bars["name"] == name).any():
+        drawn_bars = tornado_chart(bars[bars["name"] == name], label_, currency)
+        shown = figure(drawn_bars, "tornado", f"What drives the value of {label_}, most first.")
+        blocks.append(Block("What the value hangs on", (_TORNADO,), figure=shown))
+    return blocks
+
+
+def _pair_blocks(data: ReportData) -> list[Block]:
+    """Show what pairs are worth together."""
+    if data.pairs is None or data.pairs.empty or data.initiatives is None:
+        return []
+    titles = dict(zip(data.initiatives["name"], data.initiatives["title"], strict=True))
+    return [Block("Two at once", (_TOGETHER,), table=tables.pairs_table(data.pairs.head(_TOLD), titles, data.header))]
 
 
 def effects_section(data: ReportData) -> Section:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import pandas as pd
@@ -21,6 +21,7 @@ __all__ = [
     "initiative_effects_table",
     "metrics_table",
     "money_table",
+    "pairs_table",
     "quarantine_table",
     "verdict_table",
 ]
@@ -53,6 +54,7 @@ def money_table(simulated: pd.DataFrame, header: ReportHeader) -> Table:
         Column("Initiative", lambda row: str(row["title"])),
         _with_interval("Net present value", "npv", write),
         Column("Chance to pay", lambda row: chance(row["p_npv_positive"]), "number"),
+        *_worst_column(simulated, write),
         _with_interval("Cost", "cost", write),
         Column("Return on cost", lambda row: decimal(row["roi"], 1), "number"),
         Column("Payback, months", lambda row: whole(row["payback_months"]), "number"),
@@ -60,6 +62,30 @@ def money_table(simulated: pd.DataFrame, header: ReportHeader) -> Table:
     ]
     caption = f"Money over {header.months} months, present values in {header.currency} with 90 % intervals"
     return table(caption, columns, simulated)
+
+
+def _worst_column(simulated: pd.DataFrame, write: Callable[[float], str]) -> list[Column]:
+    """Mean of the worst draws; results of earlier versions have none."""
+    if "npv_worst" not in simulated:
+        return []
+    return [Column("Mean of the worst tenth", lambda row: write(row["npv_worst"]), "number")]
+
+
+def pairs_table(pairs: pd.DataFrame, titles: Mapping[str, str], header: ReportHeader) -> Table:
+    """Pairs of initiatives beside the sum of both."""
+    write = partial(money, currency=header.currency)
+    columns = [
+        Column("Together", lambda row: f"{titles[row['first']]} + {titles[row['second']]}"),
+        Column("Sum of both alone", lambda row: write(row["npv_sum"]), "number"),
+        _with_interval("Value together", "npv_together", write),
+        _with_interval("Difference", "difference", write),
+        Column(
+            "Churn counted twice, points",
+            lambda row: dash if pd.isna(row["churn_overlap"]) else points(-row["churn_overlap"]),
+            "number",
+        ),
+    ]
+    return table(f"Two at once, over {header.months} months, in {header.currency} with 90 % intervals", columns, pairs)
 
 
 def verdict_table(found: pd.DataFrame) -> Table:

@@ -16,9 +16,10 @@ from features.panel import read_panel
 from features.snapshot import iso
 from flows import console
 from flows.check import take_stock
+from flows.portfolio_section import read_portfolio
 from flows.premium_section import read_premium
 from flows.report import Counter, DataHealth, ReportData, ReportHeader, health_of, write_report
-from flows.report_data import PremiumFound
+from flows.report_data import PortfolioFound, PremiumFound
 from flows.storage import Workspace, open_store, open_workspace, read_json, write_json
 from flows.tracking import find_champion, open_tracker
 
@@ -50,7 +51,7 @@ def report(study_file: str, *, out: str | None = None) -> None:
         tick("drawing")
         write_report(data, path)
     write_json(workspace.store.result("report"), {"study": workspace.study.name, "path": str(path)})
-    found = (data.drivers, data.effects, data.initiatives, data.metrics, data.premium)
+    found = (data.drivers, data.effects, data.initiatives, data.metrics, data.premium, data.portfolio)
     parts = sum(part is not None for part in found)
     seconds = time.perf_counter() - started
     console.say(console.Closing("report", f"{parts} of {len(found)} results", "1 page", seconds, str(path)).line())
@@ -81,6 +82,11 @@ def gather(workspace: Workspace) -> ReportData:
         reliability=_table(outcomes.get("churn", {}).get("reliability")),
         health=_health(workspace),
         premium=_premium(workspace),
+        paths=_table(found["simulate"].get("paths")),
+        tornado=_table(found["simulate"].get("tornado")),
+        pairs=_table(found["simulate"].get("pairs")),
+        retention=str(found["simulate"].get("retention", {}).get("assumption", "")),
+        portfolio=_portfolio(workspace, found["simulate"]),
     )
 
 
@@ -97,6 +103,15 @@ def _premium(workspace: Workspace) -> PremiumFound | None:
     made_from = (content["data_fingerprint"], content["feature_contract_hash"])
     is_stale = contract is None or made_from != (contract.layout_fingerprint, contract.feature_contract_hash)
     return read_premium(content, is_stale=is_stale)
+
+
+def _portfolio(workspace: Workspace, simulated: Mapping[str, Any]) -> PortfolioFound | None:
+    """Read the portfolio, and whether it belongs to the simulation as it is now."""
+    content = read_json(workspace.store.result("portfolio"))
+    if content is None:
+        return None
+    rests_on = ("data_fingerprint", "feature_contract_hash", "initiatives_fingerprint", "seed")
+    return read_portfolio(content, is_stale=any(content[name] != simulated.get(name) for name in rests_on))
 
 
 def _header(workspace: Workspace, trained: Mapping[str, Any]) -> ReportHeader:

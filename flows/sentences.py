@@ -12,6 +12,7 @@ from flows.report_data import DataHealth, ReportHeader
 from flows.wording import alike, chance, label, money, percent, points, span, whole
 
 __all__ = [
+    "constant_sentence",
     "correlation_sentence",
     "effects_sentence",
     "health_sentence",
@@ -42,6 +43,21 @@ def initiative_sentence(row: pd.Series, header: ReportHeader) -> str:
         f"“{row['title']}”: {write(row['npv'])} over {header.months} months (90 % interval {interval}), "
         f"{chance(row['p_npv_positive'])} likely to pay. {_churn_clause(row)} within {header.horizon_days} days; "
         f"a customer brings {write(abs(row['revenue_effect']))} {more}.{_payback_clause(row['payback_months'])}"
+    )
+
+
+def constant_sentence(simulated: pd.DataFrame, header: ReportHeader) -> str:
+    """Say what the best initiative would be worth if customers left at a constant rate; empty where they do."""
+    if "npv_constant" not in simulated or simulated.empty:
+        return ""
+    best = simulated.sort_values("npv", ascending=False).iloc[0]
+    if best["npv"] == best["npv_constant"] or math.isnan(best["npv_constant"]):
+        return ""
+    write = partial(money, currency=header.currency)
+    ends = span(best["npv_constant_lo"], best["npv_constant_hi"], write)
+    return (
+        f"If customers left at the same rate in every month, “{best['title']}” would be worth "
+        f"{write(best['npv_constant'])} ({ends}) instead of {write(best['npv'])}."
     )
 
 

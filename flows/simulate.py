@@ -2,47 +2,44 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from features.contract import PanelContract
-from features.errors import StudyError, UnsupportedError
+from features.errors import UnsupportedError
 from features.layout import Layout
-from features.snapshot import iso
 from flows import console
 from flows.build_features import ensure_layout, ensure_panel
-from flows.charts import npv_chart
+from flows.draws_store import Stored, write_draws
 from flows.hidden_causes import control_sentence, placebo_sentence, undone_by
-from flows.histories import go_lives_of, prepare_histories
-from flows.identity import identity
-from flows.steps import flow, io_step, step
-from flows.storage import Workspace, open_workspace, records, write_json
-from flows.theme import to_svg
-from flows.tracking import Run, open_tracker
+from flows.histories import prepare_histories
+from flows.plans import made_from, read_plans
+from flows.retention import retention_of
+from flows.simulation_record import Simulated, record
+from flows.steps import flow, step
+from flows.storage import Workspace, open_workspace, write_json
 from flows.wording import chance, dash, money_short, plain, points
-from models.initiatives import Initiative, parse_initiatives, refusal
+from models.cash import Cohort
+from models.combinations import Combinations, combine
+from models.forecasts import Forecast, Overlap, Refusal, Samples, ruled, sample
+from models.initiatives import Initiative, refusal
 from models.negative_control import NegativeControl, failure, negative_controls, to_frame
+from models.overlaps import estimate_overlaps, pairs_on_a_path
 from models.policy import PolicyEffect, policy_effect
+from models.response_surface import ResponseSurface
+from models.retention import Retention
 from models.shared_fits import SharedFits
-from models.simulation import Cohort, Forecast, Refusal
-from models.simulation import simulate as count_money
+from models.simulation import compare
 
 __all__ = ["simulate"]
 
-_FILE: Final = "initiatives.yaml"
+_HALF: Final = 0.5
+"""Share of the change of which the effect is stored as well, for other sizes."""
 
-
-@dataclass(frozen=True, slots=True)
-class Plans:
-    """The text of an initiatives file and what it says."""
-
-    text: str
-    initiatives: tuple[Initiative, ...]
+_SHOWN_PAIRS: Final = 5
 
 
 @flow(name="simulate")
@@ -77,16 +74,57 @@ def simulate(study_file: str, *, initiatives: str | None = None, seed: int = 0) 
     layout = ensure_layout(workspace)
     assert isinstance(layout, Layout)  # noqa: S101 (flat studies were refused above)
     controls = check_controls(workspace, layout, seed)
-    comparison = compare(workspace, layout, contract, plans.initiatives, seed, failure(controls))
-    found = record(workspace, layout, contract, plans, comparison, to_frame(controls), seed)
-    write_json(workspace.store.result("simulate"), found)
-    console.show_table(_title(workspace, contract), _shown(comparison, workspace.study.currency))
-    for row in comparison.loc[comparison["verdict"].eq("refused")].to_dict("records"):
-        console.say(f"refused: {row['name']}. {row['reason']}")
-    _say_checks(comparison, to_frame(controls), workspace.study.currency)
+    samples, refused = estimate(workspace, layout, plans.initiatives, seed, failure(controls))
+    retention = learn_retention(workspace, contract)
+    cohort = Cohort(contract.partitions[-1].rows, workspace.study.snapshot.horizon_days)
+    order = [one.name for one in plans.initiatives]
+    money = workspace.study.money
+    comparison = compare(samples, refused, cohort, money, retention, order)
+    pairs = combine(samples, cohort, money, retention)
+    found = comparison.to_frame()
+    surface = ResponseSurface(samples, cohort, money, retention)
+    write_draws(workspace.store.draws, Stored(surface, refused, made_from(workspace.study, contract, plans, seed)))
+    content = record(
+        workspace, layout, contract, plans, Simulated(comparison, pairs, retention, to_frame(controls)), seed
+    )
+    write_json(workspace.store.result("simulate"), content)
+    console.show_table(_title(workspace, contract), _shown(found, workspace.study.currency))
+    _show_pairs(pairs, workspace.study.currency)
+    _tell(found, retention)
+    _say_checks(found, to_frame(controls), workspace.study.currency)
     rows_in = f"{len(plans.initiatives)} initiatives for {contract.partitions[-1].rows:,} customers"
     seconds, where = time.perf_counter() - started, str(workspace.store.result("simulate"))
-    console.say(console.Closing("simulate", rows_in, f"{len(comparison)} verdicts", seconds, where).line())
+    console.say(console.Closing("simulate", rows_in, f"{len(found)} verdicts", seconds, where).line())
+
+
+def _show_pairs(pairs: Combinations, currency: str) -> None:
+    """Show the pairs that differ most from the sum of both."""
+    rows = pairs.to_frame().head(_SHOWN_PAIRS)
+    if rows.empty:
+        return
+    money = partial(money_short, currency=currency)
+    table = {
+        "together": [f"{one} + {other}" for one, other in zip(rows["first"], rows["second"], strict=True)],
+        "churn counted twice, points (90 %)": console.intervals(
+            -rows[["churn_overlap", "churn_overlap_hi", "churn_overlap_lo"]],
+            ("churn_overlap", "churn_overlap_hi", "churn_overlap_lo"),
+            points,
+        ),
+        "sum of both alone": [money(value) for value in rows["npv_sum"]],
+        "together (90 %)": console.intervals(rows, ("npv_together", "npv_together_lo", "npv_together_hi"), money),
+        "difference (90 %)": console.intervals(rows, ("difference", "difference_lo", "difference_hi"), money),
+    }
+    console.show_table("Pairs whose value differs most from the sum of both", pd.DataFrame(table))
+
+
+def _tell(found: pd.DataFrame, retention: Retention) -> None:
+    """Say what is assumed, and why an initiative is refused."""
+    for row in found.loc[found["verdict"].eq("refused")].to_dict("records"):
+        console.say(f"refused: {row['name']}. {row['reason']}")
+    console.say("worst: mean of the worst tenth of the draws.")
+    console.say(f"retention: {retention.describe()}")
+    if retention.is_estimated:
+        console.say("at a constant rate: net present value if customers left as in the horizon in every month.")
 
 
 def _say_checks(comparison: pd.DataFrame, controls: pd.DataFrame, currency: str) -> None:
@@ -95,6 +133,22 @@ def _say_checks(comparison: pd.DataFrame, controls: pd.DataFrame, currency: str)
         console.say(f"note: {placebo_sentence(row, currency)}")
     for _, row in controls.iterrows():
         console.say(f"note: {control_sentence(row, currency)}")
+
+
+@step("check the negative controls")
+def check_controls(workspace: Workspace, layout: Layout, seed: int) -> tuple[NegativeControl, ...]:
+    """Move what the study says cannot matter."""
+    if not any(measure.negative_control for measure in workspace.study.measures):
+        return ()
+    return negative_controls(prepare_histories(str(workspace.study_file), layout, seed), layout.all_buckets)
+
+
+@step("learn how long customers stay")
+def learn_retention(workspace: Workspace, contract: PanelContract) -> Retention:
+    """Follow the customers at risk at past cutoffs."""
+    with console.progress("simulate") as tick:
+        tick("following customers who were at risk at past cutoffs")
+        return retention_of(workspace, contract)
 
 
 def _title(workspace: Workspace, contract: PanelContract) -> str:
@@ -116,6 +170,10 @@ def _shown(comparison: pd.DataFrame, currency: str) -> pd.DataFrame:
         ),
         "cost": [money(value) for value in comparison["cost"].astype(float)],
         "net present value (90 %)": console.intervals(comparison, ("npv", "npv_lo", "npv_hi"), money),
+        "worst": [money(value) for value in comparison["npv_worst"].astype(float)],
+        "at a constant rate": console.intervals(
+            comparison, ("npv_constant", "npv_constant_lo", "npv_constant_hi"), money
+        ),
         "P(NPV > 0)": [chance(value) for value in comparison["p_npv_positive"].astype(float)],
         "effect": [one if isinstance(one, str) else dash for one in comparison["effect_verdict"]],
         "undone by": [undone_by(row) for _, row in comparison.iterrows()],
@@ -124,42 +182,19 @@ def _shown(comparison: pd.DataFrame, currency: str) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-@io_step("read the initiatives")
-def read_plans(workspace: Workspace, given: str | None) -> Plans:
-    """Read and check the initiatives file."""
-    path = workspace.base / _FILE if given is None else Path(given).expanduser().resolve()
-    text = _read(path)
-    return Plans(text, parse_initiatives(text, path.name, workspace.study))
-
-
-@step("check the negative controls")
-def check_controls(workspace: Workspace, layout: Layout, seed: int) -> tuple[NegativeControl, ...]:
-    """Move what the study says cannot matter."""
-    if not any(measure.negative_control for measure in workspace.study.measures):
-        return ()
-    return negative_controls(prepare_histories(str(workspace.study_file), layout, seed), layout.all_buckets)
-
-
-@step("compare the initiatives")
-def compare(
-    workspace: Workspace,
-    layout: Layout,
-    contract: PanelContract,
-    planned: Sequence[Initiative],
-    seed: int,
-    failed_control: str,
-) -> pd.DataFrame:
-    """Estimate every initiative that can be carried out and count the money; one row each, in the file's order."""
+@step("estimate the initiatives")
+def estimate(
+    workspace: Workspace, layout: Layout, planned: Sequence[Initiative], seed: int, failed_control: str
+) -> tuple[Samples, tuple[Refusal, ...]]:
+    """Estimate and judge every initiative that can be carried out, and draw what is not known of it."""
     study = workspace.study
     fits = prepare_histories(str(workspace.study_file), layout, seed)
-    refused = [Refusal(one, why) for one in planned if (why := refusal(one, study, fits.prepared.exposures))]
+    refused = tuple(Refusal(one, why) for one in planned if (why := refusal(one, study, fits.prepared.exposures)))
     names = {one.initiative.name for one in refused}
     forecasts = _forecasts(fits, layout, [one for one in planned if one.name not in names])
-    cohort = Cohort(contract.partitions[-1].rows, study.snapshot.horizon_days)
-    rng = np.random.default_rng([seed, 13])
-    order = [one.name for one in planned]
-    found = count_money(forecasts, refused, cohort, study.money, rng, order=order, failed_control=failed_control)
-    return found.to_frame()
+    overlaps = _overlaps(fits, layout, [one.initiative for one in forecasts])
+    judged = ruled(forecasts, np.random.default_rng([seed, 14]), failed_control)
+    return sample(judged, overlaps, np.random.default_rng([seed, 13])), refused
 
 
 def _forecasts(fits: SharedFits, layout: Layout, planned: Sequence[Initiative]) -> list[Forecast]:
@@ -167,76 +202,19 @@ def _forecasts(fits: SharedFits, layout: Layout, planned: Sequence[Initiative]) 
     with console.progress("simulate") as tick:
         for number, one in enumerate(planned):
             tick(one.label, number, len(planned))
-            forecasts.append(_forecast(one, policy_effect(fits, one, layout.all_buckets)))
+            forecasts.append(_forecast(one, policy_effect(fits, one, layout.all_buckets, sizes=(_HALF,))))
     return forecasts
 
 
 def _forecast(initiative: Initiative, policy: PolicyEffect) -> Forecast:
-    return Forecast(
-        initiative,
-        policy.effect,
-        policy.support_share,
-        policy.reached_share,
-        policy.contacts_per_month,
-        policy.placebo,
-    )
+    (half,) = policy.resized
+    shares = (policy.support_share, policy.reached_share, policy.contacts_per_month)
+    return Forecast(initiative, policy.effect, *shares, half, policy.placebo)
 
 
-@io_step("record the simulation in MLflow")
-def record(
-    workspace: Workspace,
-    layout: Layout,
-    contract: PanelContract,
-    plans: Plans,
-    comparison: pd.DataFrame,
-    controls: pd.DataFrame,
-    seed: int,
-) -> dict[str, Any]:
-    """Record one run an initiative under a parent; the content of ``simulate.json``."""
-    study = workspace.study
-    tags = identity(study, contract, seed)
-    tracker = open_tracker(study, workspace.store)
-    rows = records(comparison)
-    with tracker.run("simulate", "simulate", tags) as parent:
-        parent.log_params({"seed": seed, **study.model_dump(mode="json", by_alias=True)})
-        parent.log_text(workspace.study_file.read_text(encoding="utf-8"), "study.yaml")
-        parent.log_text(plans.text, "initiatives.yaml")
-        parent.log_table(comparison, "initiatives.csv")
-        if len(controls):
-            parent.log_table(controls, "negative_controls.csv")
-        if comparison["npv"].notna().any():
-            parent.log_text(to_svg(npv_chart(comparison, study.currency, study.money.months)), "npv.svg")
-        for initiative, row in zip(plans.initiatives, rows, strict=True):
-            _record_one(parent, initiative, row)
-    return {
-        "study": study.name,
-        "run_id": parent.run_id,
-        **tags,
-        "currency": study.currency,
-        "horizon_days": study.snapshot.horizon_days,
-        "months": study.money.months,
-        "cutoff": iso(contract.partitions[-1].cutoff),
-        "customers": contract.partitions[-1].rows,
-        "go_live": [iso(at) for at in go_lives_of(study, layout.manifest)],
-        "initiatives": rows,
-        "negative_controls": records(controls),
-    }
-
-
-def _record_one(parent: Run, initiative: Initiative, row: dict[str, Any]) -> None:
-    tags = {"owner": initiative.owner, "verdict": str(row["verdict"]), "reason": str(row["reason"])}
-    tags |= {name: str(row[name] or "") for name in ("effect_verdict", "effect_reason", "placebo")}
-    with parent.tracker.run("simulate", initiative.name, tags, parent) as run:
-        run.log_params(initiative.model_dump(mode="json"))
-        run.log_metrics({name: float(value) for name, value in row.items() if isinstance(value, int | float)})
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise StudyError(
-            f"The initiatives file '{path}' cannot be read: {why}. A YAML file was expected. Name one with "
-            "--initiatives FILE, or see how one is written: journeylift init DIR"
-        ) from error
+def _overlaps(fits: SharedFits, layout: Layout, planned: Sequence[Initiative]) -> tuple[Overlap, ...]:
+    pairs = pairs_on_a_path(fits.prepared.study, planned)
+    with console.progress("simulate") as tick:
+        return estimate_overlaps(
+            fits, planned, pairs, layout.all_buckets, partial(tick, f"what {len(pairs)} pairs do together")
+        )

@@ -61,6 +61,11 @@ class Store:
         return self.root / "training"
 
     @property
+    def draws(self) -> Path:
+        """The draws of the last simulation."""
+        return self.root / "draws.npz"
+
+    @property
     def dictionary(self) -> Path:
         """The data dictionary: what each feature is, and what it looks like."""
         return self.root / "dictionary.csv"

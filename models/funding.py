@@ -28,6 +28,8 @@ class Funding(BaseModel):
         Largest sum of each resource that initiatives use.
     must, never : tuple of str
         Initiatives that are done, or not done, whatever they are worth.
+    cash : float
+        Money at hand when initiatives are started; None for the budget.
     aversion, tail : float
         As in `models.appetite.Appetite`.
     """
@@ -38,6 +40,7 @@ class Funding(BaseModel):
     capacity: dict[Resource, Amount] = Field(default_factory=dict)
     must: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
+    cash: Amount | None = None
     aversion: Annotated[Number, Field(ge=0, le=1)] = 0.0
     tail: Annotated[Number, Field(gt=0, le=1)] = 0.1
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
@@ -16,6 +16,7 @@ from features.luck import uniform
 from features.marked import compose, validated
 from features.study import Study
 from models.adjustment import Exposure
+from models.costs import Cost
 from models.funding import Amount, Funding, Resource
 from models.initiative_rules import rules_for
 
@@ -127,19 +128,6 @@ class Change(_Declared):
         return np.maximum(value, self.amount)
 
 
-class Cost(_Declared):
-    """What an initiative costs, in the study's currency: once, per month, per reached customer, per moved contact.
-
-    What it saves each month (fewer minutes on the phone) is stated on its own: a negative cost is a mistake.
-    """
-
-    once: Annotated[Number, Field(ge=0)] = 0.0
-    monthly: Annotated[Number, Field(ge=0)] = 0.0
-    per_customer: Annotated[Number, Field(ge=0)] = 0.0
-    per_contact: Annotated[Number, Field(ge=0)] = 0.0
-    saved_monthly: Annotated[Number, Field(ge=0)] = 0.0
-
-
 class Initiative(_Declared):
     """A proposed improvement: what it changes, whom it reaches, how much of it is delivered, when, at what cost.
 
@@ -198,6 +186,10 @@ class Initiative(_Declared):
         """Mean of the PERT distribution of the delivered share."""
         low, likely, high = self.delivery
         return (low + 4 * likely + high) / 6
+
+    def resized(self, size: float) -> Initiative:
+        """Give the same initiative with this share, above 0 and at most 1, of its change."""
+        return self.model_copy(update={"delivery": tuple(size * share for share in self.delivery)})
 
     @property
     def moved(self) -> tuple[Exposure, ...]:
@@ -330,18 +322,42 @@ def move_touchpoints(
         Rows moved by at least one change. Which failures are mended is a pure function of customer and time, so that
         two initiatives that mend the same failures mend the same ones.
     """
+    return move_together((initiative,), study, touchpoints, customers, after, until)
+
+
+def move_together(
+    initiatives: Sequence[Initiative], study: Study, touchpoints: pa.Table, customers: pa.Table, after: int, until: int
+) -> MovedTouchpoints:
+    """Change touchpoints as initiatives would that reach the same customers, one after the other.
+
+    Parameters
+    ----------
+    initiatives : sequence of Initiative
+        Each moves what the ones before it have left.
+    study, touchpoints, customers, after, until
+        As for `move_touchpoints`.
+
+    Returns
+    -------
+    MovedTouchpoints
+    """
     at = touchpoints["occurred_at"].to_numpy()
-    eligible = (at > after) & (at <= until) & _reached(initiative, touchpoints, customers)
-    touched = {i: eligible & _matches(change, touchpoints) for i, change in enumerate(initiative.changes)}
-    rows = np.flatnonzero(np.logical_or.reduce(list(touched.values())))
+    inside = (at > after) & (at <= until)
+    eligible = [inside & _reached(one, touchpoints, customers) for one in initiatives]
+    steps = [
+        (one.expected_delivery, change, reached & _matches(change, touchpoints))
+        for one, reached in zip(initiatives, eligible, strict=True)
+        for change in one.changes
+    ]
+    rows = np.flatnonzero(np.logical_or.reduce([touched for _, _, touched in steps]))
     luck = uniform(0, "mended", touchpoints["customer_key"].to_numpy()[rows], at[rows])
     values: dict[str, Array] = {}
-    for i, change in enumerate(initiative.changes):
+    for delivery, change, touched in steps:
         now = values.get(change.measure)
         observed = touchpoints[change.measure].to_numpy()[rows] if now is None else now
         lower = next(m for m in study.measures if m.name == change.measure).direction == "lower"
-        moved = change.delivered(observed, initiative.expected_delivery, luck, lower_is_better=lower)
-        values[change.measure] = np.where(touched[i][rows], moved, observed)
+        moved = change.delivered(observed, delivery, luck, lower_is_better=lower)
+        values[change.measure] = np.where(touched[rows], moved, observed)
     return MovedTouchpoints(touchpoints.take(pa.array(rows)), values)
 
 

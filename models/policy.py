@@ -29,7 +29,7 @@ from models.exposures import (
     volume_names,
     volumes,
 )
-from models.initiatives import Initiative, MovedTouchpoints, in_filter, move_touchpoints
+from models.initiatives import Initiative, MovedTouchpoints, in_filter, move_together
 from models.links import FollowUps
 from models.mechanisms import without_needless
 from models.placebo import GAP_DAYS, Placebo, placebo_effect
@@ -65,6 +65,8 @@ class PolicyEffect:
         Mean change of the measure over its moved touchpoints.
     placebo : Placebo or None
         What the same would have done to spend before, which is nothing; None where too little of the past is known.
+    resized : tuple of Effect
+        Effects of the sizes asked for.
     """
 
     effect: Effect
@@ -75,9 +77,16 @@ class PolicyEffect:
     reached_share: float
     mean_change: dict[Exposure, float]
     placebo: Placebo | None = None
+    resized: tuple[Effect, ...] = ()
 
 
-def policy_effect(fits: SharedFits, initiative: Initiative, buckets: Callable[[], Iterable[Bucket]]) -> PolicyEffect:
+def policy_effect(
+    fits: SharedFits,
+    initiative: Initiative,
+    buckets: Callable[[], Iterable[Bucket]],
+    *,
+    sizes: Sequence[float] = (),
+) -> PolicyEffect:
     """Estimate what an initiative does over the horizon after go-live.
 
     Parameters
@@ -88,6 +97,8 @@ def policy_effect(fits: SharedFits, initiative: Initiative, buckets: Callable[[]
         Moves exposures that are among `prepared.exposures`.
     buckets : callable
         Gives the buckets anew.
+    sizes : sequence of float
+        Shares of the change of which the effect is wanted, too; above 0, at most 1.
 
     Returns
     -------
@@ -98,46 +109,129 @@ def policy_effect(fits: SharedFits, initiative: Initiative, buckets: Callable[[]
     Estimand: mean change over the horizon for the customers at risk at go-live, averaged over the go-live dates, with
     reach and expected delivery, fully active from go-live.
     """
-    prepared = fits.prepared
-    adjustment = adjustment_set(prepared.study, initiative.moved, prepared.exposures)
-    held = [r for r in prepared.references if r.exposure in set(adjustment.exposures)]
-    counted = {*adjustment.volumes, *adjustment.carried_volumes}
-    kinds = [k for k in prepared.kinds if k.journey in counted]
-    moves = _Moves(adjustment, held, kinds, prepared)
+    model = PolicyModel.of(fits, initiative.moved)
+    variants = [initiative, *(initiative.resized(size) for size in sizes)]
+    moves = [model.moves_of(initiative.moved) for _ in variants]
     for bucket in buckets():
-        moves.add(initiative, bucket)
-    fit, after = fits.of(kinds, held), prepared.target
-    shift, shifted, carried = moves.shift(fit.names)
-    own = moves.moved(fit.names)
-    target = TargetRows(
-        fit.target, shift, shifted, after.go_live, after.periods.index, after.periods.customer_key,
-        after.periods.weight, after.due, after.scale, carried, own,
-    )  # fmt: skip
+        for one, variant in zip(moves, variants, strict=True):
+            one.add((variant,), bucket)
+    targets = [model.target(one.shift(model.fit.names)) for one in moves]
     # Small dense systems: more threads only fight with whatever else is running.
     with threadpool_limits(1):
-        effect = estimate_effect(fit.models, target)
-        placebo = _placebo(prepared, fit, target, own)
-    found = moves.result(_scaled(effect, initiative.reach), adjustment, initiative)
-    return replace(found, placebo=placebo.scaled(initiative.reach) if placebo else None)
+        effect, *others = (estimate_effect(model.fit.models, target) for target in targets)
+        placebo = _placebo(model, targets[0])
+    found = moves[0].result(scaled_effect(effect, initiative.reach), model.adjustment, initiative)
+    return replace(
+        found,
+        placebo=placebo.scaled(initiative.reach) if placebo else None,
+        resized=tuple(scaled_effect(one, initiative.reach) for one in others),
+    )
 
 
-def _placebo(prepared: Prepared, fit: SharedFit, target: TargetRows, own: NDArray[np.int64]) -> Placebo | None:
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """By how much the states of the target rows differ under a policy.
+
+    Attributes
+    ----------
+    columns : int64 array, shape (q,)
+        Columns of the model, ascending.
+    values : float64 array, shape (target rows, q)
+        Differences.
+    carried : tuple of Carried
+        What of it rests on learnt links.
+    own : int64 array
+        Columns of what the policy itself moves.
+    """
+
+    columns: NDArray[np.int64]
+    values: NDArray[np.float64]
+    carried: tuple[Carried, ...]
+    own: NDArray[np.int64]
+
+    def plus(self, other: Shift) -> Shift:
+        """Add what another policy shifts."""
+        columns = np.union1d(self.columns, other.columns)
+        values = np.zeros((len(self.values), len(columns)))
+        for one in (self, other):
+            values[:, np.searchsorted(columns, one.columns)] += one.values
+        return Shift(columns, values, (*self.carried, *other.carried), np.union1d(self.own, other.own))
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyModel:
+    """The models for policies that move some exposures: what is held, what moves, and the fit.
+
+    Attributes
+    ----------
+    prepared : Prepared
+        The rows.
+    adjustment : AdjustmentSet
+        What is held fixed, and what moves along.
+    held : tuple of Reference
+        Exposures in the models.
+    kinds : tuple of ContactKind
+        Contacts counted in the models.
+    fit : SharedFit
+        The models.
+    """
+
+    prepared: Prepared
+    adjustment: AdjustmentSet
+    held: tuple[Reference, ...]
+    kinds: tuple[ContactKind, ...]
+    fit: SharedFit
+
+    @classmethod
+    def of(cls, fits: SharedFits, moved: Iterable[Exposure]) -> PolicyModel:
+        """Order what is known around the moved exposures."""
+        prepared = fits.prepared
+        adjustment = adjustment_set(prepared.study, moved, prepared.exposures)
+        held = tuple(r for r in prepared.references if r.exposure in set(adjustment.exposures))
+        counted = {*adjustment.volumes, *adjustment.carried_volumes}
+        kinds = tuple(k for k in prepared.kinds if k.journey in counted)
+        return cls(prepared, adjustment, held, kinds, fits.of(kinds, held))
+
+    def moves_of(self, moved: Iterable[Exposure]) -> Moves:
+        """Collect what a policy that moves some of these exposures shifts."""
+        wanted = set(moved)
+        return Moves([r for r in self.held if r.exposure in wanted], self.held, self.kinds, self.prepared)
+
+    def target(self, shift: Shift) -> TargetRows:
+        """Rows after each go-live with what a policy shifts."""
+        after = self.prepared.target
+        return TargetRows(
+            self.fit.target, shift.values, shift.columns, after.go_live, after.periods.index,
+            after.periods.customer_key, after.periods.weight, after.due, after.scale, shift.carried, shift.own,
+        )  # fmt: skip
+
+
+def _placebo(model: PolicyModel, target: TargetRows) -> Placebo | None:
     """Estimate the effect on what was spent before the oldest touchpoint that is remembered.
 
     By way of the moved exposures alone: how often customers come goes along with what they spend.
     """
-    grid, rows = prepared.study.snapshot, fit.models.rows
+    prepared, rows, names = model.prepared, model.fit.models.rows, model.fit.names
+    grid = prepared.study.snapshot
     lag = max(grid.window_days - grid.horizon_days, 0) + GAP_DAYS
     days = period_length(prepared.study) / DAY
-    names = [name for name, before in zip(fit.names, rows.before, strict=True) if before]
+    settled = [name for name, before in zip(names, rows.before, strict=True) if before]
+    own = target.shifted if target.moved is None else target.moved
     remembered = np.flatnonzero(rows.before[target.shifted] & np.isin(target.shifted, own))
-    moved = [fit.names[column] for column in target.shifted[remembered]]
+    moved = [names[column] for column in target.shifted[remembered]]
     return placebo_effect(
-        prepared.fit, prepared.target, names, rows.penalised[rows.before], moved, target.shift[:, remembered], lag, days
+        prepared.fit,
+        prepared.target,
+        settled,
+        rows.penalised[rows.before],
+        moved,
+        target.shift[:, remembered],
+        lag,
+        days,
     )
 
 
-def _scaled(effect: Effect, reach: float) -> Effect:
+def scaled_effect(effect: Effect, reach: float) -> Effect:
     """Give the effect when only a random share is reached, with the error of the models' form."""
 
     def scaled(estimate: Estimate) -> Estimate:
@@ -153,35 +247,38 @@ def _scaled(effect: Effect, reach: float) -> Effect:
     )
 
 
-class _Moves:
+class Moves:
     """Collects, bucket by bucket, by how much the policy shifts the states of the target rows."""
 
     def __init__(
-        self, adjustment: AdjustmentSet, held: Sequence[Reference], kinds: Sequence[ContactKind], prepared: Prepared
+        self,
+        moving: Sequence[Reference],
+        held: Sequence[Reference],
+        kinds: Sequence[ContactKind],
+        prepared: Prepared,
     ) -> None:
-        self._prepared, self._kinds = prepared, kinds
-        self._moving = [r for r in held if r.exposure in set(adjustment.moved)]
+        self._prepared, self._moving = prepared, moving
         tasks = {m.name for m in prepared.study.measures if m.task}
-        self._ended = {r.exposure.journey for r in self._moving if r.exposure.measure in tasks}
-        self._shifting = [r for r in held if r in self._moving or r.exposure.journey in self._ended]
-        self._spared = [k for k in kinds if k.journey in self._ended]
+        ended = {r.exposure.journey for r in moving if r.exposure.measure in tasks}
+        self._shifting = [r for r in held if r in moving or r.exposure.journey in ended]
+        self._spared = [k for k in kinds if k.journey in ended]
         m = len(prepared.target.periods)
         self._names = (*state_names(self._shifting), *volume_names(self._spared), *current_names(self._shifting))
         self._shift = np.zeros((m, len(self._names)))
-        self._follow_ups = [f for f in prepared.follow_ups if f.links.source in self._moving and f.links.targets]
+        self._follow_ups = [f for f in prepared.follow_ups if f.links.source in moving and f.links.targets]
         self._lagged = [np.zeros((m, _sources(f), len(MEMORIES))) for f in self._follow_ups]
         self._reached = 0.0
         self._contacts, self._inside, self._values = 0, 0, 0
         self._change: dict[Exposure, list[float]] = {r.exposure: [0.0, 0.0] for r in self._moving}
 
-    def add(self, initiative: Initiative, bucket: Bucket) -> None:
-        """Move the touchpoints of a bucket after each go-live."""
+    def add(self, initiatives: Sequence[Initiative], bucket: Bucket) -> None:
+        """Move the touchpoints of a bucket after each go-live, by one initiative after the other."""
         study, target = self._prepared.study, self._prepared.target
         keys = bucket.customers["customer_key"].to_numpy()
         if not len(keys):
             return
         here = (target.periods.customer_key >= keys[0]) & (target.periods.customer_key <= keys[-1])
-        passes = in_filter(initiative, bucket.customers)
+        passes = np.logical_or.reduce([in_filter(one, bucket.customers) for one in initiatives])
         touchpoints = with_attempts(bucket.touchpoints)
         for g, go_live in enumerate(self._prepared.go_lives):
             rows = np.flatnonzero(here & (target.go_live == g))
@@ -189,7 +286,7 @@ class _Moves:
             starters = people[target.periods.index[rows] == 0]
             self._reached += float(passes[np.searchsorted(keys, starters)].sum())
             until = go_live + study.snapshot.horizon_days * DAY
-            moved = move_touchpoints(initiative, study, touchpoints, bucket.customers, go_live, until)
+            moved = move_together(initiatives, study, touchpoints, bucket.customers, go_live, until)
             moved = _of_customers(moved, starters)
             happening, vanished = without_needless(study, moved, touchpoints, until)
             self._shift_states(rows, happening, vanished, bucket)
@@ -218,8 +315,8 @@ class _Moves:
             lags = follow_ups.links.lag_days
             found[rows] = lagged(follow_ups.links.source, len(lags), lagged_columns(moved, lags), spine, window)
 
-    def shift(self, names: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.int64], tuple[Carried, ...]]:
-        """Return by how much the policy shifts which columns of a model, and what of it rests on learnt links."""
+    def shift(self, names: Sequence[str]) -> Shift:
+        """Return by how much the policy shifts which columns of a model."""
         carried = []
         for follow_ups, found in zip(self._follow_ups, self._lagged, strict=True):
             one = Carried.of(follow_ups, found, names, self._is_followed)
@@ -227,19 +324,16 @@ class _Moves:
                 carried.append(one)
         place = {name: number for number, name in enumerate(names)}
         direct = [(k, place[name]) for k, name in enumerate(self._names) if name in place]
-        shifted = sorted({column for _, column in direct} | {c for one in carried for c in one.columns.ravel()})
-        where = {column: k for k, column in enumerate(shifted)}
-        shift = np.zeros((len(self._shift), len(shifted)))
+        columns = sorted({column for _, column in direct} | {int(c) for one in carried for c in one.columns.ravel()})
+        where = {column: k for k, column in enumerate(columns)}
+        values = np.zeros((len(self._shift), len(columns)))
         for k, column in direct:
-            shift[:, where[column]] += self._shift[:, k]
+            values[:, where[column]] += self._shift[:, k]
         for one in carried:
-            shift[:, [where[c] for c in one.columns.ravel()]] += one.shift().reshape(len(shift), -1)
-        return shift, np.array(shifted, np.int64), tuple(carried)
-
-    def moved(self, names: Sequence[str]) -> NDArray[np.int64]:
-        """Return the columns of what the policy itself moves."""
-        own = {*state_names(self._moving), *current_names(self._moving)}
-        return np.array([number for number, name in enumerate(names) if name in own], np.int64)
+            values[:, [where[int(c)] for c in one.columns.ravel()]] += one.shift().reshape(len(values), -1)
+        mine = {*state_names(self._moving), *current_names(self._moving)}
+        own = [number for number, name in enumerate(names) if name in mine]
+        return Shift(np.array(columns, np.int64), values, tuple(carried), np.array(own, np.int64))
 
     def _is_followed(self, follow_ups: FollowUps, column: str) -> bool:
         """Say whether a target moves by a learnt link: repeats that a mended failure spares are counted one by one."""

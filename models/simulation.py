@@ -1,4 +1,4 @@
-"""What an initiative is worth: effects, delivery and cost drawn together, rolled forward month by month into money."""
+"""What initiatives are worth: effects, delivery and cost drawn together, rolled forward month by month into money."""
 
 from __future__ import annotations
 
@@ -10,83 +10,76 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.snapshot import DAYS_PER_MONTH
 from features.study import Money
+from models.appetite import Appetite
+from models.cash import Cash, Cohort, discounts, roll_forward
 from models.doubts import COLUMNS as DOUBTS
-from models.doubts import doubts
-from models.effects import Effect, Estimate
+from models.draws import DRAWS
+from models.effects import Estimate
+from models.forecasts import Forecast, Overlap, Refusal, Sampled, Samples, ruled, sample
 from models.initiatives import Initiative
-from models.placebo import Placebo
-from models.verdicts import LEAST_CUSTOMERS, Evidence, Ruling, judge
+from models.retention import Retention, constant_retention
+from models.tornado import Bar, tornado
+from models.verdicts import LEAST_CUSTOMERS, Ruling
+
+__all__ = ["COLUMNS", "Comparison", "MonthlyPath", "Verdict", "Worth", "compare", "simulate", "worth_of"]
 
 Array = NDArray[np.float64]
 
-DRAWS = 4_000
 LOW, HIGH = 5.0, 95.0  # percentiles: the 90 % interval
 CERTAIN = 0.9
+WORST = Appetite(tail=0.1)
+"""The worst draws, of which a mean is told: one in ten."""
 
 Verdict = Literal["worth it", "not worth it", "harmful", "undecided", "unsupported", "refused"]
 
 COLUMNS = (
     "name", "title", "churn_effect", "churn_lo", "churn_hi", "revenue_effect", "revenue_lo", "revenue_hi",
-    "cost", "cost_lo", "cost_hi", "npv", "npv_lo", "npv_hi", "p_npv_positive", "roi", "payback_months",
-    "customers_retained", "support_share", "verdict", "reason", "n", *DOUBTS,
+    "cost", "cost_lo", "cost_hi", "npv", "npv_lo", "npv_hi", "npv_worst", "npv_constant", "npv_constant_lo",
+    "npv_constant_hi", "p_npv_positive", "roi", "payback_months", "customers_retained", "support_share", "verdict",
+    "reason", "n", *DOUBTS,
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Cohort:
-    """Whom the money is counted for: the customers at risk now, none who join later.
+@dataclass(frozen=True, slots=True, eq=False)
+class MonthlyPath:
+    """Customers and revenue of the cohort month by month; arrays of shape (months + 1,), month 0 is the decision.
 
     Attributes
     ----------
-    customers : int
-        At risk at the last cutoff.
-    horizon_days : int
-        Horizon to which the effects refer.
+    customers_without, revenue_without : float64 array
+        If nothing is done: customers at the end of the month, revenue within it in currency.
+    customers, customers_lo, customers_hi, revenue, revenue_lo, revenue_hi : float64 array
+        With the initiative: mean and 90 % band of the draws.
+    balance : float64 array
+        Mean of margin gained less cost within the month, currency, not discounted.
     """
 
-    customers: int
-    horizon_days: int
+    customers_without: Array
+    customers: Array
+    customers_lo: Array
+    customers_hi: Array
+    revenue_without: Array
+    revenue: Array
+    revenue_lo: Array
+    revenue_hi: Array
+    balance: Array
+
+    @classmethod
+    def of(cls, cash: Cash) -> MonthlyPath:
+        """Summarise the draws."""
+        customers, revenue = _banded(cash.customers), _banded(cash.revenue)
+        return cls(
+            cash.customers_without, *customers, cash.revenue_without, *revenue, np.asarray(cash.balance.mean(axis=0))
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per month: month and the attributes."""
+        columns = {name: getattr(self, name) for name in self.__slots__}
+        return pd.DataFrame({"month": np.arange(len(self.customers)), **columns})
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """What goes into the money of one initiative.
-
-    Attributes
-    ----------
-    initiative : Initiative
-        Timing, delivery and cost.
-    effect : Effect
-        Over the horizon, reach and expected delivery included.
-    support_share : float
-        Share of moved values inside what was observed.
-    reached_share : float
-        Share of the cohort that is reached.
-    contacts_per_month : float
-        Moved contacts per customer of the cohort and month.
-    placebo : Placebo or None
-        The same effect on the past.
-    """
-
-    initiative: Initiative
-    effect: Effect
-    support_share: float
-    reached_share: float
-    contacts_per_month: float
-    placebo: Placebo | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An initiative that is not simulated, and why."""
-
-    initiative: Initiative
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Worth:
     """One initiative in effect and money; intervals are 90 %.
 
@@ -94,16 +87,23 @@ class Worth:
     ----------
     churn, revenue : Estimate
         Per customer at risk, over the horizon, fully ramped, at the expected delivery.
-    cost, npv : float64 arrays, shape (draws,)
-        Present values in currency over the money horizon.
+    cost, npv, npv_constant : float64 arrays, shape (draws,)
+        Present values in currency over the money horizon: cost less savings, what is left of the margin after cost, and
+        the latter where customers leave at a constant rate.
+    outlay : float
+        Mean present value of what is spent, savings not taken off, currency.
     payback_months : float
         First month in which the mean discounted balance is not negative; NaN when never.
     customers_retained : float
         Of the cohort, over the horizon.
-    ruling : Ruling
+    path : MonthlyPath
+        Customers and revenue by month.
+    bars : tuple of Bar
+        What drives the interval of the net present value, most first.
+    ruling : Ruling or None
         The verdict on the effect, whatever it costs.
     doubts : mapping of str to object
-        What is shown beside the effect: `models.doubts.COLUMNS`.
+        What is shown beside the effect: `models.doubts.COLUMNS`; empty where nothing was judged.
     """
 
     initiative: Initiative
@@ -111,13 +111,18 @@ class Worth:
     revenue: Estimate
     cost: Array
     npv: Array
+    npv_constant: Array
+    outlay: float
     payback_months: float
     customers_retained: float
+    reached_share: float
     support_share: float
     verdict: Verdict
     reason: str
     n: int
-    ruling: Ruling
+    path: MonthlyPath
+    bars: tuple[Bar, ...]
+    ruling: Ruling | None
     doubts: dict[str, object]
 
     @property
@@ -126,13 +131,18 @@ class Worth:
         return float(np.mean(self.npv > 0))
 
     @property
+    def npv_worst(self) -> float:
+        """Mean net present value of the worst tenth of the draws (minus the conditional value-at-risk), currency."""
+        return float(WORST.worst(self.npv))
+
+    @property
     def roi(self) -> float:
         """Mean net present value over mean cost; NaN without cost."""
         cost = float(self.cost.mean())
         return float(self.npv.mean() / cost) if cost > 0 else float("nan")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Comparison:
     """All initiatives of a file, in the order wanted."""
 
@@ -153,6 +163,18 @@ class Comparison:
         }
         return pd.DataFrame([rows[name] for name in self.order], columns=list(COLUMNS))
 
+    def paths(self) -> pd.DataFrame:
+        """One row per initiative and month: see `MonthlyPath`."""
+        parts = [one.path.to_frame().assign(name=one.initiative.name) for one in self.worths]
+        found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["name", "month"])
+        return found[["name", *(column for column in found if column != "name")]]
+
+    def tornado(self) -> pd.DataFrame:
+        """One row per initiative and input, largest swing first: see `Bar`."""
+        columns = ["name", "input", "unit", "low", "high", "npv_at_low", "npv_at_high", "npv_at_mean", "swing"]
+        bars = [bar for one in self.worths for bar in one.bars]
+        return pd.DataFrame([[getattr(bar, name) for name in columns] for bar in bars], columns=columns)
+
 
 def simulate(
     forecasts: Sequence[Forecast],
@@ -162,10 +184,12 @@ def simulate(
     rng: np.random.Generator,
     *,
     order: Sequence[str],
+    retention: Retention | None = None,
+    overlaps: Sequence[Overlap] = (),
     draws: int = DRAWS,
     failed_control: str = "",
 ) -> Comparison:
-    """Roll every initiative forward and count the money.
+    """Roll every initiative forward and count the money: `compare` of a `models.forecasts.sample`.
 
     Parameters
     ----------
@@ -178,9 +202,13 @@ def simulate(
     money : Money
         Margin, yearly discount rate and months looked ahead.
     rng : numpy.random.Generator
-        Draws effects (jointly, from their influence functions) and delivery.
+        Decides the draws.
     order : sequence of str
         Names in the order in which they are to be listed.
+    retention : Retention, optional
+        A constant hazard, when left out.
+    overlaps : sequence of Overlap
+        Drawn along; they change nothing of what each initiative is worth alone.
     draws : int
         Monte Carlo size.
     failed_control : str
@@ -189,160 +217,103 @@ def simulate(
     Returns
     -------
     Comparison
-
-    Notes
-    -----
-    Base hazard per month: lambda = -ln(1 - base churn) / months of the horizon, held constant. An initiative adds
-    activity(k) x delivered/expected x delta, delta = -ln((1 - base churn - effect) / (1 - base churn)) / months, so
-    that the horizon's effect is met exactly at full activity. Revenue per stayer and month moves by the spend part of
-    the effect. Beyond the horizon the monthly effect is held at its horizon mean, which is cautious where memory still
-    builds up and bold where the effect fades. New customers are not counted. Delivery is PERT (Malcolm, Roseboom,
-    Clark, Fazar 1959, doi:10.1287/opre.7.5.646).
     """
-    sampled = _joint_effects([f.effect for f in forecasts], rng, draws)
-    delivered = [_delivery(forecast.initiative, rng, draws) for forecast in forecasts]
-    evidence = [Evidence(f.effect, f.support_share, f.placebo) for f in forecasts]
-    rulings = judge(evidence, rng, failed_control=failed_control)
-    worths = tuple(
-        _worth(forecast, ruling, sampled[:, i], delivered[i], cohort, money)
-        for i, (forecast, ruling) in enumerate(zip(forecasts, rulings, strict=True))
-    )
-    return Comparison(worths, tuple(refusals), tuple(order))
+    # Apart, so that an initiative draws the same whatever else is judged with it.
+    judging, drawing = rng.spawn(2)
+    samples = sample(ruled(forecasts, judging, failed_control), overlaps, drawing, draws)
+    return compare(samples, refusals, cohort, money, retention or constant_retention(money.months), order)
 
 
-def _joint_effects(effects: Sequence[Effect], rng: np.random.Generator, draws: int) -> Array:
-    """Draws of (churn, spend) per initiative, shape (draws, initiatives, 2), correlated as the estimates are."""
-    if not effects:
-        return np.zeros((draws, 0, 2))
-    influence = np.concatenate([e.influence[:, [0, 2]] for e in effects], axis=1)
-    mean = np.array([[e.churn.value, e.spend.value] for e in effects]).ravel()
-    values, vectors = np.linalg.eigh(influence.T @ influence)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
-    drawn = mean + rng.standard_normal((draws, len(mean))) @ root.T
-    # The error of the models' form moves an initiative's churn and spend together.
-    form = 1 + rng.standard_normal((draws, len(effects), 1)) * np.array([e.churn.form for e in effects])[:, None]
-    return np.asarray(drawn.reshape(draws, len(effects), 2) * form)
-
-
-def _delivery(initiative: Initiative, rng: np.random.Generator, draws: int) -> Array:
-    """Delivered share over its expectation; mean 1."""
-    low, likely, high = initiative.delivery
-    if high == low:
-        return np.ones(draws)
-    share = rng.beta(1 + 4 * (likely - low) / (high - low), 1 + 4 * (high - likely) / (high - low), draws)
-    return np.asarray((low + share * (high - low)) / initiative.expected_delivery)
-
-
-def activity(initiative: Initiative, months: int) -> Array:
-    """Share of full effect in each month after the decision.
+def compare(
+    samples: Samples,
+    refusals: Sequence[Refusal],
+    cohort: Cohort,
+    money: Money,
+    retention: Retention,
+    order: Sequence[str],
+) -> Comparison:
+    """Count the money of every initiative by itself.
 
     Parameters
     ----------
-    initiative : Initiative
-        Start, ramp and duration.
-    months : int
-        Months looked ahead.
+    samples : Samples
+        From `models.forecasts.sample`.
+    refusals, cohort, money, order
+        As for `simulate`.
+    retention : Retention
+        How many of the cohort stay if nothing is done.
 
     Returns
     -------
-    float64 array, shape (months,)
+    Comparison
 
-    Examples
-    --------
-    >>> from models.initiatives import Change, Initiative
-    >>> change = Change(journey="support", measure="wait", scale=0.5)
-    >>> activity(Initiative(name="a", changes=(change,), start_month=1, ramp_months=2, lasts_months=3), 6).tolist()
-    [0.0, 0.5, 1.0, 1.0, 0.0, 0.0]
+    Notes
+    -----
+    Months by `models.cash.roll_forward`. Beyond the horizon an initiative changes the hazard by the same share as
+    within it, which is cautious where memory still builds up and bold where the effect fades. New customers are not
+    counted.
     """
-    since = np.arange(1, months + 1) - initiative.start_month
-    share = np.clip(since / max(initiative.ramp_months, 1), 0.0, 1.0)
-    ended = np.inf if initiative.lasts_months is None else initiative.lasts_months
-    return np.asarray(np.where(since > ended, 0.0, share))
+    worths = tuple(worth_of(one, cohort, money, retention) for one in samples.initiatives)
+    return Comparison(worths, tuple(refusals), tuple(order))
 
 
-def _worth(forecast: Forecast, ruling: Ruling, sampled: Array, delivered: Array, cohort: Cohort, money: Money) -> Worth:
-    gain, customers = _monthly_gain(forecast, sampled, delivered, cohort, money)
-    spent = _monthly_cost(forecast, customers, cohort, money)
-    discount = (1 + money.discount_rate) ** (-np.arange(money.months + 1) / 12)
-    balance = (gain - spent) * discount
-    npv, cost = balance.sum(axis=1), (spent * discount).sum(axis=1)
-    running = np.cumsum(balance.mean(axis=0))
-    # Paid back for good: an early plus before the cost falls due is not a payback.
-    owed = np.flatnonzero(running < 0)
-    payback = 0.0 if not len(owed) else float(owed[-1] + 1) if owed[-1] < money.months else float("nan")
-    churn, revenue = forecast.effect.churn, forecast.effect.revenue
-    label, reason = _verdict(forecast, ruling, npv, cost)
+def worth_of(sampled: Sampled, cohort: Cohort, money: Money, retention: Retention) -> Worth:
+    """Count the money of one initiative; arguments as for `compare`."""
+    stake, baseline, discount = sampled.stake, sampled.forecast.baseline, discounts(money)
+    cash = roll_forward([stake], baseline, cohort, money, retention)
+    npv = np.asarray(cash.balance @ discount)
+    constant = npv
+    if retention.is_estimated:
+        held = roll_forward([stake], baseline, cohort, money, constant_retention(money.months))
+        constant = np.asarray(held.balance @ discount)
+    path = MonthlyPath.of(cash)
+    churn, revenue = sampled.forecast.effect.churn, sampled.forecast.effect.revenue
+    cost = np.asarray((cash.spent - cash.saved) @ discount)
+    label, reason = _verdict(sampled.forecast, npv, cost)
     return Worth(
-        initiative=forecast.initiative,
+        initiative=sampled.forecast.initiative,
         churn=churn,
         revenue=revenue,
         cost=cost,
         npv=npv,
-        payback_months=payback,
+        npv_constant=constant,
+        outlay=float(cash.spent.mean(axis=0) @ discount),
+        payback_months=_payback(path.balance * discount),
         customers_retained=-churn.value * cohort.customers,
-        support_share=forecast.support_share,
+        reached_share=sampled.forecast.reached_share,
+        support_share=sampled.forecast.support_share,
         verdict=label,
         reason=reason,
-        n=forecast.effect.customers,
-        ruling=ruling,
-        doubts=doubts(forecast.effect, ruling, forecast.placebo),
+        n=sampled.forecast.effect.customers,
+        path=path,
+        bars=tornado(sampled, cohort, money, retention),
+        ruling=sampled.forecast.ruling,
+        doubts=sampled.forecast.doubts,
     )
 
 
-def _monthly_gain(
-    forecast: Forecast, sampled: Array, delivered: Array, cohort: Cohort, money: Money
-) -> tuple[Array, Array]:
-    """Margin gained and customers left, per draw and month from 0."""
-    effect, months = forecast.effect, cohort.horizon_days / DAYS_PER_MONTH
-    stay = 1 - effect.base_churn
-    hazard = -np.log(stay) / months
-    mean_stay = effect.base_churn / -np.log(stay)  # mean survival over the horizon at constant hazard
-    per_month = effect.base_revenue / mean_stay / months
-    active = activity(forecast.initiative, money.months)[None, :] * delivered[:, None]
-    delta = -np.log(np.clip(1 - sampled[:, [0]] / stay, 1e-6, None)) / months
-    spend = sampled[:, [1]] / mean_stay / months
-    customers = _customers(np.maximum(hazard + active * delta, 0.0), cohort.customers)
-    base = _customers(np.full((1, money.months), hazard), cohort.customers)
-    gain = money.margin * (_mid(customers) * (per_month + active * spend) - _mid(base) * per_month)
-    return np.concatenate([np.zeros((len(gain), 1)), gain], axis=1), customers
+def _payback(by_month: Array) -> float:
+    running = np.cumsum(by_month)
+    # Paid back for good: an early plus before the cost falls due is not a payback.
+    owed = np.flatnonzero(running < 0)
+    return 0.0 if not len(owed) else float(owed[-1] + 1) if owed[-1] < len(running) - 1 else float("nan")
 
 
-def _customers(monthly: Array, start: int) -> Array:
-    """Count the customers left at the end of each month, month 0 included."""
-    left = np.exp(-np.cumsum(monthly, axis=1))
-    return start * np.concatenate([np.ones((len(left), 1)), left], axis=1)
-
-
-def _mid(customers: Array) -> Array:
-    return np.asarray((customers[:, 1:] + customers[:, :-1]) / 2)
-
-
-def _monthly_cost(forecast: Forecast, customers: Array, cohort: Cohort, money: Money) -> Array:
-    """Cost per draw and month from 0: once at the decision, per customer at the start, the rest while active."""
-    initiative, cost = forecast.initiative, forecast.initiative.cost
-    running = activity(initiative, money.months) > 0
-    spent = np.zeros(customers.shape)
-    spent[:, 0] = cost.once
-    spent[:, 1:] += running * (
-        cost.monthly - cost.saved_monthly + cost.per_contact * forecast.contacts_per_month * _mid(customers)
-    )
-    start = min(initiative.start_month, money.months)
-    spent[:, start] += cost.per_customer * forecast.reached_share * cohort.customers
-    return spent
-
-
-def _verdict(forecast: Forecast, ruling: Ruling, npv: Array, cost: Array) -> tuple[Verdict, str]:
+def _verdict(forecast: Forecast, npv: Array, cost: Array) -> tuple[Verdict, str]:
     """Put the result into words by stated rules."""
-    positive = float(np.mean(npv > 0))
-    is_supported = ruling.verdict != "unsupported"
-    if not is_supported or forecast.effect.customers < LEAST_CUSTOMERS:
-        return "undecided" if is_supported else "unsupported", ruling.reason
-    if ruling.is_harmful:
-        return "harmful", "It makes more customers leave or spend less."
-    # What saves money is worth it without any effect; everything else is worth what its effect is.
-    if positive >= CERTAIN and ruling.verdict == "undecided" and cost.mean() >= 0:
-        reason = f"It would earn more than it costs in {_often(positive)} of the draws, but the effect is undecided."
-        return "undecided", f"{reason} {ruling.reason}"
+    positive, ruling = float(np.mean(npv > 0)), forecast.ruling
+    if ruling is not None:
+        is_supported = ruling.verdict != "unsupported"
+        if not is_supported or forecast.effect.customers < LEAST_CUSTOMERS:
+            return "undecided" if is_supported else "unsupported", ruling.reason
+        if ruling.is_harmful:
+            return "harmful", "It makes more customers leave or spend less."
+        # What saves money is worth it without any effect; everything else is worth what its effect is.
+        if positive >= CERTAIN and ruling.verdict == "undecided" and cost.mean() >= 0:
+            reason = (
+                f"It would earn more than it costs in {_often(positive)} of the draws, but the effect is undecided."
+            )
+            return "undecided", f"{reason} {ruling.reason}"
     if positive >= CERTAIN:
         return "worth it", f"It earns more than it costs in {_often(positive)} of the draws."
     if positive <= 1 - CERTAIN:
@@ -360,15 +331,24 @@ def _often(share: float) -> str:
     return "less than 1 %" if share < 0.01 else f"{100 * share:.0f} %"
 
 
-def _row(worth: Worth) -> dict[str, object]:
-    def spread(values: Array) -> tuple[float, float, float]:
-        return float(values.mean()), float(np.percentile(values, LOW)), float(np.percentile(values, HIGH))
+def _spread(values: Array) -> tuple[float, float, float]:
+    """Mean and 90 % interval."""
+    low, high = np.percentile(values, [LOW, HIGH])
+    return float(values.mean()), float(low), float(high)
 
-    cost, npv = spread(worth.cost), spread(worth.npv)
+
+def _banded(draws: Array) -> tuple[Array, Array, Array]:
+    """Mean and 90 % band by month."""
+    low, high = np.percentile(draws, [LOW, HIGH], axis=0)
+    return np.asarray(draws.mean(axis=0)), low, high
+
+
+def _row(worth: Worth) -> dict[str, object]:
     churn, revenue = worth.churn, worth.revenue
     numbers = (
         worth.initiative.name, worth.initiative.label, churn.value, churn.lo, churn.hi,
-        revenue.value, revenue.lo, revenue.hi, *cost, *npv, worth.p_npv_positive, worth.roi, worth.payback_months,
+        revenue.value, revenue.lo, revenue.hi, *_spread(worth.cost), *_spread(worth.npv), worth.npv_worst,
+        *_spread(worth.npv_constant), worth.p_npv_positive, worth.roi, worth.payback_months,
         worth.customers_retained, worth.support_share, worth.verdict, worth.reason, worth.n,
     )  # fmt: skip
     return dict(zip(COLUMNS, numbers, strict=False)) | worth.doubts

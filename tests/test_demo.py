@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-STEPS = ("company", "features", "train", "explain", "simulate", "score", "report", "demo")
+STEPS = ("company", "features", "train", "explain", "simulate", "portfolio", "score", "report", "demo")
 
 
 def test_every_flow_ends_with_rows_seconds_and_where_the_result_is(demo_dir: Path) -> None:

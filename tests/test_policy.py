@@ -16,7 +16,8 @@ from models.exposures import exposure_columns, joined_columns, moved_columns, st
 from models.initiatives import Change, Initiative, move_touchpoints
 from models.links import LinkRows
 from models.mechanisms import without_needless
-from models.policy import policy_effect
+from models.overlaps import estimate_overlaps
+from models.policy import PolicyModel, policy_effect
 from models.prepared import prepare
 from models.references import fit_references, with_attempts
 from models.shared_fits import SharedFits
@@ -273,6 +274,75 @@ def test_contacts_are_counted_by_kind_with_decay():
     began_fast, began_slow, later_fast, later_slow = volumes(kinds, columns, spine, 180)[0]
     assert (began_fast, began_slow) == pytest.approx((1 + 2 ** (-2 / 14), 1 + 2 ** (-2 / 60)))
     assert (later_fast, later_slow) == pytest.approx((2 ** (-1 / 14), 2 ** (-1 / 60)))
+
+
+def test_a_size_is_the_effect_of_so_much_of_the_change(company):
+    whole = Initiative(name="one", changes=(WAIT,))
+    found = policy_effect(company.fits, whole, company.layout.all_buckets, sizes=(0.5,))
+    alone = estimated(company, Change(journey="support", measure="wait", scale=0.75))
+    assert found.effect.churn == estimated(company, WAIT).effect.churn
+    assert found.resized[0].churn.value == pytest.approx(alone.effect.churn.value, rel=1e-9)
+    assert found.resized[0].influence == pytest.approx(alone.effect.influence, abs=1e-12)
+
+
+MEND = Change(journey="support", measure="resolved", convert=0.5)
+BILLS = Change(journey="billing", measure="bill_error", convert=0.5)
+CHATS = Change(journey="support", channel="chat", measure="wait", scale=0.5)
+TWO = (
+    Initiative(name="bills", changes=(BILLS,)),
+    Initiative(name="calls", changes=(Change(journey="support", touchpoint="call", measure="wait", scale=0.5),)),
+    Initiative(
+        name="chats", changes=(Change(journey="support", channel="chat", measure="wait", scale=0.5),), reach=0.5
+    ),
+    Initiative(name="mend", changes=(MEND,)),
+    Initiative(name="same", changes=(MEND,), reach=0.4),
+)
+
+
+@pytest.fixture(scope="module")
+def together(company):
+    pairs = (("bills", "calls"), ("calls", "chats"), ("calls", "mend"), ("mend", "same"))
+    found = estimate_overlaps(company.fits, TWO, pairs, company.layout.all_buckets)
+    return {one.names: one for one in found}
+
+
+def test_two_that_do_the_same_overlap_by_all_that_one_does(company, together):
+    # Both mend the same failures: what is done twice is the effect of one, at the customers whom both reach.
+    alone = estimate_overlaps(
+        company.fits, [TWO[3], TWO[3].model_copy(update={"name": "twin"})], (("mend", "twin"),),
+        company.layout.all_buckets,
+    )[0]  # fmt: skip
+    effect = policy_effect(company.fits, TWO[3], company.layout.all_buckets).effect
+    assert alone.churn.value == pytest.approx(effect.churn.value, rel=1e-9)
+    assert alone.churn.se == pytest.approx(effect.churn.se, rel=1e-9)
+    assert alone.influence == pytest.approx(effect.influence, abs=1e-12)
+    shared = together["mend", "same"]
+    assert shared.churn.value / alone.churn.value == pytest.approx(0.4, abs=0.2)  # other models, the same sign and size
+
+
+def test_a_mended_failure_leaves_less_for_a_shorter_wait(together):
+    found = together["calls", "mend"].churn
+    assert found.value < 0
+    assert found.se < 0.3 * abs(found.value)
+
+
+def test_calls_and_chats_are_different_contacts_and_hardly_overlap(together):
+    assert abs(together["calls", "chats"].churn.value) < 0.1 * abs(together["calls", "mend"].churn.value)
+
+
+def test_what_moves_different_measures_is_added_and_not_built_again(company):
+    bills, calls = TWO[:2]
+    model = PolicyModel.of(company.fits, {*bills.moved, *calls.moved})
+    apart, both = [model.moves_of(one.moved) for one in (bills, calls)], model.moves_of({*bills.moved, *calls.moved})
+    for bucket in company.layout.all_buckets():
+        for moves, one in zip(apart, (bills, calls), strict=True):
+            moves.add((one,), bucket)
+        both.add((bills, calls), bucket)
+    added = apart[0].shift(model.fit.names).plus(apart[1].shift(model.fit.names))
+    rebuilt = both.shift(model.fit.names)
+    assert added.columns.tolist() == rebuilt.columns.tolist()
+    assert added.own.tolist() == rebuilt.own.tolist()
+    assert added.values == pytest.approx(rebuilt.values, abs=1e-9)
 
 
 @pytest.mark.slow

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from features.errors import StudyError
+from models.cash import activity
 from models.initiatives import Change, Initiative
 from models.proposals import Proposal, Proposals, present_value, spending
-from models.simulation import activity
 
 ONES = np.ones(3)
 

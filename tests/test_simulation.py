@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 
 from features.study import Money
+from models.cash import Cohort, activity
+from models.costs import Cost
 from models.effects import Effect, Estimate
-from models.initiatives import Change, Cost, Initiative
-from models.simulation import Cohort, Forecast, Refusal, activity, simulate
+from models.forecasts import Forecast, Refusal
+from models.initiatives import Change, Initiative
+from models.retention import Retention
+from models.simulation import simulate
 
 HORIZON = 91
 MONTHS = HORIZON / (365.25 / 12)
@@ -171,3 +175,82 @@ def test_the_error_of_the_form_moves_churn_and_spend_of_an_initiative_together_a
     assert first.std() / first.mean() == pytest.approx(0.1, rel=0.05)
     assert first.mean() == pytest.approx(still.mean(), rel=0.01)
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.05
+
+
+def test_the_path_starts_with_the_cohort_and_ends_with_the_closed_form():
+    path = worth(effect(churn=-0.01)).path
+    hazard, moved = -np.log(0.94) / MONTHS, -np.log(0.95) / MONTHS
+    assert path.customers[0] == path.customers_without[0] == 1_000
+    assert path.customers_without[12] == pytest.approx(1_000 * np.exp(-12 * hazard))
+    assert path.customers[12] == pytest.approx(1_000 * np.exp(-12 * moved))
+    per_month = 90.0 / (0.06 / -np.log(0.94)) / MONTHS
+    mid = (path.customers_without[4] + path.customers_without[5]) / 2
+    assert path.revenue_without[5] == pytest.approx(per_month * mid)
+    assert path.revenue[0] == 0.0
+
+
+def test_the_path_discounted_is_the_net_present_value():
+    money = Money(margin=0.5, discount_rate=0.1, months=12)
+    found = worth(effect(se=0.002), money=money, cost=Cost(once=50.0, monthly=3.0, saved_monthly=1.0))
+    assert found.path.balance @ 1.1 ** (-np.arange(13) / 12) == pytest.approx(found.npv.mean())
+    gain = 0.5 * (found.path.revenue - found.path.revenue_without)
+    spent = np.array([50.0] + [2.0] * 12)
+    assert found.path.balance == pytest.approx(gain - spent)
+
+
+def test_the_band_holds_nine_of_ten_draws_and_the_mean():
+    path = worth(effect(se=0.003)).path
+    assert (path.customers_lo[1:] < path.customers[1:]).all()
+    assert (path.customers[1:] < path.customers_hi[1:]).all()
+    se = 1_000 * 0.003 * 0.94 ** (12 / MONTHS - 1) * 12 / MONTHS  # slope of the survivors by the effect
+    assert path.customers_hi[12] - path.customers_lo[12] == pytest.approx(2 * 1.645 * se, rel=0.06)
+
+
+def test_worst_is_the_mean_of_the_worst_tenth():
+    found = worth(effect(se=0.002))
+    assert found.npv_worst == pytest.approx(np.sort(found.npv)[:400].mean())
+
+
+def test_a_cost_that_is_not_known_spreads_the_draws_and_is_told_with_its_interval():
+    found = worth(effect(churn=0.0), cost=Cost(once=(100, 200, 600)))
+    assert found.cost.mean() == pytest.approx(250, rel=0.02)
+    assert found.npv == pytest.approx(-found.cost)
+    assert found.outlay == pytest.approx(found.cost.mean())
+
+
+def test_a_falling_hazard_leaves_less_to_save_and_the_constant_one_stands_beside():
+    falling = Retention(np.array([1.0] * 3 + [0.5] * 9), 12, 5_000)
+    forecast = Forecast(initiative(), effect(churn=-0.01), 1.0, reached_share=0.5, contacts_per_month=0.2)
+    cohort, money = Cohort(1_000, HORIZON), Money(margin=0.5, discount_rate=0.0, months=12)
+    found = simulate([forecast], [], cohort, money, np.random.default_rng(1), order=["one"], retention=falling).worths[
+        0
+    ]
+    assert found.npv_constant == pytest.approx(worth(effect(churn=-0.01)).npv)
+    hazard, moved = -np.log(0.94) / MONTHS, -np.log(0.95) / MONTHS
+    assert found.path.customers[12] == pytest.approx(1_000 * np.exp(-moved * (3 + 4.5)))
+    assert found.path.customers_without[12] == pytest.approx(1_000 * np.exp(-hazard * (3 + 4.5)))
+    assert (found.npv < found.npv_constant).all()
+
+
+def test_an_initiative_draws_the_same_alone_and_with_others_in_any_order():
+    def forecast(name):
+        return Forecast(initiative(name, delivery=(0.4, 0.6, 1.0)), effect(se=0.002), 1.0, 0.5, 0.2)
+
+    cohort, money = Cohort(1_000, HORIZON), Money()
+    alone = simulate([forecast("b")], [], cohort, money, np.random.default_rng(4), order=["b"]).worths[0]
+    several = simulate(
+        [forecast("c"), forecast("b"), forecast("a")], [], cohort, money, np.random.default_rng(4), order=["b"]
+    ).worths[1]
+    assert (alone.npv == several.npv).all()
+
+
+def test_another_start_is_compared_under_the_same_luck():
+    early, late = (worth(effect(se=0.002), delivery=(0.4, 0.6, 1.0), start_month=month) for month in (0, 3))
+    assert np.corrcoef(early.npv, late.npv)[0, 1] > 0.999
+
+
+def test_refused_initiatives_have_no_path_and_no_bars():
+    refused = Refusal(initiative("two"), "nobody controls the weather")
+    found = simulate([], [refused], Cohort(10, HORIZON), Money(), np.random.default_rng(1), order=["two"])
+    assert found.paths().empty
+    assert found.tornado().empty

@@ -1,0 +1,163 @@
+"""The draws of the last simulation on disk: all that portfolio and sliders need, without any customer."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.errors import StoreError
+from features.study import Money
+from flows.storage import write_bytes
+from models.cash import Cohort
+from models.draws import luck_of
+from models.effects import Effect, Estimate
+from models.forecasts import Forecast, Overlap, Refusal, Sampled, SampledOverlap, Samples
+from models.initiatives import Initiative
+from models.response_surface import ResponseSurface
+from models.retention import Retention
+from models.verdicts import Ruling
+
+__all__ = ["Stored", "read_draws", "write_draws"]
+
+_NOBODY: NDArray[np.float64] = np.zeros((0, 3))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stored:
+    """A simulation as it was left.
+
+    Attributes
+    ----------
+    surface : ResponseSurface
+        Draws, cohort, money and retention.
+    refusals : tuple of Refusal
+        What was not simulated.
+    made_from : mapping of str to str
+        Study, data, features, initiatives, seed.
+    """
+
+    surface: ResponseSurface
+    refusals: tuple[Refusal, ...]
+    made_from: dict[str, str]
+
+
+def write_draws(path: Path, stored: Stored) -> None:
+    """Write the file whole or not at all; the same content gives the same bytes.
+
+    Notes
+    -----
+    An npz of single precision, in which errors are drawn, with everything else as JSON text: no pickle, no customer.
+    """
+    samples, surface = stored.surface.samples, stored.surface
+    said = {
+        "made_from": stored.made_from,
+        "seed": samples.seed,
+        "draws": samples.draws,
+        "initiatives": [_forecast_record(one.forecast) for one in samples.initiatives],
+        "overlaps": [_overlap_record(one.overlap) for one in samples.overlaps],
+        "refusals": [{"initiative": r.initiative.model_dump(mode="json"), "reason": r.reason} for r in stored.refusals],
+        "cohort": asdict(surface.cohort),
+        "money": surface.money.model_dump(mode="json"),
+        "retention": {"observed_months": surface.retention.observed_months, "n": surface.retention.n},
+    }
+    arrays = {
+        "noise": _stacked([one.noise for one in samples.initiatives], samples.draws),
+        "half_noise": _stacked([one.half_noise for one in samples.initiatives], samples.draws),
+        "overlap_noise": _stacked([one.noise for one in samples.overlaps], samples.draws),
+    }
+    buffer = io.BytesIO()
+    np.savez(
+        buffer, said=np.array(json.dumps(said, sort_keys=True)), factor=surface.retention.factor, allow_pickle=False,
+        **arrays,
+    )  # fmt: skip
+    write_bytes(path, buffer.getvalue())
+
+
+def read_draws(path: Path) -> Stored | None:
+    """Read what `write_draws` wrote; None when there is no such file.
+
+    Raises
+    ------
+    StoreError
+        The file is there but cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _unreadable(path) from error
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return _restored(json.loads(str(arrays["said"])), {name: arrays[name] for name in arrays.files})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _unreadable(path) from error
+
+
+def _unreadable(path: Path) -> StoreError:
+    return StoreError(f"'{path}' is not readable. It is written by journeylift simulate. Delete it and simulate again.")
+
+
+def _stacked(parts: list[NDArray[np.float64]], draws: int) -> NDArray[np.float32]:
+    return np.array(parts, np.float32).reshape(len(parts), draws, 2)
+
+
+def _effect_record(effect: Effect) -> dict[str, Any]:
+    kept = {name: asdict(getattr(effect, name)) for name in ("churn", "revenue", "spend")}
+    return kept | {name: getattr(effect, name) for name in ("base_churn", "base_revenue", "customers")}
+
+
+def _forecast_record(one: Forecast) -> dict[str, Any]:
+    return {
+        "initiative": one.initiative.model_dump(mode="json"),
+        "effect": _effect_record(one.effect),
+        "half": None if one.half is None else _effect_record(one.half),
+        "ruling": None if one.ruling is None else asdict(one.ruling),
+        **{name: getattr(one, name) for name in ("support_share", "reached_share", "contacts_per_month")},
+    }
+
+
+def _overlap_record(one: Overlap) -> dict[str, Any]:
+    return {"names": list(one.names), **{name: asdict(getattr(one, name)) for name in ("churn", "revenue", "spend")}}
+
+
+def _restored(said: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Stored:
+    noise, half, between = (arrays[name].astype(np.float64) for name in ("noise", "half_noise", "overlap_noise"))
+    seed, draws = int(said["seed"]), int(said["draws"])
+    initiatives = tuple(
+        Sampled(_forecast(one), noise[i], half[i], luck_of(one["initiative"]["name"], seed, draws))
+        for i, one in enumerate(said["initiatives"])
+    )
+    overlaps = tuple(SampledOverlap(_overlap(one), between[i]) for i, one in enumerate(said["overlaps"]))
+    surface = ResponseSurface(
+        Samples(initiatives, overlaps, seed, draws),
+        Cohort(**said["cohort"]),
+        Money.model_validate(said["money"]),
+        Retention(arrays["factor"], **said["retention"]),
+    )
+    refusals = tuple(Refusal(Initiative.model_validate(r["initiative"]), r["reason"]) for r in said["refusals"])
+    return Stored(surface, refusals, said["made_from"])
+
+
+def _effect(said: dict[str, Any]) -> Effect:
+    churn, revenue, spend = (Estimate(**said[name]) for name in ("churn", "revenue", "spend"))
+    return Effect(churn, revenue, spend, said["base_churn"], said["base_revenue"], _NOBODY, said["customers"])
+
+
+def _forecast(said: dict[str, Any]) -> Forecast:
+    half = None if said["half"] is None else _effect(said["half"])
+    rest = {name: said[name] for name in ("support_share", "reached_share", "contacts_per_month")}
+    ruling = None if said["ruling"] is None else Ruling(**said["ruling"])
+    initiative = Initiative.model_validate(said["initiative"])
+    return Forecast(initiative, _effect(said["effect"]), **rest, half=half, ruling=ruling)
+
+
+def _overlap(said: dict[str, Any]) -> Overlap:
+    estimates = {name: Estimate(**said[name]) for name in ("churn", "revenue", "spend")}
+    return Overlap((said["names"][0], said["names"][1]), **estimates, influence=_NOBODY)

@@ -1,0 +1,82 @@
+"""The initiatives file: read, checked, and known again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from features.contract import PanelContract
+from features.errors import StudyError
+from features.study import Study
+from flows.steps import io_step
+from flows.storage import Workspace
+from models.funding import Funding
+from models.initiatives import Initiative, parse_funding, parse_initiatives
+
+__all__ = ["Plans", "made_from", "read_plans"]
+
+_FILE: Final = "initiatives.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Plans:
+    """The text of an initiatives file and what it says."""
+
+    text: str
+    initiatives: tuple[Initiative, ...]
+    funding: Funding
+
+    @property
+    def fingerprint(self) -> str:
+        """Of what is simulated: the initiatives, without what only chooses among them and comments."""
+        kept = {"capacity", "needs", "excludes", "title", "owner"}
+        said = "\n".join(one.model_dump_json(exclude=kept) for one in self.initiatives)
+        return sha256(said.encode()).hexdigest()[:16]
+
+
+def made_from(study: Study, contract: PanelContract, plans: Plans, seed: int) -> dict[str, str]:
+    """Say what a simulation rests on: it is run again when any of this differs."""
+    return {
+        "study_fingerprint": study.fingerprint(),
+        "data_fingerprint": contract.layout_fingerprint,
+        "feature_contract_hash": contract.feature_contract_hash,
+        "initiatives_fingerprint": plans.fingerprint,
+        "seed": str(seed),
+        "package_version": version("journeylift"),
+    }
+
+
+@io_step("read the initiatives")
+def read_plans(workspace: Workspace, given: str | None) -> Plans:
+    """Read and check the initiatives file.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        Its study names journeys, measures and covariates.
+    given : str, optional
+        The file; ``initiatives.yaml`` beside the study when left out.
+
+    Raises
+    ------
+    StudyError
+        The file is missing or wrong; every fault is listed.
+    """
+    path = workspace.base / _FILE if given is None else Path(given).expanduser().resolve()
+    text = _read(path)
+    initiatives = parse_initiatives(text, path.name, workspace.study)
+    return Plans(text, initiatives, parse_funding(text, path.name, workspace.study))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise StudyError(
+            f"The initiatives file '{path}' cannot be read: {why}. A YAML file was expected. Name one with "
+            "--initiatives FILE, or see how one is written: journeylift init DIR"
+        ) from error

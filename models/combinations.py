@@ -1,0 +1,152 @@
+"""What pairs of initiatives are worth together, and by how much that differs from the sum of both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.study import Money
+from models.cash import Baseline, Cohort, Stake, discounts, roll_forward
+from models.forecasts import Sampled, SampledOverlap, Samples
+from models.retention import Retention
+
+__all__ = ["Combinations", "Together", "combine"]
+
+Array = NDArray[np.float64]
+
+MOST_ALL_PAIRS: Final = 15
+"""Initiatives up to which every pair is counted; of more, those whose overlap was estimated."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Together:
+    """Two initiatives done at once.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Sorted.
+    npv_sum : float64 array, shape (draws,)
+        Net present values of each alone, added; currency.
+    difference : float64 array, shape (draws,)
+        Value of both less that sum, currency: below zero where they do the same work twice.
+    overlap : SampledOverlap, optional
+        Of the effects, where it was estimated.
+    """
+
+    names: tuple[str, str]
+    npv_sum: Array
+    difference: Array
+    overlap: SampledOverlap | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Combinations:
+    """All pairs that were counted, by name."""
+
+    pairs: tuple[Together, ...]
+
+    @property
+    def interactions(self) -> dict[tuple[str, str], Array]:
+        """Differences by pair, as `models.proposals.Proposals` takes them."""
+        return {one.names: one.difference for one in self.pairs}
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per pair, largest difference first.
+
+        Returns
+        -------
+        DataFrame
+            first, second, churn_overlap with _lo and _hi (share of customers that the sum counts twice, below zero; NaN
+            where no overlap was estimated), npv_sum, npv_together with _lo and _hi, difference with _lo and _hi
+            (currency; 90 % intervals).
+        """
+        rows = [_row(one) for one in self.pairs]
+        columns = [
+            "first", "second", "churn_overlap", "churn_overlap_lo", "churn_overlap_hi", "npv_sum", "npv_together",
+            "npv_together_lo", "npv_together_hi", "difference", "difference_lo", "difference_hi",
+        ]  # fmt: skip
+        found = pd.DataFrame(rows, columns=columns)
+        order = np.lexsort((found["second"], found["first"], -found["difference"].abs()))
+        return found.iloc[order].reset_index(drop=True)
+
+
+def combine(samples: Samples, cohort: Cohort, money: Money, retention: Retention) -> Combinations:
+    """Count the money of every pair done at once.
+
+    Parameters
+    ----------
+    samples : Samples
+        From `models.forecasts.sample`.
+    cohort, money, retention
+        As for `models.simulation.compare`.
+
+    Returns
+    -------
+    Combinations
+
+    Notes
+    -----
+    Both act on the same hazard and spend, less their overlap (`models.overlaps`) with the product of their activities
+    and deliveries; a pair without an estimated overlap adds up in its hazard. Whoever stays because of one can also
+    spend more because of the other, so the difference is not zero even then. For a pair all three values are counted
+    from the mean of its two baselines, so that the difference is not about those.
+    """
+    overlaps = {one.overlap.names: one for one in samples.overlaps}
+    ordered = sorted(samples.initiatives, key=lambda one: one.name)
+    discount = discounts(money)
+    stakes = {one.name: one.stake for one in ordered}
+    own = {
+        one.name: roll_forward([stakes[one.name]], one.forecast.baseline, cohort, money, retention).balance @ discount
+        for one in ordered
+    }
+
+    def counted(one: Sampled, other: Sampled) -> Together:
+        names = (one.name, other.name)
+        baseline, overlap = _shared(one, other), overlaps.get(names)
+        less = None if overlap is None else overlap.drawn(one.luck, other.luck)
+
+        def npv(chosen: list[Stake], lost: Array | None = None) -> Array:
+            return np.asarray(roll_forward(chosen, baseline, cohort, money, retention, lost).balance @ discount)
+
+        first, second = stakes[one.name], stakes[other.name]
+        difference = npv([first, second], less) - npv([first]) - npv([second])
+        return Together(names, own[one.name] + own[other.name], difference, overlap)
+
+    found = [
+        counted(one, other)
+        for one, other in combinations(ordered, 2)
+        if len(ordered) <= MOST_ALL_PAIRS or (one.name, other.name) in overlaps
+    ]
+    return Combinations(tuple(found))
+
+
+def _shared(one: Sampled, other: Sampled) -> Baseline:
+    """Mean of two baselines, which differ by the models they come from."""
+    first, second = one.forecast.baseline, other.forecast.baseline
+    return Baseline((first.churn + second.churn) / 2, (first.revenue + second.revenue) / 2)
+
+
+def _row(one: Together) -> list[object]:
+    nothing = (float("nan"),) * 3
+    churn = nothing if one.overlap is None else _ends(one.overlap)
+    both = one.npv_sum + one.difference
+    return [
+        *one.names, *churn, float(one.npv_sum.mean()), float(both.mean()), *_percentiles(both),
+        float(one.difference.mean()), *_percentiles(one.difference),
+    ]  # fmt: skip
+
+
+def _ends(overlap: SampledOverlap) -> tuple[float, float, float]:
+    churn = overlap.overlap.churn
+    return churn.value, churn.lo, churn.hi
+
+
+def _percentiles(draws: Array) -> tuple[float, float]:
+    low, high = np.percentile(draws, [5, 95])
+    return float(low), float(high)

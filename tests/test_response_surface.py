@@ -1,0 +1,106 @@
+"""Sliders: exact where nothing has to be estimated anew, on the parabola where size changes, and quick."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from features.errors import StudyError
+from features.study import Money
+from models.cash import Cohort
+from models.costs import Cost
+from models.forecasts import sample
+from models.response_surface import ResponseSurface
+from models.retention import constant_retention
+from tests.worths import a_forecast, an_effect
+
+COHORT, MONEY = Cohort(1_000, 91), Money(margin=0.5, discount_rate=0.05, months=12)
+
+
+def surface(effect=None, half=None, draws=500, **given):
+    effect = effect or an_effect(churn=-0.01, spend=1.0, se=0.002)
+    half = half or an_effect(churn=-0.006, spend=0.5, se=0.001)
+    given = {"reach": 0.8, "delivery": (0.5, 0.8, 1.0), "cost": Cost(once=(10, 20, 40))} | given
+    samples = sample([a_forecast("one", effect, half=half, **given)], (), np.random.default_rng(2), draws)
+    return ResponseSurface(samples, COHORT, MONEY, constant_retention(12))
+
+
+def exact(**given):
+    """The same initiative simulated as changed; its effects given."""
+    return surface(**given).answer("one")
+
+
+def test_nothing_changed_is_the_stored_simulation():
+    found = surface()
+    assert (found.answer("one").npv == found.answer("one", {"reach": 0.8}).npv).all()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"start_month": 3}, {"ramp_months": 6}, {"lasts_months": 5}, {"cost": Cost(monthly=7, once=(1, 2, 9))}],
+    ids=str,
+)
+def test_time_and_cost_are_exact(changed):
+    assert surface().answer("one", changed).npv == pytest.approx(exact(**changed).npv, rel=1e-9)
+
+
+def test_another_reach_scales_effect_and_error():
+    smaller = an_effect(churn=-0.005, spend=0.5, se=0.001), an_effect(churn=-0.003, spend=0.25, se=0.0005)
+    wanted = exact(effect=smaller[0], half=smaller[1], reach=0.4)
+    found = surface().answer("one", {"reach": 0.4})
+    assert found.npv == pytest.approx(wanted.npv, rel=1e-5)  # errors are stored in single precision
+    assert found.churn.se == pytest.approx(0.001)
+
+
+def test_sizes_that_were_estimated_are_met_and_no_size_does_nothing():
+    found = surface()
+    assert found.answer("one", size=0.5).churn.value == pytest.approx(-0.006)
+    nothing = found.answer("one", {"cost": Cost()}, size=0.0)
+    assert (nothing.npv == 0).all()
+    assert found.answer("one", size=0.25).churn.value == pytest.approx(-0.006 * 0.75 - 0.01 * 0.25 * -0.5)
+
+
+def test_delivering_less_is_a_smaller_size():
+    less = surface().answer("one", {"delivery": (0.25, 0.4, 0.5)})
+    assert less.churn.value == pytest.approx(-0.006)
+    assert less.npv.std() > 0
+
+
+def test_without_an_estimate_of_half_the_effect_is_a_line():
+    samples = surface().samples
+    (one,) = samples.initiatives
+    straight = replace(one, forecast=replace(one.forecast, half=None))
+    found = ResponseSurface(replace(samples, initiatives=(straight,)), COHORT, MONEY, constant_retention(12))
+    assert found.answer("one", size=0.5).churn.value == pytest.approx(-0.005)
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "size", "match"),
+    [
+        ("on", {}, 1.0, r"no initiative called 'on' was simulated\. Did you mean 'one'"),
+        ("one", {"where": {"segment": ["basic"]}}, 1.0, "'where' cannot be changed without a new estimate"),
+        ("one", {"reach": 1.5}, 1.0, r"reach 1\.5: out of range for 'one'"),
+        (
+            "one",
+            {"delivery": (0.9, 0.5, 1.0)},
+            1.0,
+            r"delivery \[0\.9, 0\.5, 1\.0\] is not low",
+        ),
+        ("one", {}, 1.2, r"size is 1\.2\. Expected a share of the change"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_with_its_value(name, changed, size, match):
+    with pytest.raises(StudyError, match=match):
+        surface().answer(name, changed, size)
+
+
+def test_an_answer_takes_less_than_a_tenth_of_a_second_of_processor_time():
+    found = surface(draws=4_000)
+    found.answer("one", {"reach": 0.3})
+    started = time.process_time()
+    for start in range(5):
+        found.answer("one", {"reach": 0.5, "start_month": start, "delivery": (0.3, 0.5, 0.9)}, 0.7)
+    assert (time.process_time() - started) / 5 < 0.1
