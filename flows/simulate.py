@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 
 from features.contract import PanelContract
-from features.errors import StudyError, UnsupportedError
+from features.errors import StudyError
 from features.layout import Layout
 from features.snapshot import iso
 from flows import console
 from flows.build_features import ensure_layout, ensure_panel
 from flows.charts import npv_chart
+from flows.flat_effects import simulate_flat
 from flows.histories import go_lives_of, prepare_histories
 from flows.identity import identity
 from flows.steps import flow, io_step, step
@@ -60,20 +61,16 @@ def simulate(study_file: str, *, initiatives: str | None = None, seed: int = 0) 
     ------
     StudyError
         The file is missing or wrong; every fault is listed.
-    UnsupportedError
-        The study is a flat table: there are no touchpoints to move.
     """
     started = time.perf_counter()
     workspace = open_workspace(study_file)
-    if workspace.study.is_flat:
-        raise UnsupportedError(
-            "The study is a flat table without touchpoints. An initiative is simulated by moving touchpoints. "
-            "Declare customers, touchpoints, churn and revenue instead of flat, or see: journeylift explain"
-        )
     plans = read_plans(workspace, initiatives)
+    if workspace.study.is_flat:
+        simulate_flat(workspace, plans.initiatives, plans.text, seed)
+        return
     contract = ensure_panel(workspace)
     layout = ensure_layout(workspace)
-    assert isinstance(layout, Layout)  # noqa: S101 (flat studies were refused above)
+    assert isinstance(layout, Layout)  # noqa: S101 (flat studies went their own way above)
     comparison = compare(workspace, layout, contract, plans.initiatives, seed)
     write_json(workspace.store.result("simulate"), record(workspace, layout, contract, plans, comparison, seed))
     console.show_table(_title(workspace, contract), _shown(comparison, workspace.study.currency))

@@ -281,7 +281,9 @@ def _flat_lever(
     change = standard_improvement(measure, exposure.journey)
     value = panel[name].to_numpy(float)
     mended = np.where(np.isnan(value), np.nan, _improved(change, value, measure, rng))
-    fixed = _flat_controls(study, panel, [column[e.journey, e.measure] for e in (*held.upstream, *held.context)])
+    fixed = _flat_controls(
+        study, panel, held.covariates, [column[e.journey, e.measure] for e in (*held.upstream, *held.context)]
+    )
     centre = float(np.nanmedian(value))
     own = _pieces(value, centre)
     X = np.column_stack([fixed, own])
@@ -317,11 +319,12 @@ def _improved(change: Change, value: Array, measure: Measure, rng: np.random.Gen
     return change.delivered(value, 1.0, rng.random(len(value)), lower_is_better=measure.direction == "lower")
 
 
-def _flat_controls(study: Study, panel: pd.DataFrame, upstream: Sequence[str]) -> Array:
-    """Intercept, covariates with levels laid out, upstream measures with a flag where they do not apply."""
-    covariates = list(study.flat.covariates) if study.flat else []
+def _flat_controls(study: Study, panel: pd.DataFrame, covariates: Sequence[str], upstream: Sequence[str]) -> Array:
+    """Intercept, covariates and waves with levels laid out, upstream measures with a flag where they do not apply."""
     levels = [c for c in covariates if not pd.api.types.is_numeric_dtype(panel[c])]
     named = panel[levels].astype(object).fillna("(none)").assign(intercept=1.0)
+    if study.flat is not None and study.flat.wave:
+        named = named.assign(wave=panel["cutoff"].astype(str))
     encoded = pd.get_dummies(named, drop_first=True, dtype=float)
     numbers = panel[[c for c in covariates if c not in levels] + list(upstream)].astype(float)
     flags = numbers.isna().astype(float)

@@ -118,12 +118,22 @@ def _columns(
     prepared: Prepared, adjustment: AdjustmentSet, held: Sequence[Reference]
 ) -> tuple[list[str], NDArray[np.bool_], NDArray[np.bool_]]:
     """Name the columns of a model, which of them are penalised, and which are settled before the period."""
-    free = [str(name) for name in prepared.fit.design if str(name).startswith(("baseline__", "time__"))]
+    given = prepared.study.customers.covariates if prepared.study.customers else ()
+    columns = [str(name) for name in prepared.fit.design if str(name).startswith(("baseline__", "time__"))]
+    # A covariate that the user left out takes the columns of its levels with it.
+    free = [name for name in columns if _covariate_of(name, given) in ("", *adjustment.covariates)]
     free += [name for name in volume_names(adjustment.volumes) if prepared.fit.design[name].any()]
     memories, now = state_names(held), current_names(held)
     penalised = np.arange(len(free) + len(memories) + len(now)) >= len(free)
     before = np.arange(len(penalised)) < len(free) + len(memories)
     return [*free, *memories, *now], penalised, before
+
+
+def _covariate_of(column: str, covariates: Sequence[str]) -> str:
+    """Name the covariate a column was made of; empty where it was made of none. `plan_type` is not `plan`."""
+    name = column.removeprefix("baseline__")
+    made = [one for one in covariates if name == one or name.startswith((f"{one}_", f"{one} missing"))]
+    return max(made, key=len, default="") if name != column else ""
 
 
 def _exposure_names(references: Sequence[Reference]) -> tuple[str, ...]:
