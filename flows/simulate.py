@@ -28,6 +28,7 @@ from flows.wording import chance, money_short, plain, points
 from models.initiatives import Initiative, parse_initiatives, refusal
 from models.policy import PolicyEffect, policy_effect
 from models.prepared import Prepared
+from models.removal import removal_refusal
 from models.simulation import Cohort, Forecast, Refusal
 from models.simulation import simulate as count_money
 
@@ -121,7 +122,8 @@ def compare(
     """Estimate every initiative that can be carried out and count the money; one row each, in the file's order."""
     study = workspace.study
     prepared = prepare_histories(str(workspace.study_file), layout, seed)
-    refused = [Refusal(one, why) for one in planned if (why := refusal(one, study, prepared.exposures))]
+    whys = [refusal(one, study, prepared.exposures) or removal_refusal(one, layout.all_buckets) for one in planned]
+    refused = [Refusal(one, why) for one, why in zip(planned, whys, strict=True) if why]
     names = {one.initiative.name for one in refused}
     forecasts = _forecasts(prepared, layout, [one for one in planned if one.name not in names], seed)
     cohort = Cohort(contract.partitions[-1].rows, study.snapshot.horizon_days)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from features.engine import build
 from features.folds import Fold, Plan, decayed, total
+from models.initiatives import MovedTouchpoints
 from models.references import Reference, in_exposure
 
 Array = NDArray[np.float64]
@@ -102,7 +103,39 @@ def vanished_columns(references: Sequence[Reference], touchpoints: pa.Table, cus
     pyarrow.Table
         As `moved_columns`: each row takes back how far it deviated from expectation.
     """
-    columns = exposure_columns(references, touchpoints, customers)
+    return _taken_back(exposure_columns(references, touchpoints, customers))
+
+
+def retimed_columns(references: Sequence[Reference], moved: MovedTouchpoints, customers: pa.Table) -> pa.Table:
+    """Say by how much the states change when touchpoints happen at another time, moved or not in what they measure.
+
+    Parameters
+    ----------
+    references : sequence of Reference
+        From `fit_references`.
+    moved : MovedTouchpoints
+        Touchpoints with the moments at which they would happen.
+    customers : pyarrow.Table
+        The bucket they belong to.
+
+    Returns
+    -------
+    pyarrow.Table
+        As `moved_columns`, two rows each: what was felt is taken back where it was, and felt, as it would have been,
+        where it would be. What was to be expected stays that of the observed moment.
+    """
+    felt = exposure_columns(references, moved.touchpoints, customers)
+    change = moved_columns(references, moved.touchpoints, dict(moved.delivered))
+    there = felt
+    for number, name in enumerate(felt.column_names):
+        if name in ("occurred_at", "known_at"):
+            there = there.set_column(number, name, pa.array(moved.at))
+        elif name in change.column_names and name not in _FELT:
+            there = there.set_column(number, name, pa.array(felt[name].to_numpy() + change[name].to_numpy()))
+    return pa.concat_tables([_taken_back(felt), there])
+
+
+def _taken_back(columns: pa.Table) -> pa.Table:
     for number, name in enumerate(columns.column_names):
         if name not in _FELT:
             columns = columns.set_column(number, name, pc.negate(columns[name]))
@@ -164,6 +197,34 @@ def current(references: Sequence[Reference], columns: pa.Table, spine: pa.Table,
     present = [c for r in references for c in _columns_of(r) if c in columns.column_names]
     folds = {f"{c}__now": total(c) for c in present}
     return _fold(folds, columns, spine, period_days, current_names(references))
+
+
+def occurrences(columns: pa.Table, spine: pa.Table, ends: pa.Table, window_days: int, period_days: float) -> Array:
+    """Count touchpoints in both memories at some moments, and within the periods that end later.
+
+    Parameters
+    ----------
+    columns : pyarrow.Table
+        The touchpoints to count, as `counted` gives them.
+    spine, ends : pyarrow.Table
+        `customer_key` and `cutoff`: moments, and ends of periods.
+    window_days, period_days : float
+        What is older is forgotten; length of a period.
+
+    Returns
+    -------
+    float64 array, shape (spine rows, 3)
+        Fast, slow, now.
+    """
+    folds: dict[str, Fold] = {memory: decayed("occurs", days) for memory, days in MEMORIES.items()}
+    felt = _fold(folds, columns, spine, window_days, tuple(MEMORIES))
+    now = _fold({"now": total("occurs")}, columns, ends, period_days, ("now",))
+    return np.column_stack([felt, now])
+
+
+def counted(touchpoints: pa.Table) -> pa.Table:
+    """Lay touchpoints out so that `occurrences` counts each as one."""
+    return pa.table(_felt_when_it_happened(touchpoints) | {"occurs": pa.array(np.ones(touchpoints.num_rows))})
 
 
 def volume_names(journeys: Sequence[str]) -> tuple[str, ...]:

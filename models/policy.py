@@ -14,16 +14,19 @@ from features.snapshot import DAY, DAYS_PER_MONTH
 from models.adjustment import AdjustmentSet, Exposure, adjustment_set
 from models.effects import Effect, Estimate, PeriodRows, TargetRows, estimate_effect
 from models.exposures import (
+    counted,
     current,
     current_names,
     joined_columns,
     moved_columns,
+    occurrences,
+    retimed_columns,
     state_names,
     states,
     vanished_columns,
     volume_names,
 )
-from models.initiatives import Initiative, MovedTouchpoints, in_filter, move_touchpoints
+from models.initiatives import Change, Initiative, MovedTouchpoints, in_filter, matches, move_touchpoints
 from models.mechanisms import without_needless
 from models.prepared import Bucket, Prepared, period_length
 from models.references import Reference, with_attempts
@@ -90,13 +93,15 @@ def policy_effect(
     Estimand: mean change over the horizon for the customers at risk at go-live, averaged over the go-live dates, with
     reach and expected delivery, fully active from go-live.
     """
-    adjustment = adjustment_set(prepared.study, initiative.moved, prepared.exposures)
+    adjustment = adjustment_set(prepared.study, initiative.moved_among(prepared.exposures), prepared.exposures)
     held = [r for r in prepared.references if r.exposure in set(adjustment.exposures)]
     moving = [r for r in held if r.exposure in set(adjustment.moved)]
     tasks = {m.name for m in prepared.study.measures if m.task}
     ended = {r.exposure.journey for r in moving if r.exposure.measure in tasks}
+    ended |= {change.journey for change in initiative.changes if change.way in ("speed_up", "remove")}
     shifting = [r for r in held if r in moving or r.exposure.journey in ended]
-    moves = _Moves(moving, shifting, prepared)
+    removed = tuple(change for change in initiative.changes if change.way == "remove")
+    moves = _Moves(moving, shifting, removed, prepared)
     for bucket in buckets():
         moves.add(initiative, bucket)
     names, penalised, before = _columns(prepared, adjustment, held)
@@ -104,6 +109,12 @@ def policy_effect(
     shifted = np.array([names.index(name) for name in _exposure_names(shifting)], np.int64)
     fit, after = prepared.fit, prepared.target
     p, t = fit.periods, after.periods
+    # How often a removed touchpoint occurred is a state like any other: two memories, and what is felt at once.
+    extra = X.shape[1] + np.arange(moves.occurred.shape[1])
+    X, X_target = np.column_stack([X, moves.occurred]), np.column_stack([X_target, moves.occurring])
+    shifted = np.concatenate([shifted, extra])
+    penalised = np.concatenate([penalised, np.ones(len(extra), bool)])
+    before = np.concatenate([before, np.arange(len(extra)) % 3 < 2])
     rows = PeriodRows(X, penalised, before, p.churned, p.spend, p.weight, p.customer_key, fit.due, fit.scale)
     target = TargetRows(
         X_target, moves.shift, shifted, after.go_live, t.index, t.customer_key, t.weight, after.due, after.scale
@@ -156,12 +167,26 @@ def _scaled(effect: Effect, reach: float) -> Effect:
     )
 
 
+Array = NDArray[np.float64]
+
+_ROW = "row"  # number of a touchpoint within its bucket
+
+
 class _Moves:
     """Collects, bucket by bucket, by how much the policy shifts the states of the target rows."""
 
-    def __init__(self, moving: Sequence[Reference], shifting: Sequence[Reference], prepared: Prepared) -> None:
-        self._moving, self._shifting, self._prepared = moving, shifting, prepared
-        self.shift = np.zeros((len(prepared.target.periods), len(_exposure_names(shifting))))
+    def __init__(
+        self,
+        moving: Sequence[Reference],
+        shifting: Sequence[Reference],
+        removed: Sequence[Change],
+        prepared: Prepared,
+    ) -> None:
+        self._moving, self._shifting, self._removed, self._prepared = moving, shifting, removed, prepared
+        counts, rows = 3 * len(removed), len(prepared.target.periods)
+        self.shift = np.zeros((rows, len(_exposure_names(shifting)) + counts))
+        self.occurred = np.zeros((len(prepared.fit.periods), counts))
+        self.occurring = np.zeros((rows, counts))
         self._reached = 0.0
         self._contacts, self._inside, self._values = 0, 0, 0
         self._change: dict[Exposure, list[float]] = {r.exposure: [0.0, 0.0] for r in moving}
@@ -175,6 +200,9 @@ class _Moves:
         here = (target.periods.customer_key >= keys[0]) & (target.periods.customer_key <= keys[-1])
         passes = in_filter(initiative, bucket.customers)
         touchpoints = with_attempts(bucket.touchpoints)
+        if self._removed:
+            self._count_occurrences(bucket, keys)
+            touchpoints = touchpoints.append_column(_ROW, pa.array(np.arange(touchpoints.num_rows)))
         for g, go_live in enumerate(self._prepared.go_lives):
             rows = np.flatnonzero(here & (target.go_live == g))
             people = target.periods.customer_key[rows]
@@ -183,25 +211,61 @@ class _Moves:
             until = go_live + study.snapshot.horizon_days * DAY
             moved = move_touchpoints(initiative, study, touchpoints, bucket.customers, go_live, until)
             moved = _of_customers(moved, starters)
+            gone, moved = moved.touchpoints.filter(pa.array(moved.gone)), moved.where(~moved.gone)
             happening, vanished = without_needless(study, moved, touchpoints, until)
+            if self._removed:  # an attempt that is both removed and not needed is taken back once
+                once = ~np.isin(vanished[_ROW].to_numpy(), gone[_ROW].to_numpy())
+                vanished = vanished.filter(pa.array(once))
+            later = happening.at != happening.touchpoints["occurred_at"].to_numpy()
+            on_time, retimed = happening.where(~later), happening.where(later)
             spine = pa.table({"customer_key": people, "cutoff": target.periods.start[rows]})
             columns = joined_columns(
                 [
-                    moved_columns(self._moving, happening.touchpoints, dict(happening.delivered)),
+                    moved_columns(self._moving, on_time.touchpoints, dict(on_time.delivered)),
+                    *([retimed_columns(self._shifting, retimed, bucket.customers)] if later.any() else []),
                     vanished_columns(self._shifting, vanished, bucket.customers),
+                    vanished_columns(self._shifting, gone, bucket.customers),
                 ]
             )
             ends = pa.table({"customer_key": people, "cutoff": target.periods.start[rows] + period_length(study)})
             memories = states(self._shifting, columns, spine, study.snapshot.window_days)
             now = current(self._shifting, columns, ends, period_length(study) / DAY)
-            self.shift[rows] = np.column_stack([memories, now])
+            self.shift[rows] = np.column_stack([memories, now, self._fewer(gone, spine, ends)])
             self._count(happening)
+            self._contacts += gone.num_rows
+
+    def _occurrences(self, touchpoints: pa.Table, spine: pa.Table, ends: pa.Table) -> Array:
+        """Count each removed touchpoint, shape (spine rows, 3 x removed)."""
+        study = self._prepared.study
+        window, days = study.snapshot.window_days, period_length(study) / DAY
+        counts = [
+            occurrences(counted(touchpoints.filter(pa.array(matches(change, touchpoints)))), spine, ends, window, days)
+            for change in self._removed
+        ]
+        return np.column_stack(counts) if counts else np.zeros((spine.num_rows, 0))
+
+    def _fewer(self, gone: pa.Table, spine: pa.Table, ends: pa.Table) -> Array:
+        """Say by how much the counts of removed touchpoints fall."""
+        return -self._occurrences(gone, spine, ends)
+
+    def _count_occurrences(self, bucket: Bucket, keys: NDArray[np.int64]) -> None:
+        """Count removed touchpoints as observed, at every row of the bucket's customers."""
+        length = period_length(self._prepared.study)
+        for periods, out in (
+            (self._prepared.fit.periods, self.occurred),
+            (self._prepared.target.periods, self.occurring),
+        ):
+            rows = np.flatnonzero((periods.customer_key >= keys[0]) & (periods.customer_key <= keys[-1]))
+            people, start = periods.customer_key[rows], periods.start[rows]
+            spine = pa.table({"customer_key": people, "cutoff": start})
+            ends = pa.table({"customer_key": people, "cutoff": start + length})
+            out[rows] = self._occurrences(bucket.touchpoints, spine, ends)
 
     def _count(self, moved: MovedTouchpoints) -> None:
         """Keep what the diagnostics need."""
         self._contacts += moved.touchpoints.num_rows
         journey = moved.touchpoints["journey"].cast(pa.string()).to_pandas().to_numpy()
-        for reference in self._moving:
+        for reference in (r for r in self._moving if r.exposure.measure in moved.delivered):
             exposure, (low, high) = reference.exposure, self._prepared.support[reference.exposure]
             rows = journey == exposure.journey
             after = moved.delivered[exposure.measure][rows]
