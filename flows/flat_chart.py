@@ -14,17 +14,19 @@ SHOWN = 15
 """Initiatives of the longest chart; the table has them all."""
 
 
-def wave_chart(effects: pd.DataFrame, outcome: str, write: Callable[[float], str]) -> alt.LayerChart:
+def wave_chart(effects: pd.DataFrame, outcome: str, write: Callable[[float], str], unit: str = "") -> alt.LayerChart:
     """Draw the effect of each initiative on one outcome with its 90 % interval; hollow: the raw contrast.
 
     Parameters
     ----------
     effects : DataFrame
-        `title`, `outcome`, `effect`, `lo`, `hi`, `raw_effect`, as `journeylift simulate` leaves them.
+        `title`, `outcome`, `effect`, `lo`, `hi`, `raw_effect`, `n_customers`, as `journeylift simulate` leaves them.
     outcome : str
         Which one; `churn` is drawn in percentage points.
     write : callable
         Writes one number.
+    unit : str
+        Of the outcome, for the axis; churn needs none.
 
     Returns
     -------
@@ -38,7 +40,12 @@ def wave_chart(effects: pd.DataFrame, outcome: str, write: Callable[[float], str
     found = replace(found, raw=rows["raw_effect"].astype(float).tolist())
     if is_churn:
         axis = Axis("Percentage points", "+.2~f", "fewer leave", "more leave")
-        return interval_plot(found.toned("lower").scaled(100), axis, "Change of churn over one wave, by initiative")
-    title = f"Change of {outcome.replace('_', ' ')} over one wave, by initiative"
-    axis = Axis(f"{outcome.replace('_', ' ').capitalize()} per customer", "+.2~f", "less", "more")
-    return interval_plot(found, axis, title)
+        return interval_plot(found.toned("lower").scaled(100), axis, _title("churn", rows))
+    name = outcome.replace("_", " ")
+    axis = Axis(f"{name.capitalize()} per customer{f', {unit}' if unit else ''}", "+.2~f", "less", "more")
+    # Which way is better is known of revenue only.
+    return interval_plot(found.toned("higher") if outcome == "revenue" else found, axis, _title(name, rows))
+
+
+def _title(name: str, rows: pd.DataFrame) -> str:
+    return f"Change of {name} over one wave, by initiative, {int(rows['n_customers'].max()):,} customers"

@@ -210,7 +210,9 @@ def record_wave(
         for name, table in tables.items():
             run.log_table(table, f"flat_{name}.csv")
         for outcome in found.effects.loc[found.effects["effect"].notna(), "outcome"].unique():
-            run.log_text(to_svg(wave_chart(found.effects, outcome, writer(study, outcome))), f"flat_{outcome}.svg")
+            unit = study.currency if outcome == "revenue" else ""
+            chart = wave_chart(found.effects, outcome, writer(study, outcome), unit)
+            run.log_text(to_svg(chart), f"flat_{outcome}.svg")
     return {
         "study": study.name,
         "run_id": run.run_id,

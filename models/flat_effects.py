@@ -45,7 +45,7 @@ class SegmentEffect:
     level : str
         Of the covariate.
     estimate, apart : Estimate
-        Mean over these rows, and that less the mean over all other rows.
+        Mean over these rows, and that less the mean over all other rows; NaN where too few customers would be moved.
     p_adjusted : float
         That it is no other than elsewhere, over all levels by Holm; NaN where no number is given.
     rows, moved : int
@@ -180,6 +180,8 @@ def _not_here(initiative: Initiative, data: FlatData) -> str:
     """Say why an initiative cannot be carried out in a flat table; empty when it can."""
     measures = {m.name: m for m in data.study.measures}
     for change in initiative.changes:
+        if change.way in ("remove", "speed_up"):
+            return f"A flat table has no touchpoints with times: {change.way} can do nothing. Use scale or shift."
         at = measures[change.measure].touchpoint
         if change.channel is not None:
             return f"A flat table has no channels, so '{change.channel}' cannot be told from others. Leave channel out."
@@ -289,13 +291,18 @@ def _segments(data: FlatData, moved: Moved, known: Flags, reach: float) -> tuple
     for level in np.unique(level_of):
         among = level_of == level
         customers = len(np.unique(rows.cluster[among & touched]))
+        others = len(np.unique(rows.cluster[~among & touched]))
         estimate = apart = _NOTHING
-        if customers >= LEAST_MOVED and not among.all():
-            own, rest = (moved.effect(part) for part in (among, ~among))
-            estimate, apart = _scaled(own.estimate, reach), _scaled(difference(own, rest), reach)
+        if customers >= LEAST_MOVED:
+            own = moved.effect(among)
+            estimate = _scaled(own.estimate, reach)
+            if others >= LEAST_MOVED:
+                apart = _scaled(difference(own, moved.effect(~among)), reach)
         found.append(SegmentEffect(str(level), estimate, apart, float("nan"), int(among.sum()), customers))
     told = [i for i, one in enumerate(found) if not np.isnan(one.apart.value)]
-    p = holm(np.array([2 * stats.norm.sf(abs(found[i].apart.t)) for i in told]))
+    p = np.array([2 * stats.norm.sf(abs(found[i].apart.t)) for i in told])
+    # Of two levels each is all that the other is not: one test, not two.
+    p = p if len(told) == len(found) == 2 else holm(p)
     for i, adjusted in zip(told, p, strict=True):
         found[i] = replace(found[i], p_adjusted=float(adjusted))
     return tuple(found)
