@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from features.marked import compose, validated
+from features.overrules import Overrule
 from features.study_rules import study_faults
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Measure",
     "Money",
     "Outcome",
+    "Overrule",
     "SnapshotGrid",
     "Source",
     "Study",
@@ -352,7 +354,8 @@ class Flat(Table):
     """One row per customer (and wave) with measures as columns and no event times.
 
     ``wave``, ``weight``, ``churned`` and ``revenue`` name the user's columns, and ``outcomes`` maps names of ours to
-    further ones (numbers, such as overall satisfaction). ``base_rate`` is the known churn rate where churners were
+    further ones (numbers, such as overall satisfaction). ``segment`` names the covariate by whose levels effects are
+    told as well. ``base_rate`` is the known churn rate where churners were
     oversampled; rows are then weighted so that the weighted churn rate equals it.
     """
 
@@ -363,6 +366,7 @@ class Flat(Table):
     revenue: str | None = None
     outcomes: dict[Annotated[Name, AfterValidator(_file_name)], str] = {}
     covariates: tuple[Name, ...] = ()
+    segment: str | None = None
 
 
 class Study(_Declared):
@@ -378,6 +382,7 @@ class Study(_Declared):
     outcomes: tuple[Outcome, ...] = ()
     journeys: tuple[Journey, ...] = Field(min_length=1)
     measures: tuple[Measure, ...] = ()
+    adjustment: tuple[Overrule, ...] = ()
     snapshot: SnapshotGrid = SnapshotGrid()
     money: Money = Money()
     engine: Engine = Engine()
@@ -409,7 +414,7 @@ class Study(_Declared):
 
         64 hexadecimal digits. Tables may grow and cutoffs be added without a change.
         """
-        apart = {"engine", "money", "store", "sources"}
+        apart = {"engine", "money", "store", "sources", "adjustment"}
         grid = self.snapshot.model_dump(include={"window_days", "gap_days", "horizon_days"})
         plain = self.model_dump(mode="json", by_alias=True, exclude=apart) | {"snapshot": grid}
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from features.errors import closest
 from features.marked import Fault, Location
+from features.overrules import overrule_faults
 
 __all__ = ["TABLE_COLUMNS", "study_faults"]
 
@@ -59,6 +60,7 @@ def study_faults(document: object) -> Iterator[Fault]:
     yield from _journey_faults(raw)
     yield from _measure_faults(raw)
     yield from _promise_faults(raw)
+    yield from overrule_faults(raw)
     yield from _name_faults(raw)
     yield from _date_faults(raw)
 
@@ -107,6 +109,10 @@ def _shape_faults(raw: dict[object, object]) -> Iterator[Fault]:
     flat = _mapping(raw.get("flat"))
     if is_flat and not any(flat.get(key) for key in ("churned", "revenue", "outcomes")):
         yield Fault(("flat",), "no outcome is named. Add 'churned: COLUMN' or 'outcomes: {NAME: COLUMN}'.", at_key=True)
+    covariates, segment = [text for _, text in _texts(flat.get("covariates"))], flat.get("segment")
+    if isinstance(segment, str) and segment not in covariates:
+        message = f"no covariate is called '{segment}'.{closest(segment, covariates)} Declared: {_list(covariates)}."
+        yield Fault(("flat", "segment"), message)
     if flat.get("base_rate") is not None and flat.get("churned") is None:
         yield Fault(("flat", "base_rate"), "a base rate of churn needs 'churned: COLUMN'. Add it.", at_key=True)
 

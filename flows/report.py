@@ -104,6 +104,8 @@ def render_report(data: ReportData) -> str:
         sections.methods_section(data),
         glossary_section(),
     )
+    if data.header.is_flat:  # no months, hence no net present values: see simulate.json
+        parts = tuple(part for part in parts if part.anchor not in {"worth", "initiatives"})
     title = f"{data.header.study}: what drives churn and revenue"
     if data.header.is_survey:
         parts = tuple(part for part in parts if part.anchor not in _OF_CHURN)

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from features.contract import PanelContract
-from features.errors import UnsupportedError
 from features.layout import Layout
 from flows import console
 from flows.build_features import ensure_layout, ensure_panel
 from flows.draws_store import Stored, write_draws
+from flows.flat_effects import simulate_flat
 from flows.hidden_causes import control_sentence, placebo_sentence, undone_by
 from flows.histories import prepare_histories
 from flows.plans import made_from, read_plans
@@ -29,6 +29,7 @@ from models.initiatives import Initiative, refusal
 from models.negative_control import NegativeControl, failure, negative_controls, to_frame
 from models.overlaps import estimate_overlaps, pairs_on_a_path
 from models.policy import PolicyEffect, policy_effect
+from models.removal import removal_refusal
 from models.response_surface import ResponseSurface
 from models.retention import Retention
 from models.shared_fits import SharedFits
@@ -59,20 +60,16 @@ def simulate(study_file: str, *, initiatives: str | None = None, seed: int = 0) 
     ------
     StudyError
         The file is missing or wrong; every fault is listed.
-    UnsupportedError
-        The study is a flat table: there are no touchpoints to move.
     """
     started = time.perf_counter()
     workspace = open_workspace(study_file)
-    if workspace.study.is_flat:
-        raise UnsupportedError(
-            "The study is a flat table without touchpoints. An initiative is simulated by moving touchpoints. "
-            "Declare customers, touchpoints, churn and revenue instead of flat, or see: journeylift explain"
-        )
     plans = read_plans(workspace, initiatives)
+    if workspace.study.is_flat:
+        simulate_flat(workspace, plans.initiatives, plans.text, seed)
+        return
     contract = ensure_panel(workspace)
     layout = ensure_layout(workspace)
-    assert isinstance(layout, Layout)  # noqa: S101 (flat studies were refused above)
+    assert isinstance(layout, Layout)  # noqa: S101 (flat studies went their own way above)
     controls = check_controls(workspace, layout, seed)
     samples, refused = estimate(workspace, layout, plans.initiatives, seed, failure(controls))
     retention = learn_retention(workspace, contract)
@@ -189,7 +186,9 @@ def estimate(
     """Estimate and judge every initiative that can be carried out, and draw what is not known of it."""
     study = workspace.study
     fits = prepare_histories(str(workspace.study_file), layout, seed)
-    refused = tuple(Refusal(one, why) for one in planned if (why := refusal(one, study, fits.prepared.exposures)))
+    observed = fits.prepared.exposures
+    whys = [refusal(one, study, observed) or removal_refusal(one, layout.all_buckets) for one in planned]
+    refused = tuple(Refusal(one, why) for one, why in zip(planned, whys, strict=True) if why)
     names = {one.initiative.name for one in refused}
     forecasts = _forecasts(fits, layout, [one for one in planned if one.name not in names])
     overlaps = _overlaps(fits, layout, [one.initiative for one in forecasts])

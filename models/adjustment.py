@@ -1,15 +1,16 @@
 """Which measures to hold fixed when one is moved: those upstream in the journey, never those that follow from it.
 
 Controlling for the calls that a bad onboarding causes hides the onboarding. The order of journeys in the study, their
-`leads_to` arrows and the order of measures within a touchpoint say what comes first.
+`leads_to` arrows and the order of measures within a touchpoint say what comes first. Where the user knows better, the
+section `adjustment` of the study overrules it, with a reason that stays beside the effect.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from features.study import Study
+from features.study import Overrule, Study
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -49,7 +50,10 @@ class AdjustmentSet:
     covariates : tuple of str
         Baseline columns held fixed.
     time : tuple of str
-        What else is held fixed where there are event times; empty for a flat table.
+        What else is held fixed: where there are event times tenure, season and spend before; in a flat table the wave,
+        if it has any.
+    overruled : tuple of str
+        What the user changed, and why; empty where the order of the study holds.
     """
 
     moved: tuple[Exposure, ...]
@@ -61,6 +65,7 @@ class AdjustmentSet:
     left_out: tuple[Exposure, ...]
     covariates: tuple[str, ...]
     time: tuple[str, ...] = ("tenure", "season", "spend before")
+    overruled: tuple[str, ...] = ()
 
     @property
     def exposures(self) -> tuple[Exposure, ...]:
@@ -77,7 +82,8 @@ class AdjustmentSet:
             *self.time,
         ]
         along = [*map(str, self.carried), *_numbers(self.carried_volumes)]
-        return ", ".join(held) + (f"; moving along: {', '.join(along)}" if along else "")
+        line = ", ".join(held) + (f"; moving along: {', '.join(along)}" if along else "")
+        return f"{line} (overruled: {'; '.join(self.overruled)})" if self.overruled else line
 
 
 def _numbers(journeys: Iterable[str]) -> list[str]:
@@ -119,18 +125,59 @@ def adjustment_set(study: Study, moved: Iterable[Exposure], observed: Iterable[E
     upstream = {e for e in candidates if any(_precedes(study, e, t) for t in targets)} - consequences - set(free)
     behind = {j for t in targets for j in descendants(study, t.journey)} - {t.journey for t in targets}
     carried = set() if study.is_flat else consequences - set(free)
-    volumes = {t.journey for t in targets} | {e.journey for e in (*upstream, *context)}
-    return AdjustmentSet(
+    ordered = AdjustmentSet(
         moved=targets,
         upstream=tuple(sorted(upstream)),
-        volumes=() if study.is_flat else _of(study, volumes - behind),
+        volumes=(),
         context=context,
         carried=tuple(sorted(carried)),
         carried_volumes=() if study.is_flat else _of(study, behind),
         left_out=tuple(sorted(set(candidates) - upstream - carried)),
         covariates=_covariates(study),
-        time=() if study.is_flat else ("tenure", "season", "spend before"),
+        time=_time(study),
     )
+    found = _overruled(ordered, study, everything)
+    volumes = {t.journey for t in targets} | {e.journey for e in (*found.upstream, *found.context)}
+    return found if study.is_flat else replace(found, volumes=_of(study, volumes - behind))
+
+
+def _time(study: Study) -> tuple[str, ...]:
+    if study.flat is None:
+        return ("tenure", "season", "spend before")
+    return ("wave",) if study.flat.wave else ()
+
+
+def _overruled(ordered: AdjustmentSet, study: Study, observed: Iterable[Exposure]) -> AdjustmentSet:
+    """Apply what the user says of the moved measures; what is moved, or was never seen, cannot be held fixed."""
+    found, known = ordered, {str(e): e for e in observed if e not in ordered.moved}
+    for rule in study.adjustment:
+        if Exposure(rule.journey, rule.measure) not in ordered.moved:
+            continue
+        held = {str(e) for e in (*found.upstream, *found.context)}
+        add = [name for name in rule.add if name in known and name not in held]
+        remove = [name for name in rule.remove if name in held or name in found.covariates]
+        if not add and not remove:
+            continue
+        upstream = [e for e in found.upstream if str(e) not in remove] + [known[name] for name in add]
+        carried = tuple(e for e in found.carried if str(e) not in add)
+        context = tuple(e for e in found.context if str(e) not in remove)
+        left_out = [e for e in found.left_out if str(e) not in add] + [known[n] for n in remove if n in known]
+        found = replace(
+            found,
+            upstream=tuple(sorted(upstream)),
+            context=context,
+            carried=carried,
+            left_out=tuple(sorted(left_out)),
+            covariates=tuple(name for name in found.covariates if name not in remove),
+            overruled=(*found.overruled, _told(rule, add, remove)),
+        )
+    return found
+
+
+def _told(rule: Overrule, add: list[str], remove: list[str]) -> str:
+    parts = [f"added {', '.join(add)}"] if add else []
+    parts += [f"left out {', '.join(remove)}"] if remove else []
+    return f"{' and '.join(parts)} when {rule.journey}: {rule.measure} moves, because {rule.reason.rstrip('.')}"
 
 
 def _of(study: Study, journeys: set[str]) -> tuple[str, ...]:

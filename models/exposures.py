@@ -17,6 +17,7 @@ from features.engine import build
 from features.folds import Fold, Plan, decayed, total
 from features.snapshot import DAY
 from models.contact_kinds import ContactKind, kinds_of_rows
+from models.initiatives import MovedTouchpoints
 from models.references import Reference, in_exposure
 
 Array = NDArray[np.float64]
@@ -112,7 +113,43 @@ def vanished_columns(
     pyarrow.Table
         As `moved_columns`: each row takes back how far it deviated from expectation, and that it happened.
     """
-    columns = exposure_columns(references, touchpoints, customers, kinds)
+    return _taken_back(exposure_columns(references, touchpoints, customers, kinds))
+
+
+def retimed_columns(
+    references: Sequence[Reference], moved: MovedTouchpoints, customers: pa.Table, kinds: Sequence[ContactKind] = ()
+) -> pa.Table:
+    """Say by how much the states change when touchpoints happen at another time, moved or not in what they measure.
+
+    Parameters
+    ----------
+    references : sequence of Reference
+        From `fit_references`.
+    moved : MovedTouchpoints
+        Touchpoints with the moments at which they would happen.
+    customers : pyarrow.Table
+        The bucket they belong to.
+    kinds : sequence of ContactKind
+        Counted where they would be.
+
+    Returns
+    -------
+    pyarrow.Table
+        As `moved_columns`, two rows each: what was felt is taken back where it was, and felt, as it would have been,
+        where it would be. What was to be expected stays that of the observed moment.
+    """
+    felt = exposure_columns(references, moved.touchpoints, customers, kinds)
+    change = moved_columns(references, moved.touchpoints, dict(moved.delivered))
+    there = felt
+    for number, name in enumerate(felt.column_names):
+        if name in ("occurred_at", "known_at"):
+            there = there.set_column(number, name, pa.array(moved.at))
+        elif name in change.column_names and name not in _FELT:
+            there = there.set_column(number, name, pa.array(felt[name].to_numpy() + change[name].to_numpy()))
+    return pa.concat_tables([_taken_back(felt), there])
+
+
+def _taken_back(columns: pa.Table) -> pa.Table:
     for number, name in enumerate(columns.column_names):
         if name not in _FELT:
             columns = columns.set_column(number, name, pc.negate(columns[name]))

@@ -49,7 +49,8 @@ def _initiative_faults(
     if name in seen:
         yield Fault((*where, "name"), f"'{name}' is given twice. Give each initiative a name of its own.")
     seen.add(name)
-    covariates = study.customers.covariates if study.customers else ()
+    table = study.flat or study.customers
+    covariates = table.covariates if table else ()
     filters = item.get("where")
     for key in filters if isinstance(filters, dict) else ():
         if key not in covariates:
@@ -70,6 +71,14 @@ def _change_faults(study: Study, where: tuple[int | str, ...], change: dict[str,
     if measure and measure.journeys and journey in study.journey_names and journey not in measure.journeys:
         message = f"'{measure.name}' is not measured in '{journey}'. It is in: {', '.join(measure.journeys)}."
         yield Fault((*where, "measure"), message)
+    if measure and measure.journey and journey in study.journey_names and journey != measure.journey:
+        message = f"'{measure.name}' is not measured in '{journey}'. It is in: {measure.journey}."
+        yield Fault((*where, "measure"), message)
+    if measure and change.get("speed_up") is not None and measure.kind != "duration":
+        message = (
+            f"'{measure.name}' is a {measure.kind}; only a duration shrinks with the time between steps. Use scale."
+        )
+        yield Fault((*where, "speed_up"), message)
     if measure and change.get("convert") is not None and measure.kind != "share":
         message = f"'{measure.name}' is a {measure.kind}; only a share of 0 and 1 has failures to convert. Use scale."
         yield Fault((*where, "convert"), message)

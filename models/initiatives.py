@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -19,10 +19,12 @@ from models.adjustment import Exposure
 from models.costs import Cost
 from models.funding import Amount, Funding, Resource
 from models.initiative_rules import rules_for
+from models.retiming import sooner
 
 Array = NDArray[np.float64]
 Number = Annotated[float, Field(allow_inf_nan=False)]
-Change_ = Literal["shift", "scale", "cap", "floor", "convert"]
+Change_ = Literal["shift", "scale", "cap", "floor", "convert", "speed_up", "remove"]
+_WAYS: tuple[Change_, ...] = get_args(Change_)
 
 
 class _Declared(BaseModel):
@@ -37,13 +39,15 @@ class Change(_Declared):
     journey, touchpoint, channel : str
         Which contacts; touchpoint and channel are optional.
     measure : str
-        What is moved.
-    shift, scale, cap, floor, convert : float
-        Exactly one: add; multiply; no more than; no less than; turn this share of failures into successes.
+        What is moved; empty where touchpoints are removed.
+    shift, scale, cap, floor, convert, speed_up, remove : float
+        Exactly one: add; multiply; no more than; no less than; turn this share of failures into successes; let the time
+        between the steps of a journey, and the duration named, shrink by this share; let this share of a touchpoint not
+        happen.
     """
 
     journey: str
-    measure: str
+    measure: str = ""
     touchpoint: str | None = None
     channel: str | None = None
     shift: Number | None = None
@@ -51,17 +55,32 @@ class Change(_Declared):
     cap: Number | None = None
     floor: Number | None = None
     convert: Annotated[Number, Field(gt=0, le=1)] | None = None
+    speed_up: Annotated[Number, Field(ge=0, lt=1)] | None = None
+    remove: Annotated[Number, Field(ge=0, le=1)] | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
         if len(self._ways()) != 1:
-            given = ", ".join(self._ways()) or "none"
-            raise ValueError(f"{given} of shift, scale, cap, floor and convert given. Expected exactly one.")
+            given, known = ", ".join(self._ways()) or "none", f"{', '.join(_WAYS[:-1])} and {_WAYS[-1]}"
+            raise ValueError(f"{given} of {known} given. Expected exactly one.")
+        return self
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.way == "remove" and (self.touchpoint is None or self.measure):
+            raise ValueError(
+                "a touchpoint is removed with all that is measured there. Expected touchpoint, no measure."
+            )
+        if self.way != "remove" and not self.measure:
+            raise ValueError(f"{self.way} does not say of what. Expected measure: NAME. Add it.")
+        if self.way == "speed_up" and (self.touchpoint is not None or self.channel is not None):
+            raise ValueError(
+                "a journey is sped up as a whole. Expected neither touchpoint nor channel. Leave them out."
+            )
         return self
 
     def _ways(self) -> list[Change_]:
-        ways: tuple[Change_, ...] = ("shift", "scale", "cap", "floor", "convert")
-        return [way for way in ways if getattr(self, way) is not None]
+        return [way for way in _WAYS if getattr(self, way) is not None]
 
     @property
     def way(self) -> Change_:
@@ -87,6 +106,8 @@ class Change(_Declared):
             "cap": f" at most {self.amount:g}",
             "floor": f" at least {self.amount:g}",
             "convert": f": {100 * self.amount:g} % of failures mended",
+            "speed_up": f": {100 * self.amount:g} % less time between steps",
+            "remove": f"{100 * self.amount:g} % of them removed",
         }
         return f"{where} {self.measure}{texts[self.way]}"
 
@@ -121,8 +142,8 @@ class Change(_Declared):
     def _promised(self, value: Array) -> Array:
         if self.way == "shift":
             return value + self.amount
-        if self.way == "scale":
-            return value * self.amount
+        if self.way in ("scale", "speed_up"):
+            return value * (self.amount if self.way == "scale" else 1.0 - self.amount)
         if self.way == "cap":
             return np.minimum(value, self.amount)
         return np.maximum(value, self.amount)
@@ -193,8 +214,13 @@ class Initiative(_Declared):
 
     @property
     def moved(self) -> tuple[Exposure, ...]:
-        """Every exposure that is moved, once."""
-        return tuple(sorted({change.exposure for change in self.changes}))
+        """Every exposure that is moved, once; those of removed touchpoints are known with the data only."""
+        return tuple(sorted({change.exposure for change in self.changes if change.way != "remove"}))
+
+    def moved_among(self, observed: Iterable[Exposure]) -> tuple[Exposure, ...]:
+        """Every exposure that is moved: with a touchpoint goes whatever is measured in its journey."""
+        gone = {change.journey for change in self.changes if change.way == "remove"}
+        return tuple(sorted({*self.moved, *(e for e in observed if e.journey in gone)}))
 
 
 class _File(_Declared):
@@ -267,6 +293,8 @@ def refusal(initiative: Initiative, study: Study, observed: frozenset[Exposure])
         Reason for the planner.
     """
     for change in initiative.changes:
+        if change.way == "remove":
+            continue  # whether it was ever absent is asked of the data: models.removal
         measure = next(m for m in study.measures if m.name == change.measure)
         if measure.control == "none":
             return f"Nobody controls {measure.name} (control: none in the study); it can be used as context only."
@@ -289,15 +317,33 @@ class MovedTouchpoints:
         The moved rows as observed, in their order.
     delivered : mapping of str to float64 array
         Per moved measure, its values on those rows as the initiative would have them.
+    moments : int64 array, shape (rows,), optional
+        When they would happen, microseconds; left out: when they did.
+    removed : bool array, shape (rows,), optional
+        Which of them would not happen at all; left out: none.
     """
 
     touchpoints: pa.Table
     delivered: Mapping[str, Array]
+    moments: NDArray[np.int64] | None = None
+    removed: NDArray[np.bool_] | None = None
+
+    @property
+    def at(self) -> NDArray[np.int64]:
+        """When they would happen, microseconds; shape (rows,)."""
+        return self.touchpoints["occurred_at"].to_numpy() if self.moments is None else self.moments
+
+    @property
+    def gone(self) -> NDArray[np.bool_]:
+        """Which of them would not happen at all; shape (rows,)."""
+        return np.zeros(self.touchpoints.num_rows, bool) if self.removed is None else self.removed
 
     def where(self, rows: NDArray[np.bool_]) -> MovedTouchpoints:
         """Keep some of the rows."""
         kept = self.touchpoints.filter(pa.array(rows))
-        return MovedTouchpoints(kept, {name: value[rows] for name, value in self.delivered.items()})
+        delivered = {name: value[rows] for name, value in self.delivered.items()}
+        moments = None if self.moments is None else self.moments[rows]
+        return MovedTouchpoints(kept, delivered, moments, None if self.removed is None else self.removed[rows])
 
 
 def move_touchpoints(
@@ -319,8 +365,9 @@ def move_touchpoints(
     Returns
     -------
     MovedTouchpoints
-        Rows moved by at least one change. Which failures are mended is a pure function of customer and time, so that
-        two initiatives that mend the same failures mend the same ones.
+        Rows moved by at least one change; where a journey goes faster also those that come into the span. Which
+        failures are mended, and which touchpoints do not happen, is a pure function of customer and time, so that two
+        initiatives that mend the same failures mend the same ones.
     """
     return move_together((initiative,), study, touchpoints, customers, after, until)
 
@@ -342,23 +389,34 @@ def move_together(
     MovedTouchpoints
     """
     at = touchpoints["occurred_at"].to_numpy()
-    inside = (at > after) & (at <= until)
-    eligible = [inside & _reached(one, touchpoints, customers) for one in initiatives]
+    reached = [(at > after) & _reached(one, touchpoints, customers) for one in initiatives]
+    new_at = at
+    for one, here in zip(initiatives, reached, strict=True):
+        for change in one.changes:
+            if change.way == "speed_up":
+                share = change.amount * one.expected_delivery
+                new_at = np.where(here, sooner(touchpoints, new_at, change.journey, share, after), new_at)
+    eligible = [here & (new_at <= until) for here in reached]
     steps = [
-        (one.expected_delivery, change, reached & _matches(change, touchpoints))
-        for one, reached in zip(initiatives, eligible, strict=True)
+        (one.expected_delivery, change, here & matches(change, touchpoints))
+        for one, here in zip(initiatives, eligible, strict=True)
         for change in one.changes
     ]
-    rows = np.flatnonzero(np.logical_or.reduce([touched for _, _, touched in steps]))
+    is_retimed = np.logical_or.reduce(eligible) & (new_at != at)
+    rows = np.flatnonzero(np.logical_or.reduce([*(touched for _, _, touched in steps), is_retimed]))
     luck = uniform(0, "mended", touchpoints["customer_key"].to_numpy()[rows], at[rows])
     values: dict[str, Array] = {}
+    gone = np.zeros(len(rows), bool)
     for delivery, change, touched in steps:
+        if change.way == "remove":
+            gone |= touched[rows] & (luck < change.amount * delivery)
+            continue
         now = values.get(change.measure)
         observed = touchpoints[change.measure].to_numpy()[rows] if now is None else now
         lower = next(m for m in study.measures if m.name == change.measure).direction == "lower"
         moved = change.delivered(observed, delivery, luck, lower_is_better=lower)
         values[change.measure] = np.where(touched[rows], moved, observed)
-    return MovedTouchpoints(touchpoints.take(pa.array(rows)), values)
+    return MovedTouchpoints(touchpoints.take(pa.array(rows)), values, new_at[rows], gone)
 
 
 def _reached(initiative: Initiative, touchpoints: pa.Table, customers: pa.Table) -> NDArray[np.bool_]:
@@ -377,9 +435,10 @@ def in_filter(initiative: Initiative, customers: pa.Table) -> NDArray[np.bool_]:
     return passes
 
 
-def _matches(change: Change, touchpoints: pa.Table) -> NDArray[np.bool_]:
-    """Whether a change names each touchpoint, and the measure applies there."""
-    match = ~np.isnan(touchpoints[change.measure].to_numpy())
+def matches(change: Change, touchpoints: pa.Table) -> NDArray[np.bool_]:
+    """Whether a change names each touchpoint, and the measure applies there; shape (touchpoints,)."""
+    has = np.ones(touchpoints.num_rows, bool)
+    match = ~np.isnan(touchpoints[change.measure].to_numpy()) if change.measure else has
     for column, value in (("journey", change.journey), ("touchpoint", change.touchpoint), ("channel", change.channel)):
         if value is not None:
             match &= (

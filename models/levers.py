@@ -294,7 +294,9 @@ def _flat_lever(
     change = standard_improvement(measure, exposure.journey)
     value = panel[name].to_numpy(float)
     mended = np.where(np.isnan(value), np.nan, _improved(change, value, measure, rng))
-    fixed = _flat_controls(study, panel, [column[e.journey, e.measure] for e in (*held.upstream, *held.context)])
+    fixed = _flat_controls(
+        study, panel, held.covariates, [column[e.journey, e.measure] for e in (*held.upstream, *held.context)]
+    )
     centre = float(np.nanmedian(value))
     own = _pieces(value, centre)
     X = np.column_stack([fixed, own])
@@ -305,7 +307,7 @@ def _flat_lever(
     penalised = np.arange(X.shape[1]) >= fixed.shape[1]
     churned = panel["is_churned"].to_numpy(float)
     one = np.ones(n)
-    known = _flat_benchmarks(study, panel, X.shape[1])
+    known = _flat_benchmarks(held.covariates, panel, X.shape[1])
     rows = PeriodRows(X, penalised, np.ones(X.shape[1], bool), churned, spend, weight, key, one, one, known)
     zeros = np.zeros(n, np.int64)
     target = TargetRows(X, _pieces(mended, centre) - own, shifted, zeros, zeros, key, weight, one, one)
@@ -331,19 +333,20 @@ def _improved(change: Change, value: Array, measure: Measure, rng: np.random.Gen
     return change.delivered(value, 1.0, rng.random(len(value)), lower_is_better=measure.direction == "lower")
 
 
-def _flat_controls(study: Study, panel: pd.DataFrame, upstream: Sequence[str]) -> Array:
-    """Intercept, covariates with levels laid out, upstream measures with a flag where they do not apply."""
-    covariates = list(study.flat.covariates) if study.flat else []
+def _flat_controls(study: Study, panel: pd.DataFrame, covariates: Sequence[str], upstream: Sequence[str]) -> Array:
+    """Intercept, covariates and waves with levels laid out, upstream measures with a flag where they do not apply."""
     encoded = _encoded(panel, covariates)
+    waves = np.zeros((len(panel), 0))
+    if study.flat is not None and study.flat.wave:
+        waves = pd.get_dummies(panel["cutoff"].astype(str), drop_first=True, dtype=float).to_numpy()
     numbers = panel[[*_numeric(panel, covariates), *upstream]].astype(float)
     flags = numbers.isna().astype(float)
     filled = numbers.fillna(numbers.median()).fillna(0.0)
-    return np.column_stack([encoded, filled, flags])
+    return np.column_stack([encoded, filled, flags, waves])
 
 
-def _flat_benchmarks(study: Study, panel: pd.DataFrame, columns: int) -> tuple[Benchmark, ...]:
+def _flat_benchmarks(covariates: Sequence[str], panel: pd.DataFrame, columns: int) -> tuple[Benchmark, ...]:
     """Make each covariate a yardstick; measures are as they were measured, so they have no ties taken out."""
-    covariates = list(study.flat.covariates) if study.flat else []
     laid_out = [*_encoded(panel, covariates), *_numeric(panel, covariates)]
     names = [f"baseline__{name}" for name in laid_out]
     return tuple(

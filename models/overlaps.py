@@ -106,11 +106,12 @@ def estimate_overlaps(
     members = [named[name] for name in sorted({name for pair in pairs for name in pair})]
     if not members:
         return ()
-    model = PolicyModel.of(fits, {e for one in members for e in one.moved})
+    observed = fits.prepared.exposures
+    model = PolicyModel.of(fits, {e for one in members for e in one.moved_among(observed)})
     total, done = len(members) + len(pairs), 0
 
     def shifted(*together: Initiative) -> Shift:
-        moves = model.moves_of({e for one in together for e in one.moved})
+        moves = model.moves_of(together)
         for bucket in buckets():
             moves.add(together, bucket)
         return moves.shift(model.fit.names)

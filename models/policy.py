@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +23,7 @@ from models.exposures import (
     lagged,
     lagged_columns,
     moved_columns,
+    retimed_columns,
     state_names,
     states,
     vanished_columns,
@@ -36,6 +37,8 @@ from models.placebo import GAP_DAYS, Placebo, placebo_effect
 from models.prepared import Bucket, Prepared, period_length
 from models.references import Reference, with_attempts
 from models.shared_fits import SharedFit, SharedFits
+
+_ROW = "row"  # number of a touchpoint within its bucket
 
 FORM_ERROR = 0.08
 """Relative: what sums of pieces and memories miss of how experience acts. Twelve synthetic companies (seeds 401 to
@@ -109,9 +112,10 @@ def policy_effect(
     Estimand: mean change over the horizon for the customers at risk at go-live, averaged over the go-live dates, with
     reach and expected delivery, fully active from go-live.
     """
-    model = PolicyModel.of(fits, initiative.moved)
+    moved = initiative.moved_among(fits.prepared.exposures)
+    model = PolicyModel.of(fits, moved)
     variants = [initiative, *(initiative.resized(size) for size in sizes)]
-    moves = [model.moves_of(initiative.moved) for _ in variants]
+    moves = [model.moves_of((initiative,)) for _ in variants]
     for bucket in buckets():
         for one, variant in zip(moves, variants, strict=True):
             one.add((variant,), bucket)
@@ -190,12 +194,16 @@ class PolicyModel:
         held = tuple(r for r in prepared.references if r.exposure in set(adjustment.exposures))
         counted = {*adjustment.volumes, *adjustment.carried_volumes}
         kinds = tuple(k for k in prepared.kinds if k.journey in counted)
-        return cls(prepared, adjustment, held, kinds, fits.of(kinds, held))
+        given = prepared.study.customers.covariates if prepared.study.customers else ()
+        left_out = tuple(one for one in given if one not in adjustment.covariates)
+        return cls(prepared, adjustment, held, kinds, fits.of(kinds, held, left_out))
 
-    def moves_of(self, moved: Iterable[Exposure]) -> Moves:
-        """Collect what a policy that moves some of these exposures shifts."""
-        wanted = set(moved)
-        return Moves([r for r in self.held if r.exposure in wanted], self.held, self.kinds, self.prepared)
+    def moves_of(self, initiatives: Sequence[Initiative]) -> Moves:
+        """Collect what some initiatives shift that move exposures of this model, together."""
+        wanted = {e for one in initiatives for e in one.moved_among(self.prepared.exposures)}
+        retimed = {c.journey for one in initiatives for c in one.changes if c.way in ("speed_up", "remove")}
+        moving = [r for r in self.held if r.exposure in wanted]
+        return Moves(moving, retimed, self.held, self.kinds, self.prepared)
 
     def target(self, shift: Shift) -> TargetRows:
         """Rows after each go-live with what a policy shifts."""
@@ -253,13 +261,14 @@ class Moves:
     def __init__(
         self,
         moving: Sequence[Reference],
+        retimed: Collection[str],
         held: Sequence[Reference],
         kinds: Sequence[ContactKind],
         prepared: Prepared,
     ) -> None:
         self._prepared, self._moving = prepared, moving
         tasks = {m.name for m in prepared.study.measures if m.task}
-        ended = {r.exposure.journey for r in moving if r.exposure.measure in tasks}
+        ended = {r.exposure.journey for r in moving if r.exposure.measure in tasks} | set(retimed)
         self._shifting = [r for r in held if r in moving or r.exposure.journey in ended]
         self._spared = [k for k in kinds if k.journey in ended]
         m = len(prepared.target.periods)
@@ -280,6 +289,7 @@ class Moves:
         here = (target.periods.customer_key >= keys[0]) & (target.periods.customer_key <= keys[-1])
         passes = np.logical_or.reduce([in_filter(one, bucket.customers) for one in initiatives])
         touchpoints = with_attempts(bucket.touchpoints)
+        touchpoints = touchpoints.append_column(_ROW, pa.array(np.arange(touchpoints.num_rows)))
         for g, go_live in enumerate(self._prepared.go_lives):
             rows = np.flatnonzero(here & (target.go_live == g))
             people = target.periods.customer_key[rows]
@@ -288,9 +298,14 @@ class Moves:
             until = go_live + study.snapshot.horizon_days * DAY
             moved = move_together(initiatives, study, touchpoints, bucket.customers, go_live, until)
             moved = _of_customers(moved, starters)
+            removed, moved = moved.touchpoints.filter(pa.array(moved.gone)), moved.where(~moved.gone)
             happening, vanished = without_needless(study, moved, touchpoints, until)
-            self._shift_states(rows, happening, vanished, bucket)
+            # An attempt that is both removed and not needed is taken back once.
+            once = ~np.isin(vanished[_ROW].to_numpy(), removed[_ROW].to_numpy())
+            gone = pa.concat_tables([vanished.filter(pa.array(once)), removed]).unify_dictionaries()
+            self._shift_states(rows, happening, gone, bucket)
             self._count(happening)
+            self._contacts += removed.num_rows
 
     def _shift_states(
         self, rows: NDArray[np.intp], happening: MovedTouchpoints, vanished: pa.Table, bucket: Bucket
@@ -301,9 +316,13 @@ class Moves:
         people, start = periods.customer_key[rows], periods.start[rows]
         spine = pa.table({"customer_key": people, "cutoff": start})
         ends = pa.table({"customer_key": people, "cutoff": start + length})
-        moved = moved_columns(self._moving, happening.touchpoints, dict(happening.delivered))
-        gone = vanished_columns(self._shifting, vanished, bucket.customers, self._spared)
-        columns = joined_columns([moved, gone])
+        is_later = happening.at != happening.touchpoints["occurred_at"].to_numpy()
+        on_time, retimed = happening.where(~is_later), happening.where(is_later)
+        moved = moved_columns(self._moving, on_time.touchpoints, dict(on_time.delivered))
+        parts = [moved, vanished_columns(self._shifting, vanished, bucket.customers, self._spared)]
+        if is_later.any():
+            parts.append(retimed_columns(self._shifting, retimed, bucket.customers, self._spared))
+        columns = joined_columns(parts)
         self._shift[rows] = np.column_stack(
             [
                 states(self._shifting, columns, spine, window),
@@ -345,7 +364,7 @@ class Moves:
         """Keep what the diagnostics need."""
         self._contacts += moved.touchpoints.num_rows
         journey = moved.touchpoints["journey"].cast(pa.string()).to_pandas().to_numpy()
-        for reference in self._moving:
+        for reference in (r for r in self._moving if r.exposure.measure in moved.delivered):
             exposure, (low, high) = reference.exposure, self._prepared.support[reference.exposure]
             rows = journey == exposure.journey
             after = moved.delivered[exposure.measure][rows]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +15,7 @@ from models.contact_kinds import ContactKind
 from models.exposures import current_names, state_names, volume_names
 from models.period_models import PeriodModels, PeriodRows, fit_models
 from models.prepared import Prepared, period_length
-from models.quality_ties import benchmarks_of
+from models.quality_ties import benchmarks_of, covariate_columns
 from models.references import Reference
 from models.yardsticks import Benchmark
 
@@ -61,7 +61,7 @@ class SharedFits:
     prepared: Prepared
     kept: OrderedDict[tuple[str, ...], SharedFit] = field(default_factory=OrderedDict)
 
-    def of(self, kinds: Sequence[ContactKind], held: Sequence[Reference]) -> SharedFit:
+    def of(self, kinds: Sequence[ContactKind], held: Sequence[Reference], left_out: Collection[str] = ()) -> SharedFit:
         """Return the fit on some contacts and exposures; folds are the same for all.
 
         Parameters
@@ -70,12 +70,14 @@ class SharedFits:
             Contacts counted in the models.
         held : sequence of Reference
             Exposures in the models.
+        left_out : collection of str
+            Covariates that a user wants out of the models.
 
         Returns
         -------
         SharedFit
         """
-        names, penalised, before = _columns(self.prepared, kinds, held)
+        names, penalised, before = _columns(self.prepared, kinds, held, left_out)
         if names not in self.kept:
             fit, periods = self.prepared.fit, self.prepared.fit.periods
             known = _benchmarks(self.prepared, names, kinds, held)
@@ -94,10 +96,14 @@ class SharedFits:
 
 
 def _columns(
-    prepared: Prepared, kinds: Sequence[ContactKind], held: Sequence[Reference]
+    prepared: Prepared, kinds: Sequence[ContactKind], held: Sequence[Reference], left_out: Collection[str]
 ) -> tuple[tuple[str, ...], NDArray[np.bool_], NDArray[np.bool_]]:
     """Name the columns of a model, which of them are penalised, and which are settled before the period."""
-    free = [str(name) for name in prepared.fit.design if str(name).startswith(("baseline__", "time__"))]
+    known = [str(name) for name in prepared.fit.design if str(name).startswith(("baseline__", "time__"))]
+    # A covariate that is left out takes the columns of its levels with it.
+    owned = covariate_columns(known, _covariates(prepared))
+    gone = {name for covariate in left_out for name in owned.get(covariate, ())}
+    free = [name for name in known if name not in gone]
     memories = [n for n in (*volume_names(kinds), *state_names(held)) if prepared.fit.design[n].any()]
     now = current_names(held)
     penalised = np.arange(len(free) + len(memories) + len(now)) >= len(free)
@@ -109,6 +115,9 @@ def _benchmarks(
     prepared: Prepared, names: Sequence[str], kinds: Sequence[ContactKind], held: Sequence[Reference]
 ) -> tuple[Benchmark, ...]:
     """Make each covariate of the study a yardstick for hidden causes."""
-    covariates = prepared.study.customers.covariates if prepared.study.customers else ()
     fit, days = prepared.fit, period_length(prepared.study) / DAY
-    return benchmarks_of(names, covariates, held, prepared.ties, fit.design, fit.periods.weight, days, kinds)
+    return benchmarks_of(names, _covariates(prepared), held, prepared.ties, fit.design, fit.periods.weight, days, kinds)
+
+
+def _covariates(prepared: Prepared) -> tuple[str, ...]:
+    return prepared.study.customers.covariates if prepared.study.customers else ()

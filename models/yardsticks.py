@@ -174,7 +174,8 @@ def _ways(regression: Regression, pulls: Array, benchmarks: Sequence[Benchmark],
         others = _Without.of([one for one in benchmarks if one is not known], p)
         alone = others.regression(regression)
         gain, left = _explained(alone) - _explained(none), _explained(regression) - _explained(alone)
-        outcome.append(max(gain, 0.0) / (regression.residual + max(left, 0.0)))
+        unexplained = regression.residual + max(left, 0.0)  # nothing where nothing is spent
+        outcome.append(max(gain, 0.0) / unexplained if unexplained > 0 else 0.0)
         quality.append(_lost(_spread(alone, others, exposures), _spread(none, blind, exposures)))
     of_outcome, of_quality = np.array(outcome, np.float64), np.clip(np.array(quality, np.float64), 0.0, 1.0)
     along = pulls @ inverse_of(regression.information + np.diag(regression.ridge), regression.used)

@@ -26,6 +26,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "outcomes": study.Outcome,
     "journeys": study.Journey,
     "measures": study.Measure,
+    "adjustment": study.Overrule,
     "snapshot": study.SnapshotGrid,
     "money": study.Money,
     "engine": study.Engine,

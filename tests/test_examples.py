@@ -18,7 +18,6 @@ import pytest
 import yaml
 
 from features.contract import PanelContract, read_contract
-from features.errors import UnsupportedError
 from features.snapshot import DAY, Snapshot, iso
 from flows import cli
 from flows.storage import open_workspace
@@ -38,7 +37,7 @@ FOLDER = {"ibm_telco": "ibm_telco_ext", "sfo_airport": "sfo_survey"}
 COMMANDS = {
     "completejourney": ("check", "train", "explain", "simulate", "score", "report"),
     "bpic2012": ("check", "train", "explain", "simulate", "score", "report"),
-    "ibm_telco": ("check", "train", "explain", "score", "report"),
+    "ibm_telco": ("check", "train", "explain", "simulate", "score", "report"),
     "sfo_airport": ("check", "explain", "report"),
 }
 EVENTFUL = ("completejourney", "bpic2012")
@@ -288,15 +287,27 @@ def test_a_rating_asked_after_the_outcome_is_no_driver_without_a_warning(telco: 
     assert (effects["n"] == 7_043).all()
 
 
-def test_every_row_of_the_flat_table_is_scored_and_nothing_is_simulated(telco: Ran) -> None:
+def test_every_row_of_the_flat_table_is_scored(telco: Ran) -> None:
     (folder,) = (telco.folder / "store" / "scores").iterdir()
     scores = _read(folder)
     assert len(scores) == 7_043
     reasons = scores[["reason_1", "reason_2", "reason_3"]].fillna("")
     assert not reasons.apply(lambda column: column.str.contains("satisfaction")).any(axis=None)
-    code, said = _journeylift(telco.data, "simulate", "--study", str(telco.folder / "study.yaml"))
-    assert code == UnsupportedError.exit_code
-    assert "flat table" in said
+
+
+def test_initiatives_on_the_flat_table_are_less_than_correlation_says_and_too_much_is_refused(telco: Ran) -> None:
+    found = telco.result("simulate")
+    effects = pd.DataFrame(found["flat_effects"]).set_index("name")
+    assert (effects["n_customers"] == 7_043).all()
+    for name in ("technical-support", "online-security"):
+        row = effects.loc[name]
+        assert row["raw_effect"] < 1.5 * row["lo"] < 1.5 * row["hi"] < 0
+        assert "satisfaction" not in row["adjustment"]
+    assert effects.loc["hundred-off", "verdict"] == "refused"
+    assert np.isnan(float(effects.loc["hundred-off", "effect"] or "nan"))
+    levels = pd.DataFrame(found["flat_segments"]).query("name == 'technical-support'").set_index("level")
+    assert levels.loc["Month-to-Month", "hi"] < levels.loc["One Year", "effect"]
+    assert any("no revenue" in said for said in found["switched_off"])
 
 
 def test_a_survey_with_ratings_that_do_not_apply_is_ranked_by_all_its_passengers(

@@ -70,11 +70,49 @@ def test_a_survey_without_churn_is_explained_and_reported_and_nothing_is_predict
     assert not (tmp_path / "store" / "scores").exists()
 
 
-def test_simulation_on_a_flat_table_is_refused_with_what_is_missing(
-    study: Path, capsys: pytest.CaptureFixture[str]
+INITIATIVES = """
+initiatives:
+  - {name: faster, changes: [{journey: help, measure: wait, scale: 0.8}], cost: {once: 10}}
+  - {name: gone, changes: [{journey: help, measure: wait, shift: -100}]}
+  - {name: chat, changes: [{journey: help, measure: wait, shift: -1, channel: chat}]}
+"""
+
+
+@pytest.fixture(scope="module")
+def simulated(study: Path) -> Path:
+    (study.parent / "initiatives.yaml").write_text(INITIATIVES, encoding="utf-8")
+    assert cli.main(["simulate", "--study", str(study)]) == 0
+    return study.parent / "store" / "results" / "simulate.json"
+
+
+def test_initiatives_on_a_flat_table_are_told_for_one_wave_with_what_is_switched_off(simulated: Path) -> None:
+    found = json.loads(simulated.read_text("utf-8"))
+    faster, gone, chat = found["flat_effects"]
+    assert faster["lo"] < faster["effect"] < faster["hi"] < 0
+    assert (faster["outcome"], faster["n_customers"], faster["verdict"]) == ("churn", 1_200, "likely")
+    assert faster["adjustment"] == "join: setup, region"
+    assert (gone["verdict"], gone["effect"]) == ("refused", None)
+    assert chat["reason"].startswith("A flat table has no channels")
+    assert found["flat_money"] == []
+    assert [said for said in found["switched_off"] if said.startswith("months")]
+    (third,) = found["flat_thirds"]
+    assert third["worst_to"] > third["best_from"] > third["best_to"]
+
+
+def test_the_same_simulation_twice_gives_the_same_bytes(study: Path, simulated: Path) -> None:
+    before = json.loads(simulated.read_text("utf-8"))
+    assert cli.main(["simulate", "--study", str(study)]) == 0
+    after = json.loads(simulated.read_text("utf-8"))
+    assert before | {"run_id": ""} == after | {"run_id": ""}
+
+
+def test_an_initiative_of_another_journey_is_one_sentence(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["simulate", "--study", str(study)]) == 8
-    assert "touchpoints" in capsys.readouterr().err
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(INITIATIVES.replace("journey: help, measure: wait, scale", "journey: join, measure: wait, scale"))
+    assert cli.main(["simulate", "--study", str(study), "--initiatives", str(plan)]) == 2
+    assert "'wait' is not measured in 'join'. It is in: help." in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_flat_table_has_no_journeys_to_compare_and_nothing_is_built_for_it(

@@ -46,6 +46,32 @@ def test_an_initiative_that_changes_nothing_has_exactly_no_effect(company):
     assert (found.effect.revenue.value, found.effect.revenue.se) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        Change(journey="support", measure="wait", speed_up=0.0),
+        Change(journey="support", touchpoint="call", remove=0.0),
+    ],
+)
+def test_a_speed_up_and_a_removal_of_nothing_have_exactly_no_effect(company, change):
+    found = estimated(company, change).effect
+    assert (found.churn.value, found.churn.se, found.revenue.value, found.revenue.se) == (0.0, 0.0, 0.0, 0.0)
+
+
+def test_a_faster_journey_with_shorter_waits_does_more_than_shorter_waits_alone_only_by_when_it_is_felt(company):
+    faster = estimated(company, Change(journey="support", measure="wait", speed_up=0.5))
+    shorter = estimated(company, WAIT)
+    assert faster.effect.churn.value < 0
+    assert abs(faster.effect.churn.value - shorter.effect.churn.value) < 2 * shorter.effect.churn.se
+
+
+def test_a_removed_touchpoint_is_counted_and_its_occurrence_moves(company):
+    found = estimated(company, Change(journey="support", touchpoint="call", remove=1.0))
+    assert found.contacts > 0
+    assert found.effect.churn.se > 0
+    assert Exposure("support", "wait") in found.adjustment.moved
+
+
 def test_half_of_the_reach_has_half_of_the_effect(company):
     whole, half = estimated(company, WAIT), estimated(company, WAIT, reach=0.5)
     assert half.effect.churn.value == pytest.approx(whole.effect.churn.value / 2)
@@ -333,7 +359,7 @@ def test_calls_and_chats_are_different_contacts_and_hardly_overlap(together):
 def test_what_moves_different_measures_is_added_and_not_built_again(company):
     bills, calls = TWO[:2]
     model = PolicyModel.of(company.fits, {*bills.moved, *calls.moved})
-    apart, both = [model.moves_of(one.moved) for one in (bills, calls)], model.moves_of({*bills.moved, *calls.moved})
+    apart, both = [model.moves_of((one,)) for one in (bills, calls)], model.moves_of((bills, calls))
     for bucket in company.layout.all_buckets():
         for moves, one in zip(apart, (bills, calls), strict=True):
             moves.add((one,), bucket)

@@ -1,0 +1,87 @@
+"""Removing a touchpoint: which do not happen, how often they were, and when that cannot be learnt."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from features.errors import StudyError
+from models.adjustment import Exposure
+from models.initiatives import move_touchpoints
+from models.removal import removal_refusal, seen_with
+from tests.test_initiatives import CUSTOMERS, EVERYTHING, STUDY, TOUCHPOINTS, read
+
+CALLS = "{journey: support, touchpoint: call, remove: 1}"
+
+
+def buckets(having: int, of: int = 200):
+    """Support cases that begin with a chat, and some that have a call."""
+    every = [(case, "chat") for case in range(of)] + [(case, "call") for case in range(having)]
+    table = pa.table(
+        {
+            "journey": ["support"] * len(every), "touchpoint": [name for _, name in every],
+            "journey_key": [case for case, _ in every],
+        }
+    )  # fmt: skip
+    return lambda: [SimpleNamespace(touchpoints=table)]
+
+
+def test_all_of_a_touchpoint_or_none_of_it_is_gone():
+    found = move_touchpoints(read(CALLS), STUDY, TOUCHPOINTS, CUSTOMERS, 0, 100)
+    assert found.touchpoints["touchpoint"].to_pylist() == ["call"] * 3
+    assert found.gone.all()
+    assert found.delivered == {}
+    none = move_touchpoints(read(CALLS.replace("1}", "0}")), STUDY, TOUCHPOINTS, CUSTOMERS, 0, 100)
+    assert not none.gone.any()
+
+
+def test_a_share_is_gone_by_luck_and_more_of_it_when_more_is_delivered():
+    many = pa.concat_tables([TOUCHPOINTS] * 400)
+    many = many.set_column(0, "customer_key", pa.array(np.repeat([0, 1], [1_000, 1_000])))
+    many = many.set_column(4, "occurred_at", pa.array(np.arange(1, 2_001)))
+    half, less = (
+        move_touchpoints(read(CALLS.replace("1}", "0.5}"), extra), STUDY, many, CUSTOMERS, 0, 3_000).gone
+        for extra in ("", "    delivery: [0.5, 0.5, 0.5]\n")
+    )
+    assert half.mean() == pytest.approx(0.5, abs=0.05)
+    assert less.mean() == pytest.approx(0.25, abs=0.05)
+    assert not (less & ~half).any()
+
+
+def test_with_a_touchpoint_goes_all_that_is_measured_in_its_journey():
+    one = read(CALLS)
+    assert one.moved == ()
+    assert one.moved_among(EVERYTHING) == (Exposure("support", "resolved"), Exposure("support", "wait"))
+    assert one.changes[0].describe() == "support call 100 % of them removed"
+
+
+@pytest.mark.parametrize(("having", "said"), [(200, "hardly ever seen"), (1, "too few to learn"), (100, "")])
+def test_what_was_never_absent_or_hardly_there_is_refused(having, said):
+    reason = removal_refusal(read(CALLS), buckets(having))
+    assert said in reason
+    assert bool(reason) == bool(said)
+    assert seen_with(buckets(having)(), "support", "call") == having / 200
+
+
+def test_a_journey_that_never_happens_has_no_touchpoints():
+    assert seen_with(buckets(10)(), "billing", "invoice") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("{journey: support, remove: 1}", "Expected touchpoint, no measure"),
+        ("{journey: support, touchpoint: call, measure: wait, remove: 1}", "Expected touchpoint, no measure"),
+        ("{journey: support, touchpoint: call, remove: 2}", "initiatives.yaml:4"),
+        ("{journey: support, scale: 0.5}", "scale does not say of what. Expected measure: NAME"),
+        ("{journey: support, measure: wait, touchpoint: call, speed_up: 0.3}", "sped up as a whole"),
+        ("{journey: support, measure: wait, speed_up: 1}", "initiatives.yaml:4"),
+        ("{journey: support, measure: resolved, speed_up: 0.3}", "'resolved' is a share; only a duration"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_sentence(change, said):
+    with pytest.raises(StudyError, match=said):
+        read(change)
