@@ -40,9 +40,14 @@ def hidden_cause_sentence(row: pd.Series) -> str:
 
 
 def undone_by(row: pd.Series) -> str:
-    """Write how strong a hidden cause had to be to bring the effect on churn to zero: 2.6 x segment."""
-    times = float(row["churn_times_as_strong"])
-    return f"{decimal(times, 1)} x {label(row['churn_as_strong_as'])}" if math.isfinite(times) else dash
+    """Write how strong a hidden cause had to be to bring the effect on churn to zero: 2.6 x segment.
+
+    A dash where chance alone could explain the effect, so that there is nothing to undo.
+    """
+    times, verdict = float(row["churn_times_as_strong"]), row.get("effect_verdict", row.get("verdict"))
+    if not math.isfinite(times) or verdict not in {"likely", "possible"}:
+        return dash
+    return f"{decimal(times, 1)} x {label(row['churn_as_strong_as'])}"
 
 
 def placebo_sentence(row: pd.Series, currency: str) -> str:

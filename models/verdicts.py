@@ -136,7 +136,7 @@ def judge(
     for one, placebo in zip(evidence, placebo_checks([one.placebo for one in evidence]), strict=True):
         readings = _readings(one.effect, critical, direction)
         harms = any(reading.surely_bad > 0 for reading in readings)
-        failed = "what it seems to have done to the past (placebo) differs from nothing" if placebo == "fails" else ""
+        failed = "it seems to have moved past spend too (placebo)" if placebo == "fails" else ""
         verdict, reason = _verdict(one, readings, failed or failed_control)
         found.append(Ruling(verdict, reason, harms, placebo))
     return tuple(found)
@@ -197,7 +197,11 @@ def _against_hidden_causes(clear: Sequence[_Reading], failed: str) -> tuple[Verd
     if not clear[0].name:
         return "possible", "Beyond chance, but no covariate says how strong a hidden cause might be."
     if not beyond:
-        return "possible", f"Beyond chance, but a hidden cause as strong as {clear[0].name} could explain it."
+        return "possible", f"Beyond chance, but a hidden cause as strong as {_plain(clear[0].name)} could explain it."
     if failed:
         return "possible", f"Beyond chance, but {failed}."
-    return "likely", f"Beyond chance, and beyond what a hidden cause as strong as {beyond[0].name} could do."
+    return "likely", f"Beyond chance, and beyond what a hidden cause as strong as {_plain(beyond[0].name)} could do."
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ")
