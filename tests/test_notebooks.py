@@ -31,9 +31,9 @@ def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[st
     guard = folder / "guard"
     guard.mkdir(exist_ok=True)
     (guard / "sitecustomize.py").write_text(_NO_NETWORK, encoding="utf-8")
-    home = {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "XDG_STATE_HOME": str(folder / "state")}
+    home = {"XDG_CONFIG_HOME": str(folder / "config"), "XDG_STATE_HOME": str(folder / "state")}
     paths = {"PYTHONPATH": f"{guard}{os.pathsep}{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
-    environment = os.environ | home | paths | {"XDG_CACHE_HOME": str(folder / "cache")}
+    environment = os.environ | home | paths
     return subprocess.run(
         [sys.executable, *command],
         cwd=folder,
@@ -47,6 +47,12 @@ def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[st
 
 def _script(name: str, study: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     return _run([str(ROOT / "notebooks" / f"{name}.py"), "--study", str(study)], folder)
+
+
+def _sentence(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the only line that was said, but for what matplotlib says of its font cache on a fresh machine."""
+    (said,) = [line for line in done.stderr.splitlines() if not line.startswith("Matplotlib is building")]
+    return said
 
 
 def _files(folder: Path) -> dict[str, tuple[int, int]]:
@@ -108,15 +114,13 @@ def test_a_study_that_is_not_ready_is_one_sentence_with_the_command(
 ) -> None:
     done = _script(name, copied(False), tmp_path)
     assert done.returncode == 5
-    assert told in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert told in _sentence(done)
 
 
 def test_a_study_that_does_not_exist_is_one_sentence(tmp_path: Path) -> None:
     done = _script("03_validate_model", tmp_path / "nowhere.yaml", tmp_path)
     assert done.returncode == 2
-    assert done.stderr.startswith("There is no study at")
-    assert len(done.stderr.splitlines()) == 1
+    assert _sentence(done).startswith("There is no study at")
 
 
 def _outputs(notebook: Path) -> list[str]:
