@@ -69,6 +69,7 @@ layers: $(READY) ## flows -> models -> features, and who may import what
 
 bench: $(READY) ## measure: estimates against a known truth
 	@$(BIN)/python -m benchmarks.truth
+	@$(BIN)/python -m benchmarks.decision_regret
 
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
