@@ -154,12 +154,13 @@ def _overruled(ordered: AdjustmentSet, study: Study, observed: Iterable[Exposure
         if Exposure(rule.journey, rule.measure) not in ordered.moved:
             continue
         held = {str(e) for e in (*found.upstream, *found.context)}
+        along = {str(e) for e in found.carried}
         add = [name for name in rule.add if name in known and name not in held]
-        remove = [name for name in rule.remove if name in held or name in found.covariates]
+        remove = [name for name in rule.remove if name in held or name in along or name in found.covariates]
         if not add and not remove:
             continue
         upstream = [e for e in found.upstream if str(e) not in remove] + [known[name] for name in add]
-        carried = tuple(e for e in found.carried if str(e) not in add)
+        carried = tuple(e for e in found.carried if str(e) not in {*add, *remove})
         context = tuple(e for e in found.context if str(e) not in remove)
         left_out = [e for e in found.left_out if str(e) not in add] + [known[n] for n in remove if n in known]
         found = replace(

@@ -40,8 +40,8 @@ class ContactKind:
 
     @property
     def column(self) -> str:
-        """Name of the column that counts it."""
-        return f"{self.journey}__{self.touchpoint}__{'later' if self.is_later else 'began'}"
+        """Name of the column that counts it; touchpoints may hold underscores."""
+        return f"{self.journey} / {self.touchpoint} / {'later' if self.is_later else 'began'}"
 
 
 def contact_kinds(touchpoints: pa.Table) -> tuple[ContactKind, ...]:

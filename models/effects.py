@@ -51,6 +51,8 @@ class TargetRows:
         What of `shift` rests on links learnt from the touchpoints: their error belongs to the effect's.
     moved : int64 array, optional
         Columns of X that the policy itself moves; those of `shifted` if not given.
+    everyone : int64 array, optional
+        Customers whose influence is told, ascending: those of the fit, and those from whom links were learnt.
     """
 
     X: Array
@@ -64,6 +66,7 @@ class TargetRows:
     scale: Array
     carried: tuple[Carried, ...] = ()
     moved: Index | None = None
+    everyone: Index | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,9 +191,10 @@ def estimate_effect(models: PeriodModels, target: TargetRows) -> Effect:
     moved = paths(target, runs, predicted.moved_hazard, predicted.moved_spend, predicted.base_hazard)
     slopes = row_slopes(target, runs, predicted, base, moved)
     pulls = _pulls(target, spend, slopes)
-    terms = _correction(models, *pulls)
+    everyone = models.customers if target.everyone is None else target.everyone
+    terms = _correction(models, everyone, *pulls)
     value = plug_in(base, moved) + terms.sum(axis=0)
-    influence = terms + _of_links(models, target, slopes)
+    influence = terms + _of_links(models, everyone, target, slopes)
     churn, revenue, stayers = (
         Estimate(float(v), float(s)) for v, s in zip(value, np.sqrt((influence**2).sum(axis=0)), strict=True)
     )
@@ -252,7 +256,7 @@ def _pulls(target: TargetRows, spend: _Spend, slopes: RowSlopes) -> tuple[Array,
     return on_hazard, pull(spend.X, spend.shift, slopes.base_spend, slopes.moved_spend)
 
 
-def _correction(models: PeriodModels, on_hazard: Array, on_spend: Array) -> Array:
+def _correction(models: PeriodModels, everyone: Index, on_hazard: Array, on_spend: Array) -> Array:
     """First-order error of both models, by customer; shape (customers, 3)."""
     rows = models.rows
     total = rows.weight.sum()
@@ -263,20 +267,19 @@ def _correction(models: PeriodModels, on_hazard: Array, on_spend: Array) -> Arra
     value = (rows.X @ (of_hazard @ on_hazard.T)) * churn_residual[:, None]
     columns = spend_columns(rows.X, rows.penalised, rows.due, rows.scale)
     value += (columns @ (of_spend @ on_spend.T)) * spend_residual[:, None]
-    position = np.searchsorted(models.customers, rows.customer)
-    return np.column_stack([np.bincount(position, one, len(models.customers)) for one in value.T])
+    position = np.searchsorted(everyone, rows.customer)
+    return np.column_stack([np.bincount(position, one, len(everyone)) for one in value.T])
 
 
-def _of_links(models: PeriodModels, target: TargetRows, slopes: RowSlopes) -> Array:
+def _of_links(models: PeriodModels, everyone: Index, target: TargetRows, slopes: RowSlopes) -> Array:
     """Error of the learnt links, by customer; shape (customers, 3)."""
     go_lives = int(target.go_live.max()) + 1
-    terms = np.zeros((len(models.customers), 3))
+    terms = np.zeros((len(everyone), 3))
     for carried in target.carried:
         for at_moved, coefficients in (
             (slopes.moved_hazard / go_lives, models.betas.mean(axis=1)),
             (slopes.moved_spend * (target.due * target.scale / go_lives), models.gammas.mean(axis=1)),
         ):
             keys, added = carried.influence(at_moved, coefficients)
-            known = np.isin(keys, models.customers)
-            terms[np.searchsorted(models.customers, keys[known])] += added[known]
+            terms[np.searchsorted(everyone, keys)] += added
     return terms

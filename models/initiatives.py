@@ -416,7 +416,9 @@ def move_together(
         lower = next(m for m in study.measures if m.name == change.measure).direction == "lower"
         moved = change.delivered(observed, delivery, luck, lower_is_better=lower)
         values[change.measure] = np.where(touched[rows], moved, observed)
-    return MovedTouchpoints(touchpoints.take(pa.array(rows)), values, new_at[rows], gone)
+    otherwise = np.logical_or.reduce([is_retimed, *(touched for _, change, touched in steps if change.way != "remove")])
+    moved_at_all = MovedTouchpoints(touchpoints.take(pa.array(rows)), values, new_at[rows], gone)
+    return moved_at_all.where(gone | otherwise[rows])
 
 
 def _reached(initiative: Initiative, touchpoints: pa.Table, customers: pa.Table) -> NDArray[np.bool_]:

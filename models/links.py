@@ -108,7 +108,7 @@ class LinkRows:
     deviation : float64 array, shape (n, pieces)
         How far each contact was from what was to be expected.
     same : float64 array, shape (n, columns at the same contact)
-        Deviations of the later measures, NaN where they were not measured.
+        Deviations of the later measures; 0 where they were not measured, for there nothing moves.
     counts : float32 array, shape (n, spans of days, kinds)
         Contacts that followed.
     """
@@ -152,7 +152,7 @@ def link_rows(links: Sequence[Links], touchpoints: pa.Table, columns: pa.Table, 
             until = [np.searchsorted(moments[kind], bound, side="right") for bound in bounds]
             counts[:, :, k] = np.diff(np.column_stack(until), axis=1)
         deviation = _matrix(columns, piece_columns(one.source), rows)
-        found.append(LinkRows(customer[rows], deviation, _matrix(columns, one.same, rows), counts))
+        found.append(LinkRows(customer[rows], deviation, np.nan_to_num(_matrix(columns, one.same, rows)), counts))
     return tuple(found)
 
 
@@ -216,14 +216,14 @@ class FollowUps:
         """
         keys, place = np.unique(self.rows.customer, return_inverse=True)
         total = np.zeros((len(keys), len(weights)))
-        for lag, targets, rows, outcome in _equations(self.links, self.rows):
-            centred, inverse = _centred(self.rows.deviation[rows])
-            response = outcome - outcome.mean(axis=0)
-            residual = response - centred @ self.slopes[lag][:, targets]
-            score = centred @ inverse
+        if not len(keys):
+            return keys, total
+        centred, inverse = _centred(self.rows.deviation)
+        score = centred @ inverse
+        for lag, targets, outcome in _equations(self.links, self.rows):
+            residual = outcome - outcome.mean(axis=0) - centred @ self.slopes[lag][:, targets]
             for k, weight in enumerate(weights[:, lag][:, :, targets]):
-                terms = ((score @ weight) * residual).sum(axis=1)
-                total[:, k] += np.bincount(place[rows], terms, len(keys))
+                total[:, k] += np.bincount(place, ((score @ weight) * residual).sum(axis=1), len(keys))
         return keys, total
 
 
@@ -243,32 +243,33 @@ def fit_follow_ups(links: Links, parts: Iterable[LinkRows]) -> FollowUps:
 
     Notes
     -----
-    Estimand: mean change of a later measure, or of the number of contacts that follow within four weeks, when a
-    contact's value moves by one unit. Least squares of what followed on the deviations of the contact. The deviation
-    is what is left of the value after setting, so regressing on it alone is enough (Robinson 1988,
-    doi:10.2307/1912705). Counts are total: a contact that follows may cause another. Customers who leave meanwhile are
-    followed less far, which makes counts smaller by about the share who leave within four weeks.
+    Estimand: mean change of a later measure, over all contacts, also those where it is not measured, or of the number
+    of contacts that follow within four weeks, when a contact's value moves by one unit. Least squares of what
+    followed on the deviations of the contact. The deviation is what is left of the value after setting, so regressing
+    on it alone is enough (Robinson 1988, doi:10.2307/1912705). Counts are total: a contact that follows may cause
+    another. Customers who leave meanwhile are followed less far, which makes counts smaller by about the share who
+    leave within four weeks.
     """
     found = list(parts)
     rows = LinkRows(*(np.concatenate([getattr(part, name) for part in found]) for name in LinkRows.__slots__))
     slopes = np.zeros((len(links.lag_days), rows.deviation.shape[1], len(links.targets)))
-    for lag, targets, chosen, outcome in _equations(links, rows):
-        centred, inverse = _centred(rows.deviation[chosen])
-        slopes[lag][:, targets] = inverse @ (centred.T @ (outcome - outcome.mean(axis=0)))
+    if len(rows.customer):
+        centred, inverse = _centred(rows.deviation)
+        for lag, targets, outcome in _equations(links, rows):
+            slopes[lag][:, targets] = inverse @ (centred.T @ (outcome - outcome.mean(axis=0)))
     return FollowUps(links, slopes, rows)
 
 
-def _equations(links: Links, rows: LinkRows) -> Iterable[tuple[int, list[int], NDArray[np.intp], Array]]:
-    """Yield lag, targets, rows and outcomes of each least-squares fit; a measure only where it was measured."""
-    everything = np.arange(len(rows.customer))
-    for column in range(len(links.same)):
-        seen = np.flatnonzero(~np.isnan(rows.same[:, column]))
-        if len(seen):
-            yield 0, [column], seen, rows.same[seen][:, [column]]
-    if len(everything) and links.kinds:
-        targets = list(range(len(links.same), len(links.targets)))
+def _equations(links: Links, rows: LinkRows) -> Iterable[tuple[int, slice, Array]]:
+    """Yield lag, targets and outcomes of each least-squares fit."""
+    if not len(rows.customer):
+        return
+    split = len(links.same)
+    if split:
+        yield 0, slice(0, split), rows.same
+    if links.kinds:
         for span in range(rows.counts.shape[1]):
-            yield span + 1, targets, everything, rows.counts[:, span].astype(np.float64)
+            yield span + 1, slice(split, len(links.targets)), rows.counts[:, span].astype(np.float64)
 
 
 def _centred(deviation: Array) -> tuple[Array, Array]:

@@ -23,6 +23,7 @@ from models.exposures import (
     lagged,
     lagged_columns,
     moved_columns,
+    piece_columns,
     retimed_columns,
     state_names,
     states,
@@ -203,7 +204,8 @@ class PolicyModel:
         wanted = {e for one in initiatives for e in one.moved_among(self.prepared.exposures)}
         retimed = {c.journey for one in initiatives for c in one.changes if c.way in ("speed_up", "remove")}
         moving = [r for r in self.held if r.exposure in wanted]
-        return Moves(moving, retimed, self.held, self.kinds, self.prepared)
+        fixed = {*self.adjustment.upstream, *self.adjustment.context}
+        return Moves(moving, retimed, [r for r in self.held if r.exposure in fixed], self)
 
     def target(self, shift: Shift) -> TargetRows:
         """Rows after each go-live with what a policy shifts."""
@@ -211,6 +213,7 @@ class PolicyModel:
         return TargetRows(
             self.fit.target, shift.values, shift.columns, after.go_live, after.periods.index,
             after.periods.customer_key, after.periods.weight, after.due, after.scale, shift.carried, shift.own,
+            self.prepared.everyone,
         )  # fmt: skip
 
 
@@ -262,11 +265,12 @@ class Moves:
         self,
         moving: Sequence[Reference],
         retimed: Collection[str],
-        held: Sequence[Reference],
-        kinds: Sequence[ContactKind],
-        prepared: Prepared,
+        fixed: Sequence[Reference],
+        model: PolicyModel,
     ) -> None:
+        prepared, held, kinds = model.prepared, model.held, model.kinds
         self._prepared, self._moving = prepared, moving
+        self._fixed = {column for reference in fixed for column in piece_columns(reference)}
         tasks = {m.name for m in prepared.study.measures if m.task}
         ended = {r.exposure.journey for r in moving if r.exposure.measure in tasks} | set(retimed)
         self._shifting = [r for r in held if r in moving or r.exposure.journey in ended]
@@ -323,6 +327,7 @@ class Moves:
         if is_later.any():
             parts.append(retimed_columns(self._shifting, retimed, bucket.customers, self._spared))
         columns = joined_columns(parts)
+        changed = moved_columns(self._moving, happening.touchpoints, dict(happening.delivered))
         self._shift[rows] = np.column_stack(
             [
                 states(self._shifting, columns, spine, window),
@@ -332,7 +337,7 @@ class Moves:
         )
         for follow_ups, found in zip(self._follow_ups, self._lagged, strict=True):
             lags = follow_ups.links.lag_days
-            found[rows] = lagged(follow_ups.links.source, len(lags), lagged_columns(moved, lags), spine, window)
+            found[rows] = lagged(follow_ups.links.source, len(lags), lagged_columns(changed, lags), spine, window)
 
     def shift(self, names: Sequence[str]) -> Shift:
         """Return by how much the policy shifts which columns of a model."""
@@ -355,10 +360,15 @@ class Moves:
         return Shift(np.array(columns, np.int64), values, tuple(carried), np.array(own, np.int64))
 
     def _is_followed(self, follow_ups: FollowUps, column: str) -> bool:
-        """Say whether a target moves by a learnt link: repeats that a mended failure spares are counted one by one."""
+        """Say whether a target moves by a learnt link.
+
+        What is held fixed does not; and repeats that a mended failure spares are counted one by one.
+        """
         source = follow_ups.links.source.exposure
+        if column in self._fixed:
+            return False
         spares = any(m.task and m.name == source.measure for m in self._prepared.study.measures)
-        return not (spares and column in {k.column for k in self._spared})
+        return not (spares and any(k.column == column and k.journey == source.journey for k in self._spared))
 
     def _count(self, moved: MovedTouchpoints) -> None:
         """Keep what the diagnostics need."""

@@ -116,6 +116,8 @@ class Prepared:
         Person-period rows of the past, and those after each go-live.
     seed : int
         Deals customers into folds, the same for every policy.
+    everyone : int64 array
+        Customers of the fit and those from whom links were learnt, ascending.
     ties : mapping of Exposure to Tie
         How each measure goes along with the covariates before its reference takes that out.
     """
@@ -129,6 +131,7 @@ class Prepared:
     fit: Rows
     target: Rows
     seed: int
+    everyone: NDArray[np.int64]
     ties: dict[Exposure, Tie]
 
     @property
@@ -223,6 +226,7 @@ def prepare(
         fitting,
         target,
         int(rng.integers(2**63)),
+        np.unique(np.concatenate([fitting.periods.customer_key, *(one.rows.customer for one in follow_ups)])),
         learnt.ties,
     )
 

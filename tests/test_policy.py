@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from features.errors import EmptyResultError
+from features.overrules import Overrule
 from features.snapshot import DAY
 from models.adjustment import Exposure
 from models.contact_kinds import ContactKind
@@ -163,6 +164,43 @@ def test_the_error_of_the_links_is_part_of_the_interval(company):
     sure = estimated(company, change).effect.churn
     assert unsure.effect.churn.value == sure.value
     assert unsure.effect.churn.se > 1.02 * sure.se
+
+
+def test_customers_who_are_not_in_the_fit_count_where_links_were_learnt_from_them(company):
+    change = Change(journey="billing", measure="bill_error", convert=1.0)
+    prepared = company.fits.prepared
+    strange = tuple(
+        replace(one, rows=LinkRows(one.rows.customer + 10**9, one.rows.deviation, one.rows.same, one.rows.counts))
+        for one in prepared.follow_ups
+    )
+    everyone = np.unique(np.concatenate([prepared.everyone, *(one.rows.customer for one in strange)]))
+    other = SharedFits(replace(prepared, follow_ups=strange, everyone=everyone))
+    apart = policy_effect(other, Initiative(name="one", changes=(change,)), company.layout.all_buckets).effect
+    together = estimated(company, change).effect
+    assert apart.churn.value == together.churn.value
+    links = apart.influence[np.searchsorted(everyone, strange[0].rows.customer.min()) :]
+    assert np.abs(links).max() > 0
+    assert apart.churn.se == pytest.approx(np.sqrt((apart.influence[:, 0] ** 2).sum()))
+
+
+def test_what_is_held_fixed_is_not_moved_by_a_link(company):
+    """Who says that solving is no consequence of waiting gets an effect without it."""
+    study = company.study.model_copy(
+        update={
+            "adjustment": (Overrule(journey="support", measure="wait", add=("support: resolved",), reason="a test"),)
+        }
+    )
+    alone = SharedFits(replace(company.fits.prepared, study=study))
+    initiative = Initiative(name="one", changes=(WAIT,))
+    fixed = PolicyModel.of(alone, initiative.moved).moves_of((initiative,))
+    free = PolicyModel.of(company.fits, initiative.moved).moves_of((initiative,))
+    for moves in (fixed, free):
+        for bucket in company.layout.all_buckets():
+            moves.add((initiative,), bucket)
+    names = PolicyModel.of(company.fits, initiative.moved).fit.names
+    resolved = {names.index(name) for name in names if name.startswith("support__resolved__0__")}
+    assert not resolved & set(fixed.shift(PolicyModel.of(alone, initiative.moved).fit.names).columns.tolist())
+    assert resolved & set(free.shift(names).columns.tolist())
 
 
 def _few(rows):

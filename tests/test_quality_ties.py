@@ -54,8 +54,8 @@ def test_the_tie_of_a_memory_is_that_of_a_contact_times_the_mean_number_remember
     ]  # fmt: skip
     design = pd.DataFrame(
         {
-            "support__call__began__fast": [0.1, 0.3], "support__call__began__slow": [0.6, 2.0],
-            "support__chat__began__fast": [0.1, 0.1], "support__chat__began__slow": [0.4, 1.0],
+            "support / call / began__fast": [0.1, 0.3], "support / call / began__slow": [0.6, 2.0],
+            "support / chat / began__fast": [0.1, 0.1], "support / chat / began__slow": [0.4, 1.0],
         }
     )  # fmt: skip
     kinds = [ContactKind("support", name, later) for name in ("call", "chat") for later in (False, True)]
