@@ -76,3 +76,12 @@ def test_a_column_belongs_to_the_covariate_with_the_longest_name_that_fits():
         "age": ["baseline__age", "baseline__age missing"],
         "age_band": ["baseline__age_band_old"],
     }
+
+
+def test_without_covariates_there_is_nothing_to_tie():
+    touchpoints = pa.table(
+        {"customer_key": [0, 1], "journey": ["support"] * 2, "journey_key": [0, 1], "wait": [3.0, 5.0]}
+    )
+    tie = learn_tie(ONE_PIECE, touchpoints, pa.table({"customer_key": [0, 1]}))
+    assert tie.slopes.empty
+    assert tie.per_journey == 1.0
