@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from features.contract import PanelContract
-from features.errors import StudyError
+from features.errors import StudyError, UnsupportedError
 from flows import console
 from flows.build_features import ensure_panel
 from flows.draws_store import Stored, read_draws
@@ -60,9 +60,16 @@ def portfolio(
     ------
     StudyError
         The file is wrong, or its limits let nothing be funded.
+    UnsupportedError
+        The study is a flat table: there are no months to count money over.
     """
     started = time.perf_counter()
     workspace = open_workspace(study_file)
+    if workspace.study.is_flat:
+        raise UnsupportedError(
+            "The study is a flat table without event times, so no money over months can be chosen by. "
+            "See what each initiative would do: journeylift simulate"
+        )
     plans = read_plans(workspace, initiatives)
     funding = _overridden(plans.funding, {"budget": budget, "cash": cash, "aversion": aversion})
     contract = ensure_panel(workspace)

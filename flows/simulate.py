@@ -80,10 +80,11 @@ def simulate(study_file: str, *, initiatives: str | None = None, seed: int = 0) 
     pairs = combine(samples, cohort, money, retention)
     found = comparison.to_frame()
     surface = ResponseSurface(samples, cohort, money, retention)
-    write_draws(workspace.store.draws, Stored(surface, refused, made_from(workspace.study, contract, plans, seed)))
     content = record(
         workspace, layout, contract, plans, Simulated(comparison, pairs, retention, to_frame(controls)), seed
     )
+    # Both files last: where recording fails, portfolio and report still go by the simulation before.
+    write_draws(workspace.store.draws, Stored(surface, refused, made_from(workspace.study, contract, plans, seed)))
     write_json(workspace.store.result("simulate"), content)
     console.show_table(_title(workspace, contract), _shown(found, workspace.study.currency))
     _show_pairs(pairs, workspace.study.currency)

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.errors import UnsupportedError
 from flows import cli
 from tests.copies import copied, people
 
@@ -83,6 +84,11 @@ def simulated(study: Path) -> Path:
     (study.parent / "initiatives.yaml").write_text(INITIATIVES, encoding="utf-8")
     assert cli.main(["simulate", "--study", str(study)]) == 0
     return study.parent / "store" / "results" / "simulate.json"
+
+
+def test_no_portfolio_is_chosen_from_a_flat_table(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["portfolio", "--study", str(study)]) == UnsupportedError.exit_code
+    assert "no money over months can be chosen by. See what each initiative would do" in capsys.readouterr().err
 
 
 def test_initiatives_on_a_flat_table_are_told_for_one_wave_with_what_is_switched_off(simulated: Path) -> None:
