@@ -79,19 +79,30 @@ def doubts_block(found: pd.DataFrame, header: ReportHeader) -> Block:
     columns = [
         Column("Initiative", lambda row: str(row["title"])),
         Column("Effect", lambda row: str(row["effect_verdict"]), "verdict"),
-        Column("Why", lambda row: str(row["effect_reason"])),
-        Column("As strong as", lambda row: label(row["churn_as_strong_as"]) or dash),
-        Column("Churn, points: band", lambda row: span(row["churn_band_lo"], row["churn_band_hi"], points), "number"),
+        Column("Churn, points: band", _churn_band, "number"),
         Column("Undone by", undone_by, "number"),
         Column("Robustness value", lambda row: percent(row["churn_robustness_value"], 1), "number"),
         Column("Past spend (placebo)", lambda row: _placebo_cell(row, header.currency), "number"),
         Column("Revenue: band", lambda row: span(row["revenue_band_lo"], row["revenue_band_hi"], write), "number"),
     ]
-    told = tuple(hidden_cause_sentence(row) for _, row in rows[rows["effect_verdict"] == "likely"].iterrows())
+    likely = rows["effect_verdict"] == "likely"
+    told = (
+        *(hidden_cause_sentence(row) for _, row in rows[likely].iterrows()),
+        *(
+            f"“{row['title']}” is {row['effect_verdict']}. {row['effect_reason']}"
+            for _, row in rows[~likely].iterrows()
+        ),
+    )
     failing = (placebo_sentence(row, header.currency) for _, row in rows[rows["placebo"] == "fails"].iterrows())
     caption = f"Effects over {header.horizon_days} days against hidden causes, and the effect on spend before"
     said = (_MEANING, _PLACEBO, *failing)
     return Block("Could something hidden explain it?", said, told, table=table(caption, columns, rows))
+
+
+def _churn_band(row: pd.Series) -> str:
+    band = span(row["churn_band_lo"], row["churn_band_hi"], points)
+    name = label(row["churn_as_strong_as"])
+    return f"{band}\nas strong as {name}" if name else band
 
 
 def _placebo_cell(row: pd.Series, currency: str) -> str:
