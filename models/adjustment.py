@@ -133,7 +133,7 @@ def adjustment_set(study: Study, moved: Iterable[Exposure], observed: Iterable[E
         carried=tuple(sorted(carried)),
         carried_volumes=() if study.is_flat else _of(study, behind),
         left_out=tuple(sorted(set(candidates) - upstream - carried)),
-        covariates=_covariates(study),
+        covariates=covariates_of(study),
         time=_time(study),
     )
     found = _overruled(ordered, study, everything)
@@ -230,8 +230,8 @@ def descendants(study: Study, journey: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def _covariates(study: Study) -> tuple[str, ...]:
-    """Baseline columns of either form of input."""
+def covariates_of(study: Study) -> tuple[str, ...]:
+    """Name the baseline columns of either form of input."""
     if study.flat:
         return study.flat.covariates
     return study.customers.covariates if study.customers else ()

@@ -23,14 +23,15 @@ from models.exposures import piece_columns
 from models.references import Reference
 from models.ridge import inverse_of
 
-__all__ = ["FollowUps", "LinkRows", "Links", "fit_follow_ups", "link_rows", "links_of"]
+__all__ = ["LAG_DAYS", "FollowUps", "LinkRows", "Links", "fit_follow_ups", "link_rows", "links_of"]
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 LAG_BOUNDS = (0.0, 7.0, 14.0, 28.0)
 """Days after a contact between which the contacts that follow are counted."""
-SAME_CONTACT = 0.0
+LAG_DAYS = (0.0, *((low + high) / 2 for low, high in pairwise(LAG_BOUNDS)))
+"""When targets move: at once, then in the middle of each span of days."""
 MOST_ROWS = 400_000
 _SECOND = 1_000_000
 _MOST_SECONDS = 1 << 33
@@ -58,11 +59,6 @@ class Links:
     def targets(self) -> tuple[str, ...]:
         """Columns that move along."""
         return (*self.same, *(kind.column for kind in self.kinds))
-
-    @property
-    def lag_days(self) -> tuple[float, ...]:
-        """When they move: at once, then in the middle of each span of days."""
-        return (SAME_CONTACT, *((low + high) / 2 for low, high in pairwise(LAG_BOUNDS)))
 
 
 def links_of(study: Study, references: Sequence[Reference], kinds: Sequence[ContactKind]) -> tuple[Links, ...]:
@@ -252,7 +248,7 @@ def fit_follow_ups(links: Links, parts: Iterable[LinkRows]) -> FollowUps:
     """
     found = list(parts)
     rows = LinkRows(*(np.concatenate([getattr(part, name) for part in found]) for name in LinkRows.__slots__))
-    slopes = np.zeros((len(links.lag_days), rows.deviation.shape[1], len(links.targets)))
+    slopes = np.zeros((len(LAG_DAYS), rows.deviation.shape[1], len(links.targets)))
     if len(rows.customer):
         centred, inverse = _centred(rows.deviation)
         for lag, targets, outcome in _equations(links, rows):

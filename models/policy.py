@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from features.snapshot import DAY, DAYS_PER_MONTH
-from models.adjustment import AdjustmentSet, Exposure, adjustment_set
+from models.adjustment import AdjustmentSet, Exposure, adjustment_set, covariates_of
 from models.carried import Carried
 from models.contact_kinds import ContactKind
 from models.effects import Effect, Estimate, TargetRows, estimate_effect
@@ -32,7 +32,7 @@ from models.exposures import (
     volumes,
 )
 from models.initiatives import Initiative, MovedTouchpoints, in_filter, move_together
-from models.links import FollowUps
+from models.links import LAG_DAYS, FollowUps
 from models.mechanisms import without_needless
 from models.placebo import GAP_DAYS, Placebo, placebo_effect
 from models.prepared import Bucket, Prepared, period_length
@@ -195,8 +195,7 @@ class PolicyModel:
         held = tuple(r for r in prepared.references if r.exposure in set(adjustment.exposures))
         counted = {*adjustment.volumes, *adjustment.carried_volumes}
         kinds = tuple(k for k in prepared.kinds if k.journey in counted)
-        given = prepared.study.customers.covariates if prepared.study.customers else ()
-        left_out = tuple(one for one in given if one not in adjustment.covariates)
+        left_out = set(covariates_of(prepared.study)) - set(adjustment.covariates)
         return cls(prepared, adjustment, held, kinds, fits.of(kinds, held, left_out))
 
     def moves_of(self, initiatives: Sequence[Initiative]) -> Moves:
@@ -320,14 +319,16 @@ class Moves:
         people, start = periods.customer_key[rows], periods.start[rows]
         spine = pa.table({"customer_key": people, "cutoff": start})
         ends = pa.table({"customer_key": people, "cutoff": start + length})
-        is_later = happening.at != happening.touchpoints["occurred_at"].to_numpy()
-        on_time, retimed = happening.where(~is_later), happening.where(is_later)
-        moved = moved_columns(self._moving, on_time.touchpoints, dict(on_time.delivered))
-        parts = [moved, vanished_columns(self._shifting, vanished, bucket.customers, self._spared)]
-        if is_later.any():
+        is_retimed = happening.at != happening.touchpoints["occurred_at"].to_numpy()
+        changed = moved_columns(self._moving, happening.touchpoints, dict(happening.delivered))
+        parts = [
+            changed.filter(pa.array(~is_retimed)),
+            vanished_columns(self._shifting, vanished, bucket.customers, self._spared),
+        ]
+        if is_retimed.any():
+            retimed = happening.where(is_retimed)
             parts.append(retimed_columns(self._shifting, retimed, bucket.customers, self._spared))
         columns = joined_columns(parts)
-        changed = moved_columns(self._moving, happening.touchpoints, dict(happening.delivered))
         self._shift[rows] = np.column_stack(
             [
                 states(self._shifting, columns, spine, window),
@@ -335,9 +336,9 @@ class Moves:
                 current(self._shifting, columns, ends, length / DAY),
             ]
         )
+        delayed = lagged_columns(changed, LAG_DAYS) if self._follow_ups else changed
         for follow_ups, found in zip(self._follow_ups, self._lagged, strict=True):
-            lags = follow_ups.links.lag_days
-            found[rows] = lagged(follow_ups.links.source, len(lags), lagged_columns(changed, lags), spine, window)
+            found[rows] = lagged(follow_ups.links.source, len(LAG_DAYS), delayed, spine, window)
 
     def shift(self, names: Sequence[str]) -> Shift:
         """Return by how much the policy shifts which columns of a model."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from features.snapshot import DAY
+from models.adjustment import covariates_of
 from models.contact_kinds import ContactKind
 from models.exposures import current_names, state_names, volume_names
 from models.period_models import PeriodModels, PeriodRows, fit_models
@@ -101,7 +102,7 @@ def _columns(
     """Name the columns of a model, which of them are penalised, and which are settled before the period."""
     known = [str(name) for name in prepared.fit.design if str(name).startswith(("baseline__", "time__"))]
     # A covariate that is left out takes the columns of its levels with it.
-    owned = covariate_columns(known, _covariates(prepared))
+    owned = covariate_columns(known, covariates_of(prepared.study))
     gone = {name for covariate in left_out for name in owned.get(covariate, ())}
     free = [name for name in known if name not in gone]
     memories = [n for n in (*volume_names(kinds), *state_names(held)) if prepared.fit.design[n].any()]
@@ -116,8 +117,6 @@ def _benchmarks(
 ) -> tuple[Benchmark, ...]:
     """Make each covariate of the study a yardstick for hidden causes."""
     fit, days = prepared.fit, period_length(prepared.study) / DAY
-    return benchmarks_of(names, _covariates(prepared), held, prepared.ties, fit.design, fit.periods.weight, days, kinds)
-
-
-def _covariates(prepared: Prepared) -> tuple[str, ...]:
-    return prepared.study.customers.covariates if prepared.study.customers else ()
+    return benchmarks_of(
+        names, covariates_of(prepared.study), held, prepared.ties, fit.design, fit.periods.weight, days, kinds
+    )
