@@ -42,7 +42,7 @@ class Evidence:
     support_share : float
         Share of moved values that lie inside what was observed.
     placebo : Placebo or None
-        Effect of the same on the past; None where it could not be looked at.
+        Effect of the same on the past; None where it could not be looked at: then the effect is at most possible.
     """
 
     effect: Effect
@@ -128,18 +128,25 @@ def judge(
         In the order of `evidence`. The first rule that applies: unsupported when less than half of the moved values
         lie inside what was observed; undecided below 200 customers, or when no outcome differs from zero in the wanted
         direction at `critical_value`, or when one outcome is harmed; likely when the same interval, widened by a hidden
-        cause as strong as the strongest covariate, still does so for one outcome, and neither placebo nor negative
-        control fails; possible otherwise.
+        cause as strong as the strongest covariate, still does so for one outcome, the placebo passes and no negative
+        control fails; possible otherwise, so also where no placebo can be looked at.
     """
     critical = critical_value([one.effect for one in evidence], rng)
     found = []
     for one, placebo in zip(evidence, placebo_checks([one.placebo for one in evidence]), strict=True):
         readings = _readings(one.effect, critical, direction)
         harms = any(reading.surely_bad > 0 for reading in readings)
-        failed = "it seems to have moved past spend too (placebo)" if placebo == "fails" else ""
-        verdict, reason = _verdict(one, readings, failed or failed_control)
+        verdict, reason = _verdict(one, readings, _CHECKED[placebo] or failed_control)
         found.append(Ruling(verdict, reason, harms, placebo))
     return tuple(found)
+
+
+_CHECKED: dict[Check, str] = {
+    "passes": "",
+    "fails": "it seems to have moved past spend too (placebo)",
+    "not known": "too little of the past is known to test it there (no placebo)",
+}
+"""What a placebo leaves to be said against an effect."""
 
 
 def placebo_checks(placebos: Sequence[Placebo | None]) -> tuple[Check, ...]:

@@ -28,7 +28,10 @@ def effect(churn_t: float, revenue_t: float = 0.0, bend: float = 0.5, customers:
     return Effect(churn, revenue, revenue, 0.1, 1.0, influence, customers, known)
 
 
-def rule(one: Effect, support: float = 1.0, placebo: Placebo | None = None, **given):
+PASSES = Placebo(Estimate(0.0, 1.0), N)
+
+
+def rule(one: Effect, support: float = 1.0, placebo: Placebo | None = PASSES, **given):
     return judge([Evidence(one, support, placebo)], np.random.default_rng(1), **given)[0]
 
 
@@ -68,6 +71,13 @@ def test_a_failing_check_leaves_at_most_possible():
     assert rule(effect(-4.0), placebo=Placebo(Estimate(3.0, 1.0), N)).verdict == "possible"
     assert rule(effect(-4.0), placebo=Placebo(Estimate(1.0, 1.0), N)).verdict == "likely"
     assert rule(effect(-4.0), failed_control="the negative control fails").verdict == "possible"
+
+
+def test_what_no_placebo_can_test_is_at_most_possible_and_says_so():
+    untested = rule(effect(-4.0), placebo=None)
+    assert (untested.verdict, untested.placebo) == ("possible", "not known")
+    assert untested.reason == ("Beyond chance, but too little of the past is known to test it there (no placebo).")
+    assert rule(effect(-1.5), placebo=None).verdict == "undecided"
 
 
 def test_without_covariates_nothing_is_likely():
