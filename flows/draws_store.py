@@ -25,6 +25,9 @@ from models.verdicts import Ruling
 
 __all__ = ["Stored", "read_draws", "write_draws"]
 
+_FORMAT = 2
+"""Raised when what is stored changes: a file of another format is as good as none."""
+
 _NOBODY: NDArray[np.float64] = np.zeros((0, 3))
 
 
@@ -56,6 +59,7 @@ def write_draws(path: Path, stored: Stored) -> None:
     """
     samples, surface = stored.surface.samples, stored.surface
     said = {
+        "format": _FORMAT,
         "made_from": stored.made_from,
         "seed": samples.seed,
         "draws": samples.draws,
@@ -80,7 +84,7 @@ def write_draws(path: Path, stored: Stored) -> None:
 
 
 def read_draws(path: Path) -> Stored | None:
-    """Read what `write_draws` wrote; None when there is no such file.
+    """Read what `write_draws` wrote; None when there is no such file, or one of an earlier version.
 
     Raises
     ------
@@ -95,7 +99,10 @@ def read_draws(path: Path) -> Stored | None:
         raise _unreadable(path) from error
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return _restored(json.loads(str(arrays["said"])), {name: arrays[name] for name in arrays.files})
+            said = json.loads(str(arrays["said"]))
+            if said.get("format") != _FORMAT:
+                return None
+            return _restored(said, {name: arrays[name] for name in arrays.files})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _unreadable(path) from error
 

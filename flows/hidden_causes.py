@@ -22,6 +22,9 @@ _PLACEBO = (
     "spend beyond chance, something else moves both, and the effect is at most possible."
 )
 
+_TOLD = frozenset({"likely", "possible", "harmful", "mixed"})
+"""Verdicts on effects that chance alone cannot explain."""
+
 
 def hidden_cause_sentence(row: pd.Series) -> str:
     """Say how far a hidden cause could move the effect on churn, and how strong it had to be to undo it."""
@@ -45,7 +48,7 @@ def undone_by(row: pd.Series) -> str:
     A dash where chance alone could explain the effect, so that there is nothing to undo.
     """
     times, verdict = float(row["churn_times_as_strong"]), row.get("effect_verdict", row.get("verdict"))
-    if not math.isfinite(times) or verdict not in {"likely", "possible"}:
+    if not math.isfinite(times) or verdict not in _TOLD:
         return dash
     return f"{decimal(times, 1)} x {label(row['churn_as_strong_as'])}"
 

@@ -33,7 +33,7 @@ __all__ = ["FlatEffect", "FlatRuling", "SegmentEffect", "flat_effects", "moved_v
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-Verdict = Literal["possible", "undecided", "refused"]
+Verdict = Literal["possible", "harmful", "undecided", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,8 @@ class FlatEffect:
 
         Notes
         -----
+        Harmful where more leave or less is spent; which way is better is not known of other outcomes.
+
         A flat table has no spend from before the qualities were met, so nothing tests an effect on the past (placebo)
         as it does in event studies, and what cannot be tested is not called likely.
         """
@@ -129,7 +131,15 @@ class FlatEffect:
             return FlatRuling("refused", self.reason)
         if abs(self.estimate.t) < stats.norm.ppf(1 - 0.025 / outcomes):
             return FlatRuling("undecided", "Chance alone could explain it.")
+        if worse := self._worse():
+            return FlatRuling("harmful", f"Beyond chance {worse}.")
         return FlatRuling("possible", "Beyond chance, but a flat table has no past to test it on (no placebo).")
+
+    def _worse(self) -> str:
+        """Say what gets worse by the estimate; empty where nothing does, or nobody knows what is better."""
+        if self.outcome == "is_churned" and self.estimate.value > 0:
+            return "more customers leave"
+        return "less is spent" if self.outcome == "revenue" and self.estimate.value < 0 else ""
 
 
 _NOTHING = Estimate(float("nan"), float("nan"))

@@ -68,3 +68,9 @@ def test_no_file_is_none_and_a_broken_one_is_told(tmp_path: Path) -> None:
     (tmp_path / "broken.npz").write_bytes(b"PK not a zip")
     with pytest.raises(StoreError, match="Delete it and simulate again"):
         read_draws(tmp_path / "broken.npz")
+
+
+def test_draws_of_an_earlier_version_are_as_good_as_none(tmp_path: Path) -> None:
+    path = tmp_path / "draws.npz"
+    np.savez(path, said=np.array('{"made_from": {}}'))
+    assert read_draws(path) is None

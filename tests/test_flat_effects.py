@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from features.study import parse_study
 from models.adjustment import Exposure
 from models.double_ml import fit_outcome
+from models.effects import Estimate
 from models.flat_effects import FlatRuling, flat_effects, moved_values, outcomes_of
 from models.initiatives import Change, Initiative
 from tests.flat_worlds import NAMES, STUDY, TEXT, data_of, panel
@@ -48,6 +51,25 @@ def test_without_a_past_to_test_on_the_surest_effect_is_only_possible():
     assert found.ruling(2) == FlatRuling(
         "possible", "Beyond chance, but a flat table has no past to test it on (no placebo)."
     )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "value", "expected"),
+    [
+        ("is_churned", 1.0, FlatRuling("harmful", "Beyond chance more customers leave.")),
+        ("is_churned", 0.1, FlatRuling("undecided", "Chance alone could explain it.")),
+        ("revenue", -1.0, FlatRuling("harmful", "Beyond chance less is spent.")),
+    ],
+)
+def test_what_surely_harms_is_called_harmful_whichever_way_is_worse(outcome, value, expected):
+    found = replace(effects(panel(600), FASTER)["revenue"], outcome=outcome, estimate=Estimate(value, 0.1))
+    assert found.ruling(2) == expected
+
+
+def test_of_other_outcomes_nobody_knows_which_way_is_worse():
+    found = effects(panel(600), FASTER)["revenue"]
+    for value in (1.0, -1.0):
+        assert replace(found, outcome="rating", estimate=Estimate(value, 0.1)).ruling(2).verdict == "possible"
 
 
 def test_holding_everything_fixed_hides_what_works_through_calls():

@@ -27,6 +27,7 @@ def test_the_sentence_says_how_far_and_how_strong():
         "band could move this by at most 0.12 points; it would take one 2.6 times as strong to bring it to zero."
     )
     assert undone_by(row()) == "2.6 x age band"
+    assert undone_by(row(effect_verdict="harmful")) == "2.6 x age band"
     assert undone_by(row(effect_verdict="undecided")) == "–"
 
 
