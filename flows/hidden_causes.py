@@ -15,7 +15,8 @@ __all__ = ["control_sentence", "doubts_block", "hidden_cause_sentence", "placebo
 
 _MEANING = (
     "A hidden cause is something in no column that moves both the quality that customers meet and whether they leave "
-    "or spend. Bands are the intervals widened by what one as strong as the named covariate could do at worst."
+    "or spend. Bands are the intervals widened by what one as strong as the named covariate could do at worst. Undone "
+    "by: how strong one had to be to explain the change of churn away; the less, the weaker the evidence."
 )
 _PLACEBO = (
     "Placebo: quality cannot change what was spent before it was met. Where the same change seems to have moved past "
@@ -81,7 +82,7 @@ def doubts_block(found: pd.DataFrame, header: ReportHeader) -> Block:
     write = partial(money, currency=header.currency)
     columns = [
         Column("Initiative", lambda row: str(row["title"])),
-        Column("Effect", lambda row: str(row["effect_verdict"]), "verdict"),
+        Column("Verdict on effect", lambda row: str(row["effect_verdict"]), "verdict"),
         Column("Churn, points: band", _churn_band, "number"),
         Column("Undone by", undone_by, "number"),
         Column("Robustness value", lambda row: percent(row["churn_robustness_value"], 1), "number"),

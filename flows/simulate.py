@@ -14,16 +14,16 @@ from flows import console
 from flows.build_features import ensure_layout, ensure_panel
 from flows.draws_store import Stored, write_draws
 from flows.flat_effects import simulate_flat
-from flows.hidden_causes import control_sentence, placebo_sentence, undone_by
+from flows.hidden_causes import control_sentence, placebo_sentence
 from flows.histories import prepare_histories
 from flows.plans import made_from, read_plans
 from flows.retention import retention_of
 from flows.simulation_record import Simulated, record
+from flows.simulation_shown import show
 from flows.steps import flow, step
 from flows.storage import Workspace, open_workspace, write_json
-from flows.wording import chance, dash, money_short, plain, points
 from models.cash import Cohort
-from models.combinations import Combinations, combine
+from models.combinations import combine
 from models.forecasts import Forecast, Overlap, Refusal, Samples, ruled, sample
 from models.initiatives import Initiative, refusal
 from models.negative_control import NegativeControl, failure, negative_controls, to_frame
@@ -39,8 +39,6 @@ __all__ = ["simulate"]
 
 _HALF: Final = 0.5
 """Share of the change of which the effect is stored as well, for other sizes."""
-
-_SHOWN_PAIRS: Final = 5
 
 
 @flow(name="simulate")
@@ -86,8 +84,8 @@ def simulate(study_file: str, *, initiatives: str | None = None, seed: int = 0) 
     # Both files last: where recording fails, portfolio and report still go by the simulation before.
     write_draws(workspace.store.draws, Stored(surface, refused, made_from(workspace.study, contract, plans, seed)))
     write_json(workspace.store.result("simulate"), content)
-    console.show_table(_title(workspace, contract), _shown(found, workspace.study.currency))
-    _show_pairs(pairs, workspace.study.currency)
+    counted = {"horizon_days": cohort.horizon_days, "months": money.months, "customers": cohort.customers}
+    show(found, pairs.to_frame(), workspace.study.currency, **counted)
     _tell(found, retention)
     _say_checks(found, to_frame(controls), workspace.study.currency)
     rows_in = f"{len(plans.initiatives)} initiatives for {contract.partitions[-1].rows:,} customers"
@@ -95,34 +93,11 @@ def simulate(study_file: str, *, initiatives: str | None = None, seed: int = 0) 
     console.say(console.Closing("simulate", rows_in, f"{len(found)} verdicts", seconds, where).line())
 
 
-def _show_pairs(pairs: Combinations, currency: str) -> None:
-    """Show the pairs that differ most from the sum of both."""
-    rows = pairs.to_frame().head(_SHOWN_PAIRS)
-    if rows.empty:
-        return
-    money = partial(money_short, currency=currency)
-    table = {
-        "together": [f"{one} + {other}" for one, other in zip(rows["first"], rows["second"], strict=True)],
-        "churn counted twice, points (90 %)": console.intervals(
-            -rows[["churn_overlap", "churn_overlap_hi", "churn_overlap_lo"]],
-            ("churn_overlap", "churn_overlap_hi", "churn_overlap_lo"),
-            points,
-        ),
-        "sum of both alone": [money(value) for value in rows["npv_sum"]],
-        "together (90 %)": console.intervals(rows, ("npv_together", "npv_together_lo", "npv_together_hi"), money),
-        "difference (90 %)": console.intervals(rows, ("difference", "difference_lo", "difference_hi"), money),
-    }
-    console.show_table("Pairs whose value differs most from the sum of both", pd.DataFrame(table))
-
-
 def _tell(found: pd.DataFrame, retention: Retention) -> None:
     """Say what is assumed, and why an initiative is refused."""
     for row in found.loc[found["verdict"].eq("refused")].to_dict("records"):
         console.say(f"refused: {row['name']}. {row['reason']}")
-    console.say("worst: mean of the worst tenth of the draws.")
     console.say(f"retention: {retention.describe()}")
-    if retention.is_estimated:
-        console.say("at a constant rate: net present value if customers left as in the horizon in every month.")
 
 
 def _say_checks(comparison: pd.DataFrame, controls: pd.DataFrame, currency: str) -> None:
@@ -147,37 +122,6 @@ def learn_retention(workspace: Workspace, contract: PanelContract) -> Retention:
     with console.progress("simulate") as tick:
         tick("following customers who were at risk at past cutoffs")
         return retention_of(workspace, contract)
-
-
-def _title(workspace: Workspace, contract: PanelContract) -> str:
-    study = workspace.study
-    return (
-        f"Initiatives: effects within {study.snapshot.horizon_days} days per customer at risk; money of "
-        f"{contract.partitions[-1].rows:,} customers over {study.money.months} months in {study.currency}"
-    )
-
-
-def _shown(comparison: pd.DataFrame, currency: str) -> pd.DataFrame:
-    """Put the comparison into words and units."""
-    money = partial(money_short, currency=currency)
-    table = {
-        "initiative": comparison["name"],
-        "churn, points (90 %)": console.intervals(comparison, ("churn_effect", "churn_lo", "churn_hi"), points),
-        f"revenue, {currency} (90 %)": console.intervals(
-            comparison, ("revenue_effect", "revenue_lo", "revenue_hi"), plain
-        ),
-        "cost": [money(value) for value in comparison["cost"].astype(float)],
-        "net present value (90 %)": console.intervals(comparison, ("npv", "npv_lo", "npv_hi"), money),
-        "worst": [money(value) for value in comparison["npv_worst"].astype(float)],
-        "at a constant rate": console.intervals(
-            comparison, ("npv_constant", "npv_constant_lo", "npv_constant_hi"), money
-        ),
-        "P(NPV > 0)": [chance(value) for value in comparison["p_npv_positive"].astype(float)],
-        "effect": [one if isinstance(one, str) else dash for one in comparison["effect_verdict"]],
-        "undone by": [undone_by(row) for _, row in comparison.iterrows()],
-        "verdict": comparison["verdict"],
-    }
-    return pd.DataFrame(table)
 
 
 @step("estimate the initiatives")
