@@ -1,7 +1,8 @@
-"""The initiatives file: read, checked, and known again."""
+"""The initiatives file: read, checked, and known again. Knows no Prefect, so mistakes are told before that starts."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
@@ -11,12 +12,11 @@ from typing import Final
 from features.contract import PanelContract
 from features.errors import StudyError
 from features.study import Study
-from flows.steps import io_step
 from flows.storage import Workspace
 from models.funding import Funding
 from models.initiatives import Initiative, parse_funding, parse_initiatives
 
-__all__ = ["Plans", "made_from", "read_plans"]
+__all__ = ["Plans", "made_from", "overridden", "read_plans"]
 
 _FILE: Final = "initiatives.yaml"
 
@@ -49,7 +49,6 @@ def made_from(study: Study, contract: PanelContract, plans: Plans, seed: int) ->
     }
 
 
-@io_step("read the initiatives")
 def read_plans(workspace: Workspace, given: str | None) -> Plans:
     """Read and check the initiatives file.
 
@@ -69,6 +68,36 @@ def read_plans(workspace: Workspace, given: str | None) -> Plans:
     text = _read(path)
     initiatives = parse_initiatives(text, path.name, workspace.study)
     return Plans(text, initiatives, parse_funding(text, path.name, workspace.study))
+
+
+def overridden(funding: Funding, given: Mapping[str, float | None]) -> Funding:
+    """Put what was given on the command line in place of what the file says.
+
+    Parameters
+    ----------
+    funding : Funding
+        The section `portfolio` of the file.
+    given : mapping of str to float or None
+        `budget`, `cash`, `aversion`; None leaves what the file says.
+
+    Returns
+    -------
+    Funding
+
+    Raises
+    ------
+    StudyError
+        A number is out of range; every one is listed.
+    """
+    changed = {name: value for name, value in given.items() if value is not None}
+    faults = [
+        f"--{name} {value:g} is out of range. Expected {'0 to 1' if name == 'aversion' else 'an amount, 0 or more'}."
+        for name, value in changed.items()
+        if not 0 <= value <= (1 if name == "aversion" else 1e300)
+    ]
+    if faults:
+        raise StudyError.collect(faults)
+    return funding.model_copy(update=changed)
 
 
 def _read(path: Path) -> str:

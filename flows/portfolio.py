@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from features.contract import PanelContract
-from features.errors import StudyError, UnsupportedError
+from features.errors import UnsupportedError
 from flows import console
 from flows.build_features import ensure_panel
 from flows.draws_store import Stored, read_draws
 from flows.identity import identity
-from flows.plans import Plans, made_from, read_plans
+from flows.plans import Plans, made_from, overridden, read_plans
 from flows.portfolio_charts import frontier_chart, stability_chart
 from flows.simulate import simulate
 from flows.steps import flow, io_step, step
@@ -71,7 +71,7 @@ def portfolio(
             "See what each initiative would do: journeylift simulate"
         )
     plans = read_plans(workspace, initiatives)
-    funding = _overridden(plans.funding, {"budget": budget, "cash": cash, "aversion": aversion})
+    funding = overridden(plans.funding, {"budget": budget, "cash": cash, "aversion": aversion})
     contract = ensure_panel(workspace)
     stored = _simulated(workspace, contract, plans, initiatives, seed)
     plan = choose(stored, plans, funding)
@@ -80,19 +80,6 @@ def portfolio(
     rows_in = console.count(len(plans.initiatives), "initiative")
     seconds, where = time.perf_counter() - started, str(workspace.store.result("portfolio"))
     console.say(console.Closing("portfolio", rows_in, f"{len(plan.portfolio.members)} funded", seconds, where).line())
-
-
-def _overridden(funding: Funding, given: dict[str, float | None]) -> Funding:
-    """Put what was given on the command line in place of what the file says."""
-    changed = {name: value for name, value in given.items() if value is not None}
-    faults = [
-        f"--{name} {value:g} is out of range. Expected {'0 to 1' if name == 'aversion' else 'an amount, 0 or more'}."
-        for name, value in changed.items()
-        if not 0 <= value <= (1 if name == "aversion" else 1e300)
-    ]
-    if faults:
-        raise StudyError.collect(faults)
-    return funding.model_copy(update=changed)
 
 
 def _simulated(
