@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
@@ -16,9 +16,12 @@ from flows.storage import Workspace
 from models.funding import Funding
 from models.initiatives import Initiative, parse_funding, parse_initiatives
 
-__all__ = ["Plans", "made_from", "overridden", "read_plans"]
+__all__ = ["HALF", "Plans", "made_from", "overridden", "read_plans", "same_estimates"]
 
 _FILE: Final = "initiatives.yaml"
+
+HALF: Final = 0.5
+"""Share of the change of which the effect is stored as well, for other sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +35,26 @@ class Plans:
     @property
     def fingerprint(self) -> str:
         """Of what is simulated: the initiatives, without what only chooses among them and comments."""
-        kept = {"capacity", "needs", "excludes", "title", "owner"}
-        said = "\n".join(one.model_dump_json(exclude=kept) for one in self.initiatives)
-        return sha256(said.encode()).hexdigest()[:16]
+        return _hashed(one.model_dump_json(exclude=_CHOOSES) for one in self.initiatives)
+
+    @property
+    def estimates_fingerprint(self) -> str:
+        """Of what moves the effects: without timing and cost, and of the delivery its mean alone."""
+        return _hashed(_moves(one) for one in self.initiatives)
+
+
+_CHOOSES: Final = {"capacity", "needs", "excludes", "title", "owner"}
+_COUNTED: Final = {"start_month", "ramp_months", "lasts_months", "cost", "delivery"}
+
+
+def _moves(one: Initiative) -> str:
+    # The effect of half of the change is estimated too; where both means are the same numbers, so are the estimates.
+    means = (one.expected_delivery, one.resized(HALF).expected_delivery)
+    return f"{one.model_dump_json(exclude=_CHOOSES | _COUNTED)}{means}"
+
+
+def _hashed(said: Iterable[str]) -> str:
+    return sha256("\n".join(said).encode()).hexdigest()[:16]
 
 
 def made_from(study: Study, contract: PanelContract, plans: Plans, seed: int) -> dict[str, str]:
@@ -44,9 +64,16 @@ def made_from(study: Study, contract: PanelContract, plans: Plans, seed: int) ->
         "data_fingerprint": contract.layout_fingerprint,
         "feature_contract_hash": contract.feature_contract_hash,
         "initiatives_fingerprint": plans.fingerprint,
+        "estimates_fingerprint": plans.estimates_fingerprint,
         "seed": str(seed),
         "package_version": version("journeylift"),
     }
+
+
+def same_estimates(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Tell whether two simulations rest on the same effects, so that only money has to be counted again."""
+    counted = "initiatives_fingerprint"
+    return {**one, counted: ""} == {**other, counted: ""}
 
 
 def read_plans(workspace: Workspace, given: str | None) -> Plans:
