@@ -234,8 +234,17 @@ def models(*, common: Common = _DEFAULTS) -> None:
 
 
 @app.command(sort_key=5)
-def rollback(outcome: str | None = None, *, common: Common = _DEFAULTS, to: str | None = None) -> None:
+def rollback(
+    outcome: str | None = None,
+    *,
+    common: Common = _DEFAULTS,
+    to: str | None = None,
+    force: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
     """Let the champion before the present one be champion again.
+
+    A version that was trained on other features than the panel holds is refused, as it
+    could not score.
 
     For example:
 
@@ -248,8 +257,10 @@ def rollback(outcome: str | None = None, *, common: Common = _DEFAULTS, to: str 
         churn or revenue; both when left out.
     to : str, optional
         The version; the champion before the present one when left out.
+    force : bool
+        Go back also to a version that cannot score the panel as it is.
     """
-    _on_study("rollback", common, outcome=outcome, to=to)
+    _on_study("rollback", common, outcome=outcome, to=to, force=force)
 
 
 @app.command(sort_key=6)
