@@ -49,7 +49,8 @@ def undone_by(row: pd.Series) -> str:
     A dash where chance alone could explain the effect, so that there is nothing to undo.
     """
     times, verdict = float(row["churn_times_as_strong"]), row.get("effect_verdict", row.get("verdict"))
-    if not math.isfinite(times) or verdict not in _TOLD:
+    by_chance = float(row["churn_lo"]) < 0 < float(row["churn_hi"])
+    if not math.isfinite(times) or by_chance or verdict not in _TOLD:
         return dash
     return f"{decimal(times, 1)} x {label(row['churn_as_strong_as'])}"
 
