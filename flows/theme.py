@@ -101,6 +101,6 @@ def inline_svg(svg: str, prefix: str) -> str:
     """
     for colour, name in _VARIABLES.items():
         svg = svg.replace(f'"{colour}"', f'"var(--{name},{colour})"')
-    svg = re.sub(r'\sxmlns(:xlink)?="[^"]*"', "", svg)
+    svg = re.sub(r'\s(xmlns|xmlns:xlink|role|aria-roledescription)="[^"]*"', "", svg)
     svg = re.sub(r'\bid="', f'id="{prefix}-', svg).replace("url(#", f"url(#{prefix}-")
     return re.sub(r'(<svg[^>]*?) width="([\d.]+)" height="[\d.]+"', r'\1 style="max-width:\2px"', svg, count=1)
