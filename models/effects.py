@@ -15,9 +15,10 @@ from scipy import stats
 
 from features.errors import EmptyResultError
 from models.carried import Carried
-from models.paths import Predicted, RowSlopes, Runs, paths, plug_in, row_slopes
-from models.period_models import PeriodModels, of_fold, spend_columns
+from models.paths import Predicted, RowSlopes, Runs, paths, plug_in, row_slopes, sampling_terms
+from models.period_models import PeriodModels, of_fold, spend_blocks
 from models.ridge import expit, inverse_of
+from models.row_blocks import RowBlocks, Stored
 from models.sensitivity import Sensitivity
 from models.yardsticks import sensitivity_of
 
@@ -33,9 +34,9 @@ class TargetRows:
 
     Attributes
     ----------
-    X : float64 array, shape (m, p)
+    X : float32 or float64 array, shape (m, p)
         Observed states.
-    shift : float64 array, shape (m, q)
+    shift : float32 or float64 array, shape (m, q)
         What the rebuilt states differ by, in the columns that the policy moves.
     shifted : int64 array, shape (q,)
         Those columns of X.
@@ -53,10 +54,13 @@ class TargetRows:
         Columns of X that the policy itself moves; those of `shifted` if not given.
     everyone : int64 array, optional
         Customers whose influence is told, ascending: those of the fit, and those from whom links were learnt.
+    sampled : float
+        Which share of the customers at risk the rows are; below 1 they are a random sample, whose chance belongs to the
+        error.
     """
 
-    X: Array
-    shift: Array
+    X: Stored
+    shift: Stored
     shifted: Index
     go_live: Index
     period: Index
@@ -67,6 +71,7 @@ class TargetRows:
     carried: tuple[Carried, ...] = ()
     moved: Index | None = None
     everyone: Index | None = None
+    sampled: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +177,8 @@ def estimate_effect(models: PeriodModels, target: TargetRows) -> Effect:
     theta along the model, and theta + E[alpha (Y - h)] has no first-order error in the cross-fitted coefficients; M
     carries the ridge, so the correction does not undo it where the data say little. Assumes no confounder beyond the
     columns of X, and that the moved states lie where the data are. The interval does not include the choice of memory
-    lengths.
+    lengths. Where the rows are a sample of a share s of the customers at risk, each of them adds root(1 - s) times its
+    distance from the means to its influence: simple random sampling without replacement, no error at s = 1.
 
     References
     ----------
@@ -184,7 +190,7 @@ def estimate_effect(models: PeriodModels, target: TargetRows) -> Effect:
             "No customer is at risk at a go-live, so no effect can be estimated. "
             "Use a longer history or another churn rule."
         )
-    spend = _Spend.of(models, target)
+    spend = spend_blocks(target.X, models.rows.penalised, target.due, target.scale)
     predicted = _predicted(models, target, spend)
     runs = Runs.of(target)
     base = paths(target, runs, predicted.base_hazard, predicted.base_spend, predicted.base_hazard)
@@ -195,6 +201,8 @@ def estimate_effect(models: PeriodModels, target: TargetRows) -> Effect:
     terms = _correction(models, everyone, *pulls)
     value = plug_in(base, moved) + terms.sum(axis=0)
     influence = terms + _of_links(models, everyone, target, slopes)
+    if target.sampled < 1:
+        influence += _of_sample(everyone, target, sampling_terms(target, predicted, base, moved))
     churn, revenue, stayers = (
         Estimate(float(v), float(s)) for v, s in zip(value, np.sqrt((influence**2).sum(axis=0)), strict=True)
     )
@@ -217,43 +225,29 @@ def estimate_effect(models: PeriodModels, target: TargetRows) -> Effect:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Spend:
-    """Columns from which the spend of the target rows is predicted, and what of them the policy shifts."""
-
-    X: Array  # (m, p + 2)
-    shift: Array  # (m, q)
-
-    @classmethod
-    def of(cls, models: PeriodModels, target: TargetRows) -> _Spend:
-        X = spend_columns(target.X, models.rows.penalised, target.due, target.scale)
-        return cls(X, target.shift * (target.due * target.scale)[:, None])
-
-
-def _predicted(models: PeriodModels, target: TargetRows, spend: _Spend) -> Predicted:
+def _predicted(models: PeriodModels, target: TargetRows, spend: RowBlocks) -> Predicted:
     """Predict each target row with the coefficients of its fold, as observed and as moved."""
-    fold = models.folds_of(target.customer)
-    base = of_fold(target.X, models.betas, fold)
-    base_spend = of_fold(spend.X, models.gammas, fold)
+    fold, shift = models.folds_of(target.customer), RowBlocks.of(target.shift)
+    base = of_fold(RowBlocks.of(target.X), models.betas, fold)
+    base_spend = of_fold(spend, models.gammas, fold)
+    more_spend = target.due * target.scale * of_fold(shift, models.gammas[target.shifted], fold)
     return Predicted(
         base_hazard=expit(base),
         base_spend=base_spend,
-        moved_hazard=expit(base + of_fold(target.shift, models.betas[target.shifted], fold)),
-        moved_spend=base_spend + of_fold(spend.shift, models.gammas[target.shifted], fold),
+        moved_hazard=expit(base + of_fold(shift, models.betas[target.shifted], fold)),
+        moved_spend=base_spend + more_spend,
     )
 
 
-def _pulls(target: TargetRows, spend: _Spend, slopes: RowSlopes) -> tuple[Array, Array]:
+def _pulls(target: TargetRows, spend: RowBlocks, slopes: RowSlopes) -> tuple[Array, Array]:
     """Differentiate by the coefficients of hazard and spend, shapes (3, p) and (3, p + 2); mean over go-lives."""
     go_lives = int(target.go_live.max()) + 1
-
-    def pull(X: Array, shift: Array, at_base: Array, at_moved: Array) -> Array:
-        out = (at_base + at_moved) @ X
-        out[:, target.shifted] += at_moved @ shift
-        return np.asarray(out / go_lives)
-
-    on_hazard = pull(target.X, target.shift, slopes.base_hazard, slopes.moved_hazard)
-    return on_hazard, pull(spend.X, spend.shift, slopes.base_spend, slopes.moved_spend)
+    shift = RowBlocks.of(target.shift)
+    on_hazard = RowBlocks.of(target.X).summed(slopes.base_hazard + slopes.moved_hazard)
+    on_hazard[:, target.shifted] += shift.summed(slopes.moved_hazard)
+    on_spend = spend.summed(slopes.base_spend + slopes.moved_spend)
+    on_spend[:, target.shifted] += shift.summed(slopes.moved_spend * (target.due * target.scale))
+    return on_hazard / go_lives, on_spend / go_lives
 
 
 def _correction(models: PeriodModels, everyone: Index, on_hazard: Array, on_spend: Array) -> Array:
@@ -264,11 +258,22 @@ def _correction(models: PeriodModels, everyone: Index, on_hazard: Array, on_spen
     of_spend = inverse_of(models.spend_information, np.ones(len(models.spend_information), bool))
     churn_residual = rows.weight * (rows.churned - models.hazard) / total
     spend_residual = rows.weight / rows.scale**2 * (rows.spend - models.spend) / total
-    value = (rows.X @ (of_hazard @ on_hazard.T)) * churn_residual[:, None]
-    columns = spend_columns(rows.X, rows.penalised, rows.due, rows.scale)
-    value += (columns @ (of_spend @ on_spend.T)) * spend_residual[:, None]
-    position = np.searchsorted(everyone, rows.customer)
-    return np.column_stack([np.bincount(position, one, len(everyone)) for one in value.T])
+    value = RowBlocks.of(rows.X).times(of_hazard @ on_hazard.T) * churn_residual[:, None]
+    spend = spend_blocks(rows.X, rows.penalised, rows.due, rows.scale)
+    value += spend.times(of_spend @ on_spend.T) * spend_residual[:, None]
+    return _by_customer(everyone, rows.customer, value.T)
+
+
+def _of_sample(everyone: Index, target: TargetRows, terms: Array) -> Array:
+    """Error of having followed a part of the customers at risk only, by customer; shape (customers, 3)."""
+    go_lives = int(target.go_live.max()) + 1
+    return np.sqrt(1 - target.sampled) * _by_customer(everyone, target.customer, terms / go_lives)
+
+
+def _by_customer(everyone: Index, customer: Index, terms: Array) -> Array:
+    """Sum terms of rows, shape (3, rows), by customer; shape (customers, 3)."""
+    position = np.searchsorted(everyone, customer)
+    return np.column_stack([np.bincount(position, one, len(everyone)) for one in terms])
 
 
 def _of_links(models: PeriodModels, everyone: Index, target: TargetRows, slopes: RowSlopes) -> Array:

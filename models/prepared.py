@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -23,6 +22,7 @@ from models.contact_kinds import ContactKind, contact_kinds
 from models.exposures import current, current_names, exposure_columns, state_names, states, volume_names, volumes
 from models.links import MOST_ROWS as MOST_LINK_ROWS
 from models.links import FollowUps, LinkRows, Links, fit_follow_ups, link_rows, links_of
+from models.people import MOST_CUSTOMERS, Bucket, People, first_customers, pieces
 from models.person_period import Histories, Periods, period_grid, periods_at_risk, thin
 from models.quality_ties import Tie, learn_tie
 from models.references import Reference, baseline_frame, fit_references, with_attempts
@@ -43,26 +43,6 @@ TENURE_KNOTS = (30.0, 90.0, 365.0)
 PAST_SPEND_DAYS = 180
 LEAST_PAST_DAYS = 30.0
 SUPPORT_QUANTILES = (0.01, 0.99)
-
-
-class Bucket(Protocol):
-    """Whole customers with everything that happened to them."""
-
-    @property
-    def touchpoints(self) -> pa.Table:
-        """Sorted by customer and time."""
-
-    @property
-    def customers(self) -> pa.Table:
-        """Sorted by customer."""
-
-    @property
-    def revenue(self) -> pa.Table:
-        """Amounts with their time."""
-
-    @property
-    def churn(self) -> pa.Table:
-        """Departures and returns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +69,12 @@ class Rows:
     due: Array
     scale: Array
 
-    def columns(self, names: Sequence[str]) -> Array:
-        """Return some columns side by side."""
-        return np.column_stack([self.design[name].to_numpy(np.float64) for name in names])
+    def columns(self, names: Sequence[str]) -> NDArray[np.float32]:
+        """Return some columns side by side, in single precision: they are large."""
+        found = np.empty((len(self.design), len(names)), np.float32)
+        for number, name in enumerate(names):
+            found[:, number] = self.design[name].to_numpy()
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +100,12 @@ class Prepared:
     seed : int
         Deals customers into folds, the same for every policy.
     everyone : int64 array
-        Customers of the fit and those from whom links were learnt, ascending.
+        Customers of the fit and those from whom links were learnt, ascending; where a sample is followed, these too.
+    followed : tuple of People
+        The customers of the target, with all their touchpoints: policies move those.
+    sampled : float
+        Which share of the customers at risk at a go-live the target holds; 0 where the study has more customers than
+        effects are learnt from.
     ties : mapping of Exposure to Tie
         How each measure goes along with the covariates before its reference takes that out.
     """
@@ -132,12 +120,18 @@ class Prepared:
     target: Rows
     seed: int
     everyone: NDArray[np.int64]
+    followed: tuple[People, ...]
+    sampled: float
     ties: dict[Exposure, Tie]
 
     @property
     def exposures(self) -> frozenset[Exposure]:
         """Measures seen with values, by journey."""
         return frozenset(r.exposure for r in self.references)
+
+    def buckets(self) -> tuple[People, ...]:
+        """Return the customers whose touchpoints policies move."""
+        return self.followed
 
     @property
     def at_risk(self) -> int:
@@ -195,27 +189,41 @@ def prepare(
     length = period_length(study)
     burn_in = min(study.snapshot.window_days * DAY, int(MOST_BURN_IN_SHARE * (span[1] - span[0])))
     past = period_grid(span[0] + burn_in, span[1], length)
-    parts_fit, parts_target = [], []
+    parts_fit, parts_target, followed = [], [], []
     parts_links: list[tuple[LinkRows, ...]] = []
-    most_linked = 0
-    shares = _shares(buckets)
-    for number, bucket in enumerate(buckets(), 1):
-        tick(f"rebuilding experience week by week, bucket {number} of {len(shares)}")
-        touchpoints = with_attempts(bucket.touchpoints)
-        columns = exposure_columns(learnt.references, touchpoints, bucket.customers, learnt.kinds)
-        if most_linked < MOST_LINK_ROWS:
-            parts_links.append(link_rows(learnt.links, touchpoints, columns, span[1]))
-            most_linked += max((len(one.customer) for one in parts_links[-1]), default=0)
+    most_linked, at_risk = 0, 0
+    sizes = [bucket.customers.num_rows for bucket in first_customers(buckets)]
+    for number, bucket in enumerate(first_customers(buckets), 1):
+        tick(f"rebuilding experience week by week, bucket {number} of {len(sizes)}")
+        share = sizes[number - 1] / max(sum(sizes), 1)
         every = periods_at_risk(_histories(bucket), past, length)
         due = charges_due(learnt.charging.cadence, bucket.revenue, every.customer_key, every.start, length)
-        fit = thin(every, int(MOST_ROWS * shares[number - 1]), rng, due != 0)
-        parts_fit.append(_rows(study, learnt, bucket, columns, fit, np.zeros(len(fit), np.int64)))
-        followed, go_live = _target(study, bucket, go_lives, length, rng, shares[number - 1])
-        parts_target.append(_rows(study, learnt, bucket, columns, followed, go_live))
+        fit = thin(every, int(MOST_ROWS * share), rng, due != 0)
+        after, go_live = _target(study, bucket, go_lives, length)
+        kept = _sampled_customers(after, bucket, int(MOST_TARGET_ROWS * share), rng)
+        at_risk += len(np.unique(after.customer_key))
+        after, go_live = after.take(kept), go_live[kept]
+        followed.append(People.of(bucket, np.unique(after.customer_key)))
+        for piece in pieces(bucket):
+            touchpoints = with_attempts(piece.touchpoints)
+            columns = exposure_columns(learnt.references, touchpoints, bucket.customers, learnt.kinds)
+            if most_linked < MOST_LINK_ROWS:
+                parts_links.append(link_rows(learnt.links, touchpoints, columns, span[1]))
+                most_linked += max((len(one.customer) for one in parts_links[-1]), default=0)
+            whole = replace(piece, customers=bucket.customers)  # medians of covariates are those of the bucket
+            mine = _of_piece(fit, piece)
+            parts_fit.append(_rows(study, learnt, whole, columns, fit.take(mine), np.zeros(mine.sum(), np.int64)))
+            mine = _of_piece(after, piece)
+            parts_target.append(_rows(study, learnt, whole, columns, after.take(mine), go_live[mine]))
     fitting, target = _charged(*_encoded(_joined(parts_fit), _joined(parts_target)))
     follow_ups = tuple(
         fit_follow_ups(links, [parts[k] for parts in parts_links]) for k, links in enumerate(learnt.links)
     )
+    people = [fitting.periods.customer_key, *(one.rows.customer for one in follow_ups)]
+    n_followed = len(np.unique(target.periods.customer_key))
+    sampled = 0.0 if sum(sizes) >= MOST_CUSTOMERS else n_followed / max(at_risk, 1)
+    if sampled < 1:
+        people.append(target.periods.customer_key)
     return Prepared(
         study,
         tuple(go_lives),
@@ -226,9 +234,19 @@ def prepare(
         fitting,
         target,
         int(rng.integers(2**63)),
-        np.unique(np.concatenate([fitting.periods.customer_key, *(one.rows.customer for one in follow_ups)])),
+        np.unique(np.concatenate(people)),
+        tuple(followed),
+        sampled,
         learnt.ties,
     )
+
+
+def _of_piece(periods: Periods, piece: People) -> NDArray[np.bool_]:
+    """Say which rows are about customers of a piece."""
+    keys = piece.customers["customer_key"].to_numpy()
+    if not len(keys):
+        return np.zeros(len(periods), bool)
+    return np.asarray((periods.customer_key >= keys[0]) & (periods.customer_key <= keys[-1]))
 
 
 def period_length(study: Study) -> int:
@@ -238,12 +256,6 @@ def period_length(study: Study) -> int:
 
 def _histories(bucket: Bucket) -> Histories:
     return Histories(bucket.customers, bucket.churn, bucket.revenue)
-
-
-def _shares(buckets: Callable[[], Iterable[Bucket]]) -> list[float]:
-    """Return the share of the customers in each bucket: its part of the rows kept."""
-    sizes = [bucket.customers.num_rows for bucket in buckets()]
-    return [size / max(sum(sizes), 1) for size in sizes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,9 +313,7 @@ def _range(touchpoints: pa.Table, exposure: Exposure) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _target(
-    study: Study, bucket: Bucket, go_lives: Sequence[int], length: int, rng: np.random.Generator, share: float
-) -> tuple[Periods, NDArray[np.int64]]:
+def _target(study: Study, bucket: Bucket, go_lives: Sequence[int], length: int) -> tuple[Periods, NDArray[np.int64]]:
     """Lay out the customers at risk at each go-live, in each period of the horizon in which they still are."""
     found: list[Periods] = []
     number = []
@@ -312,9 +322,7 @@ def _target(
         at_start = periods.customer_key[periods.index == 0]
         found.append(periods.take(np.isin(periods.customer_key, at_start) & _unbroken(periods)))
         number.append(np.full(len(found[-1]), g, np.int64))
-    everything = _stack(found)
-    kept = _sampled_customers(everything, bucket, int(MOST_TARGET_ROWS * share), rng)
-    return everything.take(kept), np.concatenate(number)[kept]
+    return _stack(found), np.concatenate(number)
 
 
 def _unbroken(periods: Periods) -> NDArray[np.bool_]:
@@ -351,14 +359,17 @@ def _rows(
     parts = [
         _baseline(bucket.customers, periods),
         _past_spend(study, bucket, periods, charging),
-        pd.DataFrame(volumes(kinds, columns, spine, window), columns=list(volume_names(kinds))),
-        pd.DataFrame(states(references, columns, spine, window), columns=list(state_names(references))),
-        pd.DataFrame(
-            current(references, columns, ends, period_length(study) / DAY), columns=list(current_names(references))
-        ),
+        _single(volumes(kinds, columns, spine, window), volume_names(kinds)),
+        _single(states(references, columns, spine, window), state_names(references)),
+        _single(current(references, columns, ends, period_length(study) / DAY), current_names(references)),
     ]
     due = charges_due(charging.cadence, bucket.revenue, periods.customer_key, periods.start, period_length(study))
     return Rows(periods, pd.concat(parts, axis=1), go_live, due, np.ones(len(periods)))
+
+
+def _single(values: Array, names: Sequence[str]) -> pd.DataFrame:
+    """Keep states in single precision: seven digits are more than any contact was measured with."""
+    return pd.DataFrame(values.astype(np.float32), columns=list(names))
 
 
 def _baseline(customers: pa.Table, periods: Periods) -> pd.DataFrame:
@@ -414,6 +425,8 @@ def _stack(parts: Sequence[Periods]) -> Periods:
 
 def _joined(parts: Sequence[Rows]) -> Rows:
     design = pd.concat([part.design for part in parts], ignore_index=True)
+    flags = [name for name in design if str(name).endswith(" missing")]
+    design[flags] = design[flags].fillna(0.0)  # of a bucket in which nobody lacks the value
     # Levels that only some buckets have turn categories into objects when joined.
     one = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("go_live", "due", "scale")}
     return Rows(_stack([part.periods for part in parts]), design, **one)
@@ -421,15 +434,18 @@ def _joined(parts: Sequence[Rows]) -> Rows:
 
 def _encoded(fit: Rows, target: Rows) -> tuple[Rows, Rows]:
     """Lay levels out as columns, the same in both, the intercept first; what never varies in the fit is left out."""
-    both = pd.concat([fit.design, target.design], ignore_index=True)
-    baseline = [name for name in map(str, both) if name.startswith("baseline__")]
+    baseline = [name for name in map(str, fit.design) if name.startswith("baseline__")]
+    both = pd.concat([fit.design[baseline], target.design[baseline]], ignore_index=True)
     # The intercept goes in first: get_dummies refuses a table without columns, which a study without covariates gives.
-    encoded = pd.get_dummies(both[baseline].assign(baseline__intercept=1.0), drop_first=True, dtype=float)
+    encoded = pd.get_dummies(both.assign(baseline__intercept=1.0), drop_first=True, dtype=float)
     n = len(fit.design)
     varies = [name for name in encoded if np.ptp(encoded[name].to_numpy()[:n]) > 0 or name == "baseline__intercept"]
-    design = pd.concat([encoded[varies], both.drop(columns=baseline)], axis=1)
-    rest = design.iloc[n:].reset_index(drop=True)
-    return replace(fit, design=design.iloc[:n]), replace(target, design=rest)
+
+    def with_levels(rows: Rows, levels: pd.DataFrame) -> Rows:
+        rest = rows.design.drop(columns=baseline)
+        return replace(rows, design=pd.concat([levels[varies].reset_index(drop=True), rest], axis=1))
+
+    return with_levels(fit, encoded.iloc[:n]), with_levels(target, encoded.iloc[n:])
 
 
 def _charged(fit: Rows, target: Rows) -> tuple[Rows, Rows]:

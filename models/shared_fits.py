@@ -22,8 +22,6 @@ from models.yardsticks import Benchmark
 
 __all__ = ["SharedFit", "SharedFits"]
 
-Array = NDArray[np.float64]
-
 MOST_KEPT = 2
 """Each holds its columns for all rows; more would fill the memory."""
 
@@ -38,13 +36,13 @@ class SharedFit:
         Columns.
     models : PeriodModels
         Fitted on `Prepared.fit`.
-    target : float64 array, shape (m, p)
+    target : float32 array, shape (m, p)
         The columns of `Prepared.target`.
     """
 
     names: tuple[str, ...]
     models: PeriodModels
-    target: Array
+    target: NDArray[np.float32]
 
 
 @dataclass(slots=True)
