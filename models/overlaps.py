@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from features.study import Study
 from models.adjustment import descendants
-from models.effects import Effect, Estimate, estimate_effect
+from models.effects import Effect, Estimate
 from models.forecasts import Overlap
 from models.initiatives import Initiative
 from models.people import Bucket
@@ -120,8 +119,7 @@ def estimate_overlaps(
         nonlocal done
         tick(done, total)
         done += 1
-        with threadpool_limits(1):
-            return estimate_effect(model.fit.models, model.target(shift))
+        return model.effect(shift)
 
     meeting = {(a, b) for a, b in pairs if _meet(fits.prepared.study, named[a], named[b])}
     added = [pair for pair in pairs if pair not in meeting]

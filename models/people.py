@@ -76,7 +76,7 @@ class People:
         return cls(*map(some, (bucket.touchpoints, bucket.customers, bucket.revenue, bucket.churn)))
 
 
-def first_customers(buckets: Callable[[], Iterable[Bucket]], most: int = MOST_CUSTOMERS) -> Iterator[Bucket]:
+def first_customers(buckets: Callable[[], Iterable[Bucket]], most: int) -> Iterator[Bucket]:
     """Go through the first customers.
 
     Parameters

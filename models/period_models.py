@@ -64,16 +64,21 @@ class PeriodRows:
 
 @dataclass(frozen=True, slots=True)
 class PeriodModels:
-    """Both models, fitted without each fold.
+    """Both models, fitted without each fold; the rows they were fitted on, which are large, are not kept.
 
     Attributes
     ----------
-    rows : PeriodRows
-        What they were fitted on.
+    penalised, before : bool arrays, shape (p,)
+        As in `PeriodRows`.
+    benchmarks : tuple of Benchmark
+        As there.
+    charge : float
+        Mean scale of the rows, each weighted as in the fit of spend.
     customers, fold : int64 arrays, shape (customers,)
         Customer keys, ascending, and the fold of each.
-    hazard, spend : float64 arrays, shape (n,)
-        Predicted for each row by the models that have not seen its customer.
+    hazard_scores, spend_scores : float64 arrays, shapes (customers, p) and (customers, p + 2)
+        Weighted residual times columns, summed over the rows of each customer, per unit of weight: predictions are
+        those of the models that have not seen the customer.
     betas : float64 array, shape (p, folds)
         Coefficients of the hazard.
     gammas : float64 array, shape (p + 2, folds)
@@ -84,11 +89,14 @@ class PeriodModels:
         Both fits on all rows, as far as bounds of hidden causes need them.
     """
 
-    rows: PeriodRows
+    penalised: NDArray[np.bool_]
+    before: NDArray[np.bool_]
+    benchmarks: tuple[Benchmark, ...]
+    charge: float
     customers: Index
     fold: Index
-    hazard: Array
-    spend: Array
+    hazard_scores: Array
+    spend_scores: Array
     betas: Array
     gammas: Array
     hazard_information: Array
@@ -159,11 +167,14 @@ def fit_models(rows: PeriodRows, rng: np.random.Generator, *, folds: int = FOLDS
     of_spend = float(weight @ (rows.spend - spent) ** 2 / total)
     gamma, every = solve(information + np.diag(spend_ridge), against), np.ones(len(spend_ridge), bool)
     return PeriodModels(
-        rows=rows,
+        penalised=rows.penalised,
+        before=rows.before,
+        benchmarks=rows.benchmarks,
+        charge=float(np.average(rows.scale, weights=weight)),
         customers=customers,
         fold=fold,
-        hazard=out_of_fold,
-        spend=spent,
+        hazard_scores=X.by_group(position, len(customers), rows.weight * (rows.churned - out_of_fold) / total),
+        spend_scores=Z.by_group(position, len(customers), weight * (rows.spend - spent) / total),
         betas=betas,
         gammas=gammas,
         hazard_information=(curvature + np.diag(hazard_ridge)) / total,

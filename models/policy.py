@@ -121,11 +121,10 @@ def policy_effect(
     for bucket in buckets():
         for one, variant in zip(moves, variants, strict=True):
             one.add((variant,), bucket)
-    targets = [model.target(one.shift(model.fit.names)) for one in moves]
-    # Small dense systems: more threads only fight with whatever else is running.
+    whole, *smaller = (one.shift(model.fit.names) for one in moves)
+    effect, others = model.effect(whole), [model.effect(one) for one in smaller]
     with threadpool_limits(1):
-        effect, *others = (estimate_effect(model.fit.models, target) for target in targets)
-        placebo = _placebo(model, targets[0])
+        placebo = _placebo(model, model.target(whole))
     found = moves[0].result(scaled_effect(effect, initiative.reach), model.adjustment, initiative)
     return replace(
         found,
@@ -209,12 +208,14 @@ class PolicyModel:
 
     def target(self, shift: Shift) -> TargetRows:
         """Rows after each go-live with what a policy shifts."""
-        after = self.prepared.target
-        return TargetRows(
-            self.fit.target, shift.values, shift.columns, after.go_live, after.periods.index,
-            after.periods.customer_key, after.periods.weight, after.due, after.scale, shift.carried, shift.own,
-            self.prepared.everyone, self.prepared.sampled,
-        )  # fmt: skip
+        moved = {"shift": shift.values, "shifted": shift.columns, "carried": shift.carried, "moved": shift.own}
+        return replace(self.fit.unmoved, **moved)
+
+    def effect(self, shift: Shift) -> Effect:
+        """Estimate what a policy does that shifts so much."""
+        # Small dense systems: more threads only fight with whatever else is running.
+        with threadpool_limits(1):
+            return estimate_effect(self.fit.models, self.target(shift), self.fit.observed)
 
 
 def _placebo(model: PolicyModel, target: TargetRows) -> Placebo | None:
@@ -222,7 +223,7 @@ def _placebo(model: PolicyModel, target: TargetRows) -> Placebo | None:
 
     By way of the moved exposures alone: how often customers come goes along with what they spend.
     """
-    prepared, rows, names = model.prepared, model.fit.models.rows, model.fit.names
+    prepared, rows, names = model.prepared, model.fit.models, model.fit.names
     grid = prepared.study.snapshot
     lag = max(grid.window_days - grid.horizon_days, 0) + GAP_DAYS
     days = period_length(prepared.study) / DAY

@@ -192,8 +192,8 @@ def prepare(
     parts_fit, parts_target, followed = [], [], []
     parts_links: list[tuple[LinkRows, ...]] = []
     most_linked, at_risk = 0, 0
-    sizes = [bucket.customers.num_rows for bucket in first_customers(buckets)]
-    for number, bucket in enumerate(first_customers(buckets), 1):
+    sizes = [bucket.customers.num_rows for bucket in first_customers(buckets, MOST_CUSTOMERS)]
+    for number, bucket in enumerate(first_customers(buckets, MOST_CUSTOMERS), 1):
         tick(f"rebuilding experience week by week, bucket {number} of {len(sizes)}")
         share = sizes[number - 1] / max(sum(sizes), 1)
         every = periods_at_risk(_histories(bucket), past, length)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 __all__ = ["RowBlocks"]
 
@@ -86,6 +87,27 @@ class RowBlocks:
             return np.asarray((X * weight[rows, None]).T @ X)
 
         return np.asarray(sum(map(of_rows, self._rows())))
+
+    def by_group(self, group: NDArray[np.integer[Any]], groups: int, weight: Array) -> Array:
+        """Add up weighted rows by group.
+
+        Parameters
+        ----------
+        group : int array, shape (n,)
+            From 0.
+        groups : int
+            How many there are.
+        weight : float64 array, shape (n,)
+
+        Returns
+        -------
+        float64 array, shape (groups, p)
+        """
+        total: Array | float = 0.0
+        for rows in self._rows():
+            X, here = self.block(rows), group[rows]
+            total = total + sparse.csr_array((weight[rows], (here, np.arange(len(here)))), (groups, len(here))) @ X
+        return np.asarray(total)
 
     def _rows(self) -> Iterator[slice]:
         """Cut the rows; without any rows there is one empty block, which knows the columns."""
