@@ -296,9 +296,9 @@ def _correction(models: PeriodModels, everyone: Index, on_hazard: Array, on_spen
     of_hazard = inverse_of(models.hazard_information, models.before)
     of_spend = inverse_of(models.spend_information, np.ones(len(models.spend_information), bool))
     terms = np.zeros((len(everyone), 3))
-    terms[np.searchsorted(everyone, models.customers)] = models.hazard_scores @ (
-        of_hazard @ on_hazard.T
-    ) + models.spend_scores @ (of_spend @ on_spend.T)
+    place = np.searchsorted(everyone, models.customers)
+    terms[place] = models.hazard_scores @ (of_hazard @ on_hazard.T)
+    terms[place] += models.spend_scores @ (of_spend @ on_spend.T)
     return terms
 
 
@@ -306,7 +306,7 @@ def _of_sample(everyone: Index, target: TargetRows, terms: Array) -> Array:
     """Error of having followed a part of the customers at risk only, by customer; shape (customers, 3)."""
     position, go_lives = np.searchsorted(everyone, target.customer), int(target.go_live.max()) + 1
     by_customer = np.column_stack([np.bincount(position, one, len(everyone)) for one in terms])
-    return np.sqrt(1 - target.sampled) / go_lives * by_customer
+    return np.asarray(np.sqrt(1 - target.sampled) / go_lives * by_customer)
 
 
 def _of_links(models: PeriodModels, everyone: Index, target: TargetRows, slopes: RowSlopes) -> Array:

@@ -205,8 +205,12 @@ def sampling_terms(target: TargetRows, predicted: Predicted, base: Paths, moved:
     -------
     float64 array, shape (3, m)
         How far a row lies from the means of its period, times the derivative by these means, times its share: summed by
-        customer, the influence of having drawn this customer and not another (Lumley and Scott 2017,
-        doi:10.1214/16-STS605, section 3: linearisation of means of a sample).
+        customer, the influence of having drawn this customer and not another.
+
+    References
+    ----------
+    Binder (1983), On the variances of asymptotically normal estimators from complex surveys, International Statistical
+    Review 51, 279-292: linearisation of what follows from means of a sample.
     """
     cell = target.go_live * base.hazard.shape[1] + target.period
     out = np.zeros((3, len(cell)))

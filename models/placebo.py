@@ -14,9 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.snapshot import DAY
+from models.design_rows import Rows
 from models.effects import Estimate
 from models.person_period import Periods
-from models.prepared import Rows
 from models.ridge import inverse_of, ridge_of
 from models.row_blocks import RowBlocks, Stored
 

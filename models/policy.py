@@ -208,8 +208,9 @@ class PolicyModel:
 
     def target(self, shift: Shift) -> TargetRows:
         """Rows after each go-live with what a policy shifts."""
-        moved = {"shift": shift.values, "shifted": shift.columns, "carried": shift.carried, "moved": shift.own}
-        return replace(self.fit.unmoved, **moved)
+        return replace(
+            self.fit.unmoved, shift=shift.values, shifted=shift.columns, carried=shift.carried, moved=shift.own
+        )
 
     def effect(self, shift: Shift) -> Effect:
         """Estimate what a policy does that shifts so much."""

@@ -103,11 +103,12 @@ class RowBlocks:
         -------
         float64 array, shape (groups, p)
         """
-        total: Array | float = 0.0
+        total = np.zeros((groups, self.block(slice(0, 0)).shape[1]))
         for rows in self._rows():
-            X, here = self.block(rows), group[rows]
-            total = total + sparse.csr_array((weight[rows], (here, np.arange(len(here)))), (groups, len(here))) @ X
-        return np.asarray(total)
+            here, place = np.unique(group[rows], return_inverse=True)
+            into = sparse.csr_array((weight[rows], (place, np.arange(len(place)))), shape=(len(here), len(place)))
+            total[here] += into @ self.block(rows)
+        return total
 
     def _rows(self) -> Iterator[slice]:
         """Cut the rows; without any rows there is one empty block, which knows the columns."""

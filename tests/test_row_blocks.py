@@ -23,6 +23,9 @@ def test_blocks_do_what_the_whole_matrix_does(size, rows):
     np.testing.assert_allclose(found.times(right[:, 0]), X @ right[:, 0], atol=1e-12)
     np.testing.assert_allclose(found.summed(left), left @ X, atol=1e-12)
     np.testing.assert_allclose(found.summed(left[0]), left[0] @ X, atol=1e-12)
+    group = np.arange(rows) % 3
+    by_group = np.array([X[group == k].T @ weight[group == k] for k in range(3)])
+    np.testing.assert_allclose(found.by_group(group, 3, weight), by_group, atol=1e-12)
     np.testing.assert_allclose(found.moments(weight), (X * weight[:, None]).T @ X, atol=1e-12)
 
 
