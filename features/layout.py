@@ -90,18 +90,43 @@ class Layout:
         StoreError
             If its files are missing or damaged.
         """
-        if not 0 <= number < self.manifest.buckets:
-            raise IndexError(f"bucket {number} of {self.manifest.buckets}")
-        folder = self.root / _folder(number)
+        folder = self._place(number)
         read = partial(read_table, levels=self.manifest.levels)
         try:
             tables = {path.stem: read(path) for path in sorted(folder.glob("*.parquet"))}
             outcomes = {name.removeprefix("outcomes."): tables[name] for name in tables if name.startswith("outcomes.")}
             return Bucket(tables["touchpoints"], tables["customers"], tables["revenue"], tables["churn"], outcomes)
         except (KeyError, OSError, pa.ArrowException) as error:
-            raise StoreError(
-                f"'{folder}' is damaged: {first_line(error)} Remove '{self.root}' and run again."
-            ) from error
+            raise self._damaged(folder, error) from error
+
+    def table(self, number: int, name: str) -> pa.Table:
+        """Read one table of a bucket: touchpoints, the largest, are often not needed.
+
+        Parameters
+        ----------
+        number : int
+            As for `bucket`.
+        name : str
+            Of the table in `Bucket`.
+
+        Raises
+        ------
+        StoreError
+            If its file is missing or damaged.
+        """
+        folder = self._place(number)
+        try:
+            return read_table(folder / f"{name}.parquet", levels=self.manifest.levels)
+        except (OSError, pa.ArrowException) as error:
+            raise self._damaged(folder, error) from error
+
+    def _place(self, number: int) -> Path:
+        if not 0 <= number < self.manifest.buckets:
+            raise IndexError(f"bucket {number} of {self.manifest.buckets}")
+        return self.root / _folder(number)
+
+    def _damaged(self, folder: Path, error: Exception) -> StoreError:
+        return StoreError(f"'{folder}' is damaged: {first_line(error)} Remove '{self.root}' and run again.")
 
     def all_buckets(self) -> Iterator[Bucket]:
         """Read the buckets one after the other, as they stand in the end: without rows that were corrected."""

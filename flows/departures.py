@@ -166,9 +166,10 @@ def months_followed(workspace: Workspace, rows: pd.DataFrame, months: int = 12) 
 def _dates(workspace: Workspace) -> tuple[pd.DataFrame, pd.Series]:
     """Departures by time, and by customer when the relation ended."""
     departures, ends = [], []
-    for bucket in open_layout(workspace.store.root).all_buckets():
-        departures.append(bucket.churn.select(["customer_key", "churned_at"]).to_pandas())
-        ends.append(bucket.customers.select(["customer_key", "ended_at"]).to_pandas().dropna())
+    layout = open_layout(workspace.store.root)
+    for number in range(layout.manifest.buckets):
+        departures.append(layout.table(number, "churn").select(["customer_key", "churned_at"]).to_pandas())
+        ends.append(layout.table(number, "customers").select(["customer_key", "ended_at"]).to_pandas().dropna())
     gone = pd.concat(departures, ignore_index=True).rename(columns={"churned_at": "at"})
     gone = gone.assign(left=gone["at"]).sort_values("at", kind="stable")
     return gone, pd.concat(ends, ignore_index=True).set_index("customer_key")["ended_at"]

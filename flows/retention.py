@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from features.contract import PanelContract
+from features.layout import open_layout
 from features.panel import read_panel
 from flows.departures import ALL, followed, months_followed
 from flows.storage import Workspace
@@ -15,6 +16,9 @@ from models.survival import MONTH_DAYS, observed_survival
 __all__ = ["retention_of"]
 
 _COLUMNS = ("customer_id", "customer_key", "cutoff", "weight")
+_MOST_CUSTOMERS = 50_000
+"""Followed; keys are hashes, so those with the lowest are a random part of all."""
+_KEYS = 1 << 63
 
 
 def retention_of(workspace: Workspace, contract: PanelContract) -> Retention:
@@ -34,7 +38,10 @@ def retention_of(workspace: Workspace, contract: PanelContract) -> Retention:
     """
     study = workspace.study
     months = study.money.months
-    panel = read_panel(workspace.store.root, columns=_COLUMNS)
+    customers = open_layout(workspace.store.root).manifest.n_customers
+    below = _KEYS * min(_MOST_CUSTOMERS / max(customers, 1), 1.0)
+    read = (read_panel(workspace.store.root, [cutoff], _COLUMNS) for cutoff in contract.cutoffs)
+    panel = pd.concat([rows[rows["customer_key"] < below] for rows in read], ignore_index=True)
     rows = followed(workspace, contract.data_end, panel)
     # Months here have 30 days, those of money a twelfth of a year.
     lived = months_followed(workspace, rows, -(-31 * months // MONTH_DAYS))

@@ -137,7 +137,8 @@ def check_controls(workspace: Workspace, layout: Layout, seed: int) -> tuple[Neg
     """Move what the study says cannot matter."""
     if not any(measure.negative_control for measure in workspace.study.measures):
         return ()
-    return negative_controls(prepare_histories(str(workspace.study_file), layout, seed), layout.all_buckets)
+    fits = prepare_histories(str(workspace.study_file), layout, seed)
+    return negative_controls(fits, fits.prepared.buckets)
 
 
 @step("learn how long customers stay")
@@ -159,18 +160,18 @@ def estimate(
     whys = [refusal(one, study, observed) or removal_refusal(one, layout.all_buckets) for one in planned]
     refused = tuple(Refusal(one, why) for one, why in zip(planned, whys, strict=True) if why)
     names = {one.initiative.name for one in refused}
-    forecasts = _forecasts(fits, layout, [one for one in planned if one.name not in names])
-    overlaps = _overlaps(fits, layout, [one.initiative for one in forecasts])
+    forecasts = _forecasts(fits, [one for one in planned if one.name not in names])
+    overlaps = _overlaps(fits, [one.initiative for one in forecasts])
     judged = ruled(forecasts, np.random.default_rng([seed, 14]), failed_control)
     return sample(judged, overlaps, np.random.default_rng([seed, 13])), refused
 
 
-def _forecasts(fits: SharedFits, layout: Layout, planned: Sequence[Initiative]) -> list[Forecast]:
+def _forecasts(fits: SharedFits, planned: Sequence[Initiative]) -> list[Forecast]:
     forecasts = []
     with console.progress("simulate") as tick:
         for number, one in enumerate(planned):
             tick(one.label, number, len(planned))
-            forecasts.append(_forecast(one, policy_effect(fits, one, layout.all_buckets, sizes=(HALF,))))
+            forecasts.append(_forecast(one, policy_effect(fits, one, fits.prepared.buckets, sizes=(HALF,))))
     return forecasts
 
 
@@ -180,9 +181,9 @@ def _forecast(initiative: Initiative, policy: PolicyEffect) -> Forecast:
     return Forecast(initiative, policy.effect, *shares, half, policy.placebo)
 
 
-def _overlaps(fits: SharedFits, layout: Layout, planned: Sequence[Initiative]) -> tuple[Overlap, ...]:
+def _overlaps(fits: SharedFits, planned: Sequence[Initiative]) -> tuple[Overlap, ...]:
     pairs = pairs_on_a_path(fits.prepared.study, planned)
     with console.progress("simulate") as tick:
         return estimate_overlaps(
-            fits, planned, pairs, layout.all_buckets, partial(tick, f"what {len(pairs)} pairs do together")
+            fits, planned, pairs, fits.prepared.buckets, partial(tick, f"what {len(pairs)} pairs do together")
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.exposures import MEMORIES
 from models.links import FollowUps
+from models.row_blocks import RowBlocks
 
 __all__ = ["Carried"]
 
@@ -25,7 +26,7 @@ class Carried:
     ----------
     follow_ups : FollowUps
         The links.
-    lagged : float64 array, shape (m, lags x pieces, memories)
+    lagged : float32 array, shape (m, lags x pieces, memories)
         By how much the policy moves the exposure itself, as remembered so many days later.
     targets : int64 array, shape (t,)
         Positions among the links' targets.
@@ -34,13 +35,17 @@ class Carried:
     """
 
     follow_ups: FollowUps
-    lagged: Array
+    lagged: NDArray[np.float32]
     targets: Index
     columns: Index
 
     @classmethod
     def of(
-        cls, follow_ups: FollowUps, lagged: Array, names: Sequence[str], is_followed: Callable[[FollowUps, str], bool]
+        cls,
+        follow_ups: FollowUps,
+        lagged: NDArray[np.float32],
+        names: Sequence[str],
+        is_followed: Callable[[FollowUps, str], bool],
     ) -> Carried | None:
         """Find the targets among the columns of a model; None when there are none."""
         place = {name: number for number, name in enumerate(names)}
@@ -54,10 +59,11 @@ class Carried:
             return None
         return cls(follow_ups, lagged, np.array(targets, np.int64), np.array(columns, np.int64))
 
-    def shift(self) -> Array:
-        """Shift of each target; shape (m, t, memories)."""
+    def shifts(self) -> Iterator[tuple[Index, Array]]:
+        """Yield, for each memory, the columns of the model and by how much they shift; shapes (t,) and (m, t)."""
         slopes = self.follow_ups.slopes[:, :, self.targets].reshape(-1, len(self.targets))
-        return np.asarray(np.einsum("msk,st->mtk", self.lagged, slopes, optimize=True))
+        for memory in range(len(MEMORIES)):
+            yield self.columns[:, memory], RowBlocks.of(self.lagged[:, :, memory]).times(slopes)
 
     def influence(self, slopes: Array, coefficients: Array) -> tuple[Index, Array]:
         """Say what each customer's part in the links adds to the effect.
@@ -74,7 +80,7 @@ class Carried:
         tuple of int64 array, shape (customers,), and float64 array, shape (customers, sums)
         """
         m, sources, memories = self.lagged.shape
-        pulled = (slopes @ self.lagged.reshape(m, -1)).reshape(-1, sources, memories)
+        pulled = RowBlocks.of(self.lagged.reshape(m, -1)).summed(slopes).reshape(-1, sources, memories)
         by_slope = pulled @ coefficients[self.columns].T
         lags, pieces, targets = self.follow_ups.slopes.shape
         weights = np.zeros((len(slopes), lags, pieces, targets))

@@ -15,9 +15,10 @@ from scipy import stats
 
 from features.errors import EmptyResultError
 from models.carried import Carried
-from models.paths import Predicted, RowSlopes, Runs, paths, plug_in, row_slopes
-from models.period_models import PeriodModels, of_fold, spend_columns
+from models.paths import Paths, Predicted, RowSlopes, Runs, paths, plug_in, row_slopes, sampling_terms
+from models.period_models import PeriodModels, of_fold, spend_blocks
 from models.ridge import expit, inverse_of
+from models.row_blocks import RowBlocks, Stored
 from models.sensitivity import Sensitivity
 from models.yardsticks import sensitivity_of
 
@@ -33,9 +34,9 @@ class TargetRows:
 
     Attributes
     ----------
-    X : float64 array, shape (m, p)
+    X : float32 or float64 array, shape (m, p)
         Observed states.
-    shift : float64 array, shape (m, q)
+    shift : float32 or float64 array, shape (m, q)
         What the rebuilt states differ by, in the columns that the policy moves.
     shifted : int64 array, shape (q,)
         Those columns of X.
@@ -53,10 +54,13 @@ class TargetRows:
         Columns of X that the policy itself moves; those of `shifted` if not given.
     everyone : int64 array, optional
         Customers whose influence is told, ascending: those of the fit, and those from whom links were learnt.
+    sampled : float
+        Which share of the customers at risk the rows are; below 1 they are a random sample, whose chance belongs to the
+        error.
     """
 
-    X: Array
-    shift: Array
+    X: Stored
+    shift: Stored
     shifted: Index
     go_live: Index
     period: Index
@@ -67,6 +71,7 @@ class TargetRows:
     carried: tuple[Carried, ...] = ()
     moved: Index | None = None
     everyone: Index | None = None
+    sampled: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +149,50 @@ class Effect:
     sensitivity: Sensitivity | None = None
 
 
-def estimate_effect(models: PeriodModels, target: TargetRows) -> Effect:
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What rows are predicted to do without a policy: the same for all policies of one model.
+
+    Attributes
+    ----------
+    fold : int64 array, shape (m,)
+        Fold of each row's customer.
+    logit, hazard, spend : float64 arrays, shape (m,)
+        Predicted with the coefficients of the fold; `logit` is that of the hazard.
+    runs : Runs
+        Order of the rows.
+    path : Paths
+        Their means.
+    """
+
+    fold: Index
+    logit: Array
+    hazard: Array
+    spend: Array
+    runs: Runs
+    path: Paths
+
+    @classmethod
+    def of(cls, models: PeriodModels, target: TargetRows) -> Observed:
+        """Predict rows as they are; what `target` shifts is not looked at.
+
+        Raises
+        ------
+        EmptyResultError
+            When the target is empty.
+        """
+        if not len(target.customer):
+            raise EmptyResultError(
+                "No customer is at risk at a go-live, so no effect can be estimated. "
+                "Use a longer history or another churn rule."
+            )
+        fold, runs = models.folds_of(target.customer), Runs.of(target)
+        logit = of_fold(RowBlocks.of(target.X), models.betas, fold)
+        hazard, spend = expit(logit), of_fold(_spend_of(models, target), models.gammas, fold)
+        return cls(fold, logit, hazard, spend, runs, paths(target, runs, hazard, spend, hazard))
+
+
+def estimate_effect(models: PeriodModels, target: TargetRows, observed: Observed | None = None) -> Effect:
     """Estimate what a policy does over the horizon.
 
     Parameters
@@ -153,6 +201,8 @@ def estimate_effect(models: PeriodModels, target: TargetRows) -> Effect:
         Hazard and spend, from `fit_models`.
     target : TargetRows
         Rows on which the policy is evaluated.
+    observed : Observed, optional
+        Of these models and rows, where several policies are evaluated on them.
 
     Returns
     -------
@@ -172,29 +222,25 @@ def estimate_effect(models: PeriodModels, target: TargetRows) -> Effect:
     theta along the model, and theta + E[alpha (Y - h)] has no first-order error in the cross-fitted coefficients; M
     carries the ridge, so the correction does not undo it where the data say little. Assumes no confounder beyond the
     columns of X, and that the moved states lie where the data are. The interval does not include the choice of memory
-    lengths.
+    lengths. Where the rows are a sample of a share s of the customers at risk, each of them adds root(1 - s) times its
+    distance from the means to its influence: simple random sampling without replacement, no error at s = 1.
 
     References
     ----------
     Diaz, Williams, Hoffman, Schenck (2023), doi:10.1080/01621459.2021.1955691, modified treatment policies.
     Chernozhukov, Newey, Singh (2022), doi:10.3982/ECTA18515, Riesz representation and automatic debiasing.
     """
-    if not len(target.customer):
-        raise EmptyResultError(
-            "No customer is at risk at a go-live, so no effect can be estimated. "
-            "Use a longer history or another churn rule."
-        )
-    spend = _Spend.of(models, target)
-    predicted = _predicted(models, target, spend)
-    runs = Runs.of(target)
-    base = paths(target, runs, predicted.base_hazard, predicted.base_spend, predicted.base_hazard)
+    known = Observed.of(models, target) if observed is None else observed
+    runs, base, predicted = known.runs, known.path, _predicted(models, target, known)
     moved = paths(target, runs, predicted.moved_hazard, predicted.moved_spend, predicted.base_hazard)
     slopes = row_slopes(target, runs, predicted, base, moved)
-    pulls = _pulls(target, spend, slopes)
+    pulls = _pulls(models, target, slopes)
     everyone = models.customers if target.everyone is None else target.everyone
     terms = _correction(models, everyone, *pulls)
     value = plug_in(base, moved) + terms.sum(axis=0)
     influence = terms + _of_links(models, everyone, target, slopes)
+    if target.sampled < 1:
+        influence += _of_sample(everyone, target, sampling_terms(target, predicted, base, moved))
     churn, revenue, stayers = (
         Estimate(float(v), float(s)) for v, s in zip(value, np.sqrt((influence**2).sum(axis=0)), strict=True)
     )
@@ -210,65 +256,57 @@ def estimate_effect(models: PeriodModels, target: TargetRows) -> Effect:
             models.hazard_fit,
             models.spend_fit,
             *pulls,
-            models.rows.benchmarks,
+            models.benchmarks,
             target.shifted if target.moved is None else target.moved,
-            charge=float(np.average(models.rows.scale, weights=models.rows.weight / models.rows.scale**2)),
+            charge=models.charge,
         ),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Spend:
-    """Columns from which the spend of the target rows is predicted, and what of them the policy shifts."""
-
-    X: Array  # (m, p + 2)
-    shift: Array  # (m, q)
-
-    @classmethod
-    def of(cls, models: PeriodModels, target: TargetRows) -> _Spend:
-        X = spend_columns(target.X, models.rows.penalised, target.due, target.scale)
-        return cls(X, target.shift * (target.due * target.scale)[:, None])
+def _spend_of(models: PeriodModels, target: TargetRows) -> RowBlocks:
+    """Columns from which the spend of the target rows is predicted."""
+    return spend_blocks(target.X, models.penalised, target.due, target.scale)
 
 
-def _predicted(models: PeriodModels, target: TargetRows, spend: _Spend) -> Predicted:
+def _predicted(models: PeriodModels, target: TargetRows, known: Observed) -> Predicted:
     """Predict each target row with the coefficients of its fold, as observed and as moved."""
-    fold = models.folds_of(target.customer)
-    base = of_fold(target.X, models.betas, fold)
-    base_spend = of_fold(spend.X, models.gammas, fold)
+    shift = RowBlocks.of(target.shift)
+    more_spend = target.due * target.scale * of_fold(shift, models.gammas[target.shifted], known.fold)
     return Predicted(
-        base_hazard=expit(base),
-        base_spend=base_spend,
-        moved_hazard=expit(base + of_fold(target.shift, models.betas[target.shifted], fold)),
-        moved_spend=base_spend + of_fold(spend.shift, models.gammas[target.shifted], fold),
+        base_hazard=known.hazard,
+        base_spend=known.spend,
+        moved_hazard=expit(known.logit + of_fold(shift, models.betas[target.shifted], known.fold)),
+        moved_spend=known.spend + more_spend,
     )
 
 
-def _pulls(target: TargetRows, spend: _Spend, slopes: RowSlopes) -> tuple[Array, Array]:
+def _pulls(models: PeriodModels, target: TargetRows, slopes: RowSlopes) -> tuple[Array, Array]:
     """Differentiate by the coefficients of hazard and spend, shapes (3, p) and (3, p + 2); mean over go-lives."""
     go_lives = int(target.go_live.max()) + 1
-
-    def pull(X: Array, shift: Array, at_base: Array, at_moved: Array) -> Array:
-        out = (at_base + at_moved) @ X
-        out[:, target.shifted] += at_moved @ shift
-        return np.asarray(out / go_lives)
-
-    on_hazard = pull(target.X, target.shift, slopes.base_hazard, slopes.moved_hazard)
-    return on_hazard, pull(spend.X, spend.shift, slopes.base_spend, slopes.moved_spend)
+    shift = RowBlocks.of(target.shift)
+    on_hazard = RowBlocks.of(target.X).summed(slopes.base_hazard + slopes.moved_hazard)
+    on_hazard[:, target.shifted] += shift.summed(slopes.moved_hazard)
+    on_spend = _spend_of(models, target).summed(slopes.base_spend + slopes.moved_spend)
+    on_spend[:, target.shifted] += shift.summed(slopes.moved_spend * (target.due * target.scale))
+    return on_hazard / go_lives, on_spend / go_lives
 
 
 def _correction(models: PeriodModels, everyone: Index, on_hazard: Array, on_spend: Array) -> Array:
     """First-order error of both models, by customer; shape (customers, 3)."""
-    rows = models.rows
-    total = rows.weight.sum()
-    of_hazard = inverse_of(models.hazard_information, rows.before)
+    of_hazard = inverse_of(models.hazard_information, models.before)
     of_spend = inverse_of(models.spend_information, np.ones(len(models.spend_information), bool))
-    churn_residual = rows.weight * (rows.churned - models.hazard) / total
-    spend_residual = rows.weight / rows.scale**2 * (rows.spend - models.spend) / total
-    value = (rows.X @ (of_hazard @ on_hazard.T)) * churn_residual[:, None]
-    columns = spend_columns(rows.X, rows.penalised, rows.due, rows.scale)
-    value += (columns @ (of_spend @ on_spend.T)) * spend_residual[:, None]
-    position = np.searchsorted(everyone, rows.customer)
-    return np.column_stack([np.bincount(position, one, len(everyone)) for one in value.T])
+    terms = np.zeros((len(everyone), 3))
+    place = np.searchsorted(everyone, models.customers)
+    terms[place] = models.hazard_scores @ (of_hazard @ on_hazard.T)
+    terms[place] += models.spend_scores @ (of_spend @ on_spend.T)
+    return terms
+
+
+def _of_sample(everyone: Index, target: TargetRows, terms: Array) -> Array:
+    """Error of having followed a part of the customers at risk only, by customer; shape (customers, 3)."""
+    position, go_lives = np.searchsorted(everyone, target.customer), int(target.go_live.max()) + 1
+    by_customer = np.column_stack([np.bincount(position, one, len(everyone)) for one in terms])
+    return np.asarray(np.sqrt(1 - target.sampled) / go_lives * by_customer)
 
 
 def _of_links(models: PeriodModels, everyone: Index, target: TargetRows, slopes: RowSlopes) -> Array:

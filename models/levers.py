@@ -17,10 +17,10 @@ from models.doubts import COLUMNS as DOUBTS
 from models.doubts import doubts
 from models.effects import Effect, TargetRows, estimate_effect
 from models.initiatives import Change, Initiative
+from models.people import Bucket
 from models.period_models import PeriodRows, fit_models
 from models.placebo import Placebo
 from models.policy import PolicyEffect, policy_effect
-from models.prepared import Bucket
 from models.quality_ties import covariate_columns
 from models.shared_fits import SharedFits
 from models.splits import cluster_column

@@ -14,8 +14,8 @@ from models.driver_tests import holm
 from models.effects import Effect
 from models.initiatives import Initiative
 from models.levers import standard_improvement
+from models.people import Bucket
 from models.policy import policy_effect
-from models.prepared import Bucket
 from models.shared_fits import SharedFits
 from models.verdicts import CHECK_LEVEL
 

@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from features.study import Study
 from models.adjustment import descendants
-from models.effects import Effect, Estimate, estimate_effect
+from models.effects import Effect, Estimate
 from models.forecasts import Overlap
 from models.initiatives import Initiative
+from models.people import Bucket
 from models.policy import FORM_ERROR, PolicyModel, Shift
-from models.prepared import Bucket
 from models.shared_fits import SharedFits
 
 __all__ = ["MOST_PAIRS", "estimate_overlaps", "pairs_on_a_path"]
@@ -120,18 +119,26 @@ def estimate_overlaps(
         nonlocal done
         tick(done, total)
         done += 1
-        with threadpool_limits(1):
-            return estimate_effect(model.fit.models, model.target(shift))
+        return model.effect(shift)
 
-    alone = {one.name: shifted(one) for one in members}
-    effects = {name: estimated(shift) for name, shift in alone.items()}
-    found = []
-    for first, second in pairs:
-        one, other = named[first], named[second]
-        meet = _meet(fits.prepared.study, one, other)
-        both = estimated(shifted(one, other) if meet else alone[first].plus(alone[second]))
-        found.append(_overlap((first, second), effects[first], effects[second], both, one.reach * other.reach))
-    return tuple(found)
+    meeting = {(a, b) for a, b in pairs if _meet(fits.prepared.study, named[a], named[b])}
+    added = [pair for pair in pairs if pair not in meeting]
+    alone: dict[str, Shift] = {}
+    effects: dict[str, Effect] = {}
+    for one in members:
+        shift = shifted(one)
+        effects[one.name] = estimated(shift)
+        if any(one.name in pair for pair in added):
+            alone[one.name] = shift
+    found: dict[Pair, Overlap] = {}
+    # Sorted, so that shifts, which are large, can go as soon as no later pair needs them.
+    for place, pair in enumerate(ordered := [*sorted(added), *meeting]):
+        one, other = (named[name] for name in pair)
+        both = estimated(shifted(one, other) if pair in meeting else alone[one.name].plus(alone[other.name]))
+        found[pair] = _overlap(pair, effects[one.name], effects[other.name], both, one.reach * other.reach)
+        later = {name for rest in ordered[place + 1 :] if rest not in meeting for name in rest}
+        alone = {name: shift for name, shift in alone.items() if name in later}
+    return tuple(found[pair] for pair in pairs)
 
 
 def _meet(study: Study, one: Initiative, other: Initiative) -> bool:

@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from models.effects import TargetRows
 
-__all__ = ["MOST_SURVIVAL_RATIO", "Paths", "Predicted", "RowSlopes", "Runs", "paths", "plug_in", "row_slopes"]
+__all__ = [
+    "MOST_SURVIVAL_RATIO", "Paths", "Predicted", "RowSlopes", "Runs", "paths", "plug_in", "row_slopes",
+    "sampling_terms",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 
@@ -174,20 +177,11 @@ def row_slopes(target: TargetRows, runs: Runs, predicted: Predicted, base: Paths
     A row's hazard moves the mean of its period, hence survival from there on; and it moves how much the later rows of
     the same customer stand for, since d log(1 - h) = -h d logit(h). A ratio that is held at its bound does not move.
     """
-    H = base.hazard.shape[1]
-    cell = target.go_live * H + target.period
-    stay = base.survival[:, :-1]
-    nothing = np.zeros_like(base.hazard)
-    by_hazard = (
-        (-_survival_slope(base), _survival_slope(moved)),
-        (_later(_earned(base), base), -_later(_earned(moved), moved)),
-        (-_later(stay * (moved.spend - base.spend), base), nothing),
-    )
-    by_spend = ((nothing, nothing), (-stay, moved.survival[:, :-1]), (-stay, stay))
+    cell = target.go_live * base.hazard.shape[1] + target.period
     from_hazard = predicted.moved_hazard - moved.hazard.ravel()[cell]
     from_spend = predicted.moved_spend - moved.spend.ravel()[cell]
     out = RowSlopes(*(np.empty((3, len(cell))) for _ in range(4)))
-    for k, ((base_h, moved_h), (base_m, moved_m)) in enumerate(zip(by_hazard, by_spend, strict=True)):
+    for k, ((base_h, moved_h), (base_m, moved_m)) in enumerate(_mean_slopes(base, moved)):
         on_hazard, on_spend = moved_h.ravel()[cell], moved_m.ravel()[cell]
         reweighed = moved.share * moved.is_free * (on_hazard * from_hazard + on_spend * from_spend)
         after = runs.sums_after(reweighed)
@@ -197,6 +191,52 @@ def row_slopes(target: TargetRows, runs: Runs, predicted: Predicted, base: Paths
         out.base_spend[k] = base_m.ravel()[cell] * base.share
         out.moved_spend[k] = on_spend * moved.share
     return out
+
+
+def sampling_terms(target: TargetRows, predicted: Predicted, base: Paths, moved: Paths) -> Array:
+    """Say what each row's place in the sample adds to `plug_in`, times the number of go-lives.
+
+    Parameters
+    ----------
+    target, predicted, base, moved
+        As for `row_slopes`.
+
+    Returns
+    -------
+    float64 array, shape (3, m)
+        How far a row lies from the means of its period, times the derivative by these means, times its share: summed by
+        customer, the influence of having drawn this customer and not another.
+
+    References
+    ----------
+    Binder (1983), On the variances of asymptotically normal estimators from complex surveys, International Statistical
+    Review 51, 279-292: linearisation of what follows from means of a sample.
+    """
+    cell = target.go_live * base.hazard.shape[1] + target.period
+    out = np.zeros((3, len(cell)))
+    of_path = (
+        (base, predicted.base_hazard, predicted.base_spend),
+        (moved, predicted.moved_hazard, predicted.moved_spend),
+    )
+    for which, (path, hazard, spend) in enumerate(of_path):
+        off_hazard, off_spend = hazard - path.hazard.ravel()[cell], spend - path.spend.ravel()[cell]
+        for k, (by_hazard, by_spend) in enumerate(_mean_slopes(base, moved)):
+            on_hazard, on_spend = by_hazard[which].ravel()[cell], by_spend[which].ravel()[cell]
+            out[k] += path.share * (on_hazard * off_hazard + on_spend * off_spend)
+    return out
+
+
+def _mean_slopes(base: Paths, moved: Paths) -> list[tuple[tuple[Array, Array], tuple[Array, Array]]]:
+    """Differentiate (churn, revenue, spend) by mean hazard and mean spend of each period, as observed and as moved."""
+    stay = base.survival[:, :-1]
+    nothing = np.zeros_like(base.hazard)
+    by_hazard = (
+        (-_survival_slope(base), _survival_slope(moved)),
+        (_later(_earned(base), base), -_later(_earned(moved), moved)),
+        (-_later(stay * (moved.spend - base.spend), base), nothing),
+    )
+    by_spend = ((nothing, nothing), (-stay, moved.survival[:, :-1]), (-stay, stay))
+    return list(zip(by_hazard, by_spend, strict=True))
 
 
 def _survival_ratio(runs: Runs, hazard: Array, reference: Array) -> tuple[Array, NDArray[np.bool_]]:

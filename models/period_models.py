@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from features.errors import EmptyResultError
 from models.ridge import expit, fit_logistic, ridge_of, solve
+from models.row_blocks import RowBlocks, Stored
 from models.yardsticks import Benchmark, Regression
 
-__all__ = ["FOLDS", "PeriodModels", "PeriodRows", "fit_models", "of_fold", "spend_columns"]
+__all__ = ["FOLDS", "PeriodModels", "PeriodRows", "fit_models", "of_fold", "spend_blocks", "spend_columns"]
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -26,7 +27,7 @@ class PeriodRows:
 
     Attributes
     ----------
-    X : float64 array, shape (n, p)
+    X : float32 or float64 array, shape (n, p)
         State at the start of the period; the first column is the intercept.
     penalised : bool array, shape (p,)
         True for exposure columns, which take a light ridge; controls take none.
@@ -49,7 +50,7 @@ class PeriodRows:
         Covariates with which hidden causes are compared.
     """
 
-    X: Array
+    X: Stored
     penalised: NDArray[np.bool_]
     before: NDArray[np.bool_]
     churned: Array
@@ -63,16 +64,21 @@ class PeriodRows:
 
 @dataclass(frozen=True, slots=True)
 class PeriodModels:
-    """Both models, fitted without each fold.
+    """Both models, fitted without each fold; the rows they were fitted on, which are large, are not kept.
 
     Attributes
     ----------
-    rows : PeriodRows
-        What they were fitted on.
+    penalised, before : bool arrays, shape (p,)
+        As in `PeriodRows`.
+    benchmarks : tuple of Benchmark
+        As there.
+    charge : float
+        Mean scale of the rows, each weighted as in the fit of spend.
     customers, fold : int64 arrays, shape (customers,)
         Customer keys, ascending, and the fold of each.
-    hazard, spend : float64 arrays, shape (n,)
-        Predicted for each row by the models that have not seen its customer.
+    hazard_scores, spend_scores : float64 arrays, shapes (customers, p) and (customers, p + 2)
+        Weighted residual times columns, summed over the rows of each customer, per unit of weight: predictions are
+        those of the models that have not seen the customer.
     betas : float64 array, shape (p, folds)
         Coefficients of the hazard.
     gammas : float64 array, shape (p + 2, folds)
@@ -83,11 +89,14 @@ class PeriodModels:
         Both fits on all rows, as far as bounds of hidden causes need them.
     """
 
-    rows: PeriodRows
+    penalised: NDArray[np.bool_]
+    before: NDArray[np.bool_]
+    benchmarks: tuple[Benchmark, ...]
+    charge: float
     customers: Index
     fold: Index
-    hazard: Array
-    spend: Array
+    hazard_scores: Array
+    spend_scores: Array
     betas: Array
     gammas: Array
     hazard_information: Array
@@ -135,11 +144,12 @@ def fit_models(rows: PeriodRows, rng: np.random.Generator, *, folds: int = FOLDS
         )
     customers, position = np.unique(rows.customer, return_inverse=True)
     fold = rng.permutation(np.arange(len(customers)) % folds).astype(np.int64)
-    X, weight = spend_columns(rows.X, rows.penalised, rows.due, rows.scale), rows.weight / rows.scale**2
+    weight = rows.weight / rows.scale**2
     parts = [np.flatnonzero(fold[position] == k) for k in range(folds)]
     beta = fit_logistic(rows.X, rows.churned, rows.weight, rows.penalised, rows.before)
-    hazard = expit(rows.X @ beta)
-    moments = [_moments(rows, X, weight, hazard, part) for part in parts]
+    X, Z = RowBlocks.of(rows.X), spend_blocks(rows.X, rows.penalised, rows.due, rows.scale)
+    hazard = expit(X.times(beta))
+    moments = [_moments(rows, weight, hazard, part) for part in parts]
     curvature, information = _sum(moments, "curvature"), _sum(moments, "information")
     hazard_ridge = ridge_of(curvature, rows.penalised)
     spend_ridge = ridge_of(information, np.append(rows.penalised, [False, False]))
@@ -149,7 +159,7 @@ def fit_models(rows: PeriodRows, rng: np.random.Generator, *, folds: int = FOLDS
         betas[:, k] = beta + solve(curvature - m.curvature + np.diag(hazard_ridge), slope - m.slope, rows.before)
         gammas[:, k] = solve(information - m.information + np.diag(spend_ridge), against - m.spend)
     total = rows.weight.sum()
-    out_of_fold, spent = expit(of_fold(rows.X, betas, fold[position])), of_fold(X, gammas, fold[position])
+    out_of_fold, spent = expit(of_fold(X, betas, fold[position])), of_fold(Z, gammas, fold[position])
     # Squared residuals in units of their variance: about 1.
     of_hazard = float(
         rows.weight @ (rows.churned - out_of_fold) ** 2 / (rows.weight @ (out_of_fold * (1 - out_of_fold)))
@@ -157,11 +167,14 @@ def fit_models(rows: PeriodRows, rng: np.random.Generator, *, folds: int = FOLDS
     of_spend = float(weight @ (rows.spend - spent) ** 2 / total)
     gamma, every = solve(information + np.diag(spend_ridge), against), np.ones(len(spend_ridge), bool)
     return PeriodModels(
-        rows=rows,
+        penalised=rows.penalised,
+        before=rows.before,
+        benchmarks=rows.benchmarks,
+        charge=float(np.average(rows.scale, weights=weight)),
         customers=customers,
         fold=fold,
-        hazard=out_of_fold,
-        spend=spent,
+        hazard_scores=X.by_group(position, len(customers), rows.weight * (rows.churned - out_of_fold) / total),
+        spend_scores=Z.by_group(position, len(customers), weight * (rows.spend - spent) / total),
         betas=betas,
         gammas=gammas,
         hazard_information=(curvature + np.diag(hazard_ridge)) / total,
@@ -193,9 +206,18 @@ def spend_columns(X: Array, penalised: NDArray[np.bool_], due: Array, scale: Arr
     return np.column_stack([X * factor, due * scale, due < 1])
 
 
-def of_fold(X: Array, coefficients: Array, fold: Index) -> Array:
+def spend_blocks(X: Stored, penalised: NDArray[np.bool_], due: Array, scale: Array) -> RowBlocks:
+    """Lay out what `spend_columns` does, block by block."""
+
+    def block(rows: slice) -> Array:
+        return spend_columns(np.asarray(X[rows], np.float64), penalised, due[rows], scale[rows])
+
+    return RowBlocks(len(X), block)
+
+
+def of_fold(rows: RowBlocks, coefficients: Array, fold: Index) -> Array:
     """Predict each row with the coefficients of its fold; shapes (n, p), (p, folds), (n,)."""
-    return np.asarray(np.take_along_axis(X @ coefficients, fold[:, None], axis=1)[:, 0])
+    return np.asarray(np.take_along_axis(rows.times(coefficients), fold[:, None], axis=1)[:, 0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,12 +230,15 @@ class _Moments:
     spend: Array
 
 
-def _moments(rows: PeriodRows, spend: Array, weight: Array, hazard: Array, part: NDArray[np.intp]) -> _Moments:
-    X, Z, h = rows.X[part], spend[part], hazard[part]
-    weighted, weighted_spend = X * rows.weight[part, None], Z * weight[part, None]
-    slope = weighted.T @ (rows.churned[part] - h)
-    weighted *= (h * (1 - h))[:, None]
-    return _Moments(weighted.T @ X, slope, weighted_spend.T @ Z, weighted_spend.T @ rows.spend[part])
+def _moments(rows: PeriodRows, weight: Array, hazard: Array, part: NDArray[np.intp]) -> _Moments:
+    h, kept = hazard[part], rows.X[part]
+    X, Z = RowBlocks.of(kept), spend_blocks(kept, rows.penalised, rows.due[part], rows.scale[part])
+    return _Moments(
+        X.moments(rows.weight[part] * h * (1 - h)),
+        X.summed(rows.weight[part] * (rows.churned[part] - h)),
+        Z.moments(weight[part]),
+        Z.summed(weight[part] * rows.spend[part]),
+    )
 
 
 def _sum(moments: Sequence[_Moments], name: str) -> Array:

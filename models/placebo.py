@@ -14,10 +14,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from features.snapshot import DAY
+from models.design_rows import Rows
 from models.effects import Estimate
 from models.person_period import Periods
-from models.prepared import Rows
 from models.ridge import inverse_of, ridge_of
+from models.row_blocks import RowBlocks, Stored
 
 __all__ = ["GAP_DAYS", "Placebo", "placebo_effect", "spend_before"]
 
@@ -92,7 +93,7 @@ def placebo_effect(
     names: Sequence[str],
     penalised: NDArray[np.bool_],
     moved: Sequence[str],
-    shift: Array,
+    shift: Stored,
     lag_days: float,
     period_days: float,
 ) -> Placebo | None:
@@ -108,7 +109,7 @@ def placebo_effect(
         Columns that take the ridge.
     moved : sequence of str
         Memories that the policy moves.
-    shift : float64 array, shape (target rows, moved)
+    shift : float32 or float64 array, shape (target rows, moved)
         By how much.
     lag_days : float
         As for `spend_before`; so long that the half-year is over before the oldest touchpoint that is remembered.
@@ -141,12 +142,13 @@ def placebo_effect(
     if felt.sum() < LEAST_FELT:
         return None
     weight = weight / weight.sum()
-    information = (X * weight[:, None]).T @ X
+    columns = RowBlocks.of(X)
+    information = columns.moments(weight)
     inverse = inverse_of(information + np.diag(ridge_of(information, penalised[kept])), np.ones(len(used), bool))
-    slopes = inverse @ (X.T @ (weight * outcome[rows]))
+    slopes = inverse @ columns.summed(weight * outcome[rows])
     direction = np.zeros(len(used))
     direction[at] = _total_shift(target, shift) * period_days
-    terms = weight * (X @ (inverse @ direction)) * (outcome[rows] - X @ slopes)
+    terms = weight * columns.times(inverse @ direction) * (outcome[rows] - columns.times(slopes))
     by_customer = np.bincount(position, terms)
     # Residuals of a fit are smaller than errors, by one part in customers per column.
     inflated = len(customer) / (len(customer) - len(used))
@@ -154,10 +156,10 @@ def placebo_effect(
     return Placebo(Estimate(float(direction @ slopes + terms.sum()), se), len(customer))
 
 
-def _total_shift(target: Rows, shift: Array) -> Array:
+def _total_shift(target: Rows, shift: Stored) -> Array:
     """Mean shift of each memory, summed over periods, mean over go-lives."""
     periods = int(target.periods.index.max()) + 1
     cell = target.go_live * periods + target.periods.index
     total = np.bincount(cell, target.periods.weight)
     share = target.periods.weight / total[cell]
-    return np.asarray(share @ shift / len(np.unique(target.go_live)))
+    return RowBlocks.of(shift).summed(share) / len(np.unique(target.go_live))

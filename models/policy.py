@@ -37,8 +37,9 @@ from models.exposures import (
 from models.initiatives import Initiative, MovedTouchpoints, in_filter, move_together
 from models.links import LAG_DAYS, FollowUps
 from models.mechanisms import without_needless
+from models.people import Bucket
 from models.placebo import GAP_DAYS, Placebo, placebo_effect
-from models.prepared import Bucket, Prepared, period_length
+from models.prepared import Prepared, period_length
 from models.references import Reference, with_attempts
 from models.shared_fits import SharedFit, SharedFits
 
@@ -123,11 +124,10 @@ def policy_effect(
     for bucket in buckets():
         for one, variant in zip(moves, variants, strict=True):
             one.add((variant,), bucket)
-    targets = [model.target(one.shift(model.fit.names)) for one in moves]
-    # Small dense systems: more threads only fight with whatever else is running.
+    whole, *smaller = (one.shift(model.fit.names) for one in moves)
+    effect, others = model.effect(whole), [model.effect(one) for one in smaller]
     with threadpool_limits(1):
-        effect, *others = (estimate_effect(model.fit.models, target) for target in targets)
-        placebo = _placebo(model, targets[0])
+        placebo = _placebo(model, model.target(whole))
     found = moves[0].result(scaled_effect(effect, initiative.reach), model.adjustment, initiative)
     return replace(
         found,
@@ -144,7 +144,7 @@ class Shift:
     ----------
     columns : int64 array, shape (q,)
         Columns of the model, ascending.
-    values : float64 array, shape (target rows, q)
+    values : float32 array, shape (target rows, q)
         Differences.
     carried : tuple of Carried
         What of it rests on learnt links.
@@ -153,14 +153,14 @@ class Shift:
     """
 
     columns: NDArray[np.int64]
-    values: NDArray[np.float64]
+    values: NDArray[np.float32]
     carried: tuple[Carried, ...]
     own: NDArray[np.int64]
 
     def plus(self, other: Shift) -> Shift:
         """Add what another policy shifts."""
         columns = np.union1d(self.columns, other.columns)
-        values = np.zeros((len(self.values), len(columns)))
+        values = np.zeros((len(self.values), len(columns)), np.float32)
         for one in (self, other):
             values[:, np.searchsorted(columns, one.columns)] += one.values
         return Shift(columns, values, (*self.carried, *other.carried), np.union1d(self.own, other.own))
@@ -211,12 +211,15 @@ class PolicyModel:
 
     def target(self, shift: Shift) -> TargetRows:
         """Rows after each go-live with what a policy shifts."""
-        after = self.prepared.target
-        return TargetRows(
-            self.fit.target, shift.values, shift.columns, after.go_live, after.periods.index,
-            after.periods.customer_key, after.periods.weight, after.due, after.scale, shift.carried, shift.own,
-            self.prepared.everyone,
-        )  # fmt: skip
+        return replace(
+            self.fit.unmoved, shift=shift.values, shifted=shift.columns, carried=shift.carried, moved=shift.own
+        )
+
+    def effect(self, shift: Shift) -> Effect:
+        """Estimate what a policy does that shifts so much."""
+        # Small dense systems: more threads only fight with whatever else is running.
+        with threadpool_limits(1):
+            return estimate_effect(self.fit.models, self.target(shift), self.fit.observed)
 
 
 def _placebo(model: PolicyModel, target: TargetRows) -> Placebo | None:
@@ -224,7 +227,7 @@ def _placebo(model: PolicyModel, target: TargetRows) -> Placebo | None:
 
     By way of the moved exposures alone: how often customers come goes along with what they spend.
     """
-    prepared, rows, names = model.prepared, model.fit.models.rows, model.fit.names
+    prepared, rows, names = model.prepared, model.fit.models, model.fit.names
     grid = prepared.study.snapshot
     lag = max(grid.window_days - grid.horizon_days, 0) + GAP_DAYS
     days = period_length(prepared.study) / DAY
@@ -284,9 +287,9 @@ class Moves:
             *volume_names(self._spared),
             *current_names(self._shifting),
         )
-        self._shift = np.zeros((m, len(self._names)))
+        self._shift = np.zeros((m, len(self._names)), np.float32)
         self._follow_ups = [f for f in prepared.follow_ups if f.links.source in moving and f.links.targets]
-        self._lagged = [np.zeros((m, _sources(f), len(MEMORIES))) for f in self._follow_ups]
+        self._lagged = [np.zeros((m, _sources(f), len(MEMORIES)), np.float32) for f in self._follow_ups]
         self._reached = 0.0
         self._contacts, self._inside, self._values = 0, 0, 0
         self._change: dict[Exposure, list[float]] = {r.exposure: [0.0, 0.0] for r in self._moving}
@@ -360,11 +363,12 @@ class Moves:
         direct = [(k, place[name]) for k, name in enumerate(self._names) if name in place]
         columns = sorted({column for _, column in direct} | {int(c) for one in carried for c in one.columns.ravel()})
         where = {column: k for k, column in enumerate(columns)}
-        values = np.zeros((len(self._shift), len(columns)))
+        values = np.zeros((len(self._shift), len(columns)), np.float32)
         for k, column in direct:
             values[:, where[column]] += self._shift[:, k]
         for one in carried:
-            values[:, [where[int(c)] for c in one.columns.ravel()]] += one.shift().reshape(len(values), -1)
+            for moving, by in one.shifts():
+                values[:, [where[int(c)] for c in moving]] += by
         mine = {*state_names(self._moving), *current_names(self._moving)}
         own = [number for number, name in enumerate(names) if name in mine]
         return Shift(np.array(columns, np.int64), values, tuple(carried), np.array(own, np.int64))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -20,6 +19,7 @@ from features.study import Study
 from models.adjustment import Exposure
 from models.cadence import Charging, charges_due
 from models.contact_kinds import ContactKind, contact_kinds
+from models.design_rows import Rows, charged, encoded, joined, stacked
 from models.exposures import (
     current,
     current_names,
@@ -33,17 +33,15 @@ from models.exposures import (
 )
 from models.links import MOST_ROWS as MOST_LINK_ROWS
 from models.links import FollowUps, LinkRows, Links, fit_follow_ups, link_rows, links_of
+from models.people import MOST_CUSTOMERS, Bucket, People, first_customers, pieces
 from models.person_period import Histories, Periods, period_grid, periods_at_risk, thin
 from models.quality_ties import Tie, learn_tie
 from models.references import Reference, baseline_frame, fit_references, with_attempts
-from models.ridge import fit_linear
 
 Array = NDArray[np.float64]
 Tick = Callable[[str], None]
 
 MOST_ROWS = 250_000
-LEAST_SCALE = 0.1
-"""Of the mean charge: nobody counts with less, so that no weight by scale runs away."""
 MOST_TARGET_ROWS = 300_000
 MOST_REFERENCE_TOUCHPOINTS = 1_000_000
 # Memories start empty where the data start; rows before a full window would compare full with empty ones. Where the
@@ -53,55 +51,6 @@ TENURE_KNOTS = (30.0, 90.0, 365.0)
 PAST_SPEND_DAYS = 180
 LEAST_PAST_DAYS = 30.0
 SUPPORT_QUANTILES = (0.01, 0.99)
-
-
-class Bucket(Protocol):
-    """Whole customers with everything that happened to them."""
-
-    @property
-    def touchpoints(self) -> pa.Table:
-        """Sorted by customer and time."""
-
-    @property
-    def customers(self) -> pa.Table:
-        """Sorted by customer."""
-
-    @property
-    def revenue(self) -> pa.Table:
-        """Amounts with their time."""
-
-    @property
-    def churn(self) -> pa.Table:
-        """Departures and returns."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Rows of customer and period with everything that may enter a model, column by name.
-
-    Attributes
-    ----------
-    periods : Periods
-        Customer, period, outcome and weight.
-    design : pandas.DataFrame
-        Everything that may enter a model.
-    go_live : int64 array, shape (n,)
-        Position of the go-live that the row follows.
-    due : float64 array, shape (n,)
-        What is charged in the period on average, over `scale`: 1 where a charge is due.
-    scale : float64 array, shape (n,)
-        What such a customer is charged when a charge is due: experience moves spend in proportion to it.
-    """
-
-    periods: Periods
-    design: pd.DataFrame
-    go_live: NDArray[np.int64]
-    due: Array
-    scale: Array
-
-    def columns(self, names: Sequence[str]) -> Array:
-        """Return some columns side by side."""
-        return np.column_stack([self.design[name].to_numpy(np.float64) for name in names])
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +76,12 @@ class Prepared:
     seed : int
         Deals customers into folds, the same for every policy.
     everyone : int64 array
-        Customers of the fit and those from whom links were learnt, ascending.
+        Customers of the fit and those from whom links were learnt, ascending; where a sample is followed, these too.
+    followed : tuple of People
+        The customers of the target, with all their touchpoints: policies move those.
+    sampled : float
+        Which share of the customers at risk at a go-live the target holds; 0 where the study has more customers than
+        effects are learnt from.
     ties : mapping of Exposure to Tie
         How each measure goes along with the covariates before its reference takes that out.
     """
@@ -142,12 +96,18 @@ class Prepared:
     target: Rows
     seed: int
     everyone: NDArray[np.int64]
+    followed: tuple[People, ...]
+    sampled: float
     ties: dict[Exposure, Tie]
 
     @property
     def exposures(self) -> frozenset[Exposure]:
         """Measures seen with values, by journey."""
         return frozenset(r.exposure for r in self.references)
+
+    def buckets(self) -> tuple[People, ...]:
+        """Return the customers whose touchpoints policies move."""
+        return self.followed
 
     @property
     def at_risk(self) -> int:
@@ -192,6 +152,10 @@ def prepare(
     ------
     EmptyResultError
         When no go-live has matured.
+
+    Notes
+    -----
+    Seconds and memory stop growing at `MOST_CUSTOMERS`: the first by key are read, a random sample as keys are hashes.
     """
     if not go_lives:
         raise EmptyResultError(
@@ -205,40 +169,91 @@ def prepare(
     length = period_length(study)
     burn_in = min(study.snapshot.window_days * DAY, int(MOST_BURN_IN_SHARE * (span[1] - span[0])))
     past = period_grid(span[0] + burn_in, span[1], length)
-    parts_fit, parts_target = [], []
-    parts_links: list[tuple[LinkRows, ...]] = []
-    most_linked = 0
-    shares = _shares(buckets)
-    for number, bucket in enumerate(buckets(), 1):
-        tick(f"rebuilding experience week by week, bucket {number} of {len(shares)}")
-        touchpoints = with_attempts(bucket.touchpoints)
-        columns = exposure_columns(learnt.references, touchpoints, bucket.customers, learnt.kinds)
-        if most_linked < MOST_LINK_ROWS:
-            parts_links.append(link_rows(learnt.links, touchpoints, columns, span[1]))
-            most_linked += max((len(one.customer) for one in parts_links[-1]), default=0)
-        every = periods_at_risk(_histories(bucket), past, length)
-        due = charges_due(learnt.charging.cadence, bucket.revenue, every.customer_key, every.start, length)
-        fit = thin(every, int(MOST_ROWS * shares[number - 1]), rng, due != 0)
-        parts_fit.append(_rows(study, learnt, bucket, columns, fit, np.zeros(len(fit), np.int64)))
-        followed, go_live = _target(study, bucket, go_lives, length, rng, shares[number - 1])
-        parts_target.append(_rows(study, learnt, bucket, columns, followed, go_live))
-    fitting, target = _charged(*_encoded(_joined(parts_fit), _joined(parts_target)))
+    laid = _LaidOut(study, learnt, tuple(go_lives), past, span[1])
+    sizes = [bucket.customers.num_rows for bucket in first_customers(buckets, MOST_CUSTOMERS)]
+    for number, bucket in enumerate(first_customers(buckets, MOST_CUSTOMERS)):
+        tick(f"rebuilding experience week by week, bucket {number + 1} of {len(sizes)}")
+        laid.add(bucket, sizes[number] / max(sum(sizes), 1), rng)
+    fit, target = joined(laid.fit), joined(laid.target)
+    laid.fit.clear()  # large, and in `fit` now
+    laid.target.clear()
+    fit, target = charged(*encoded(fit, target))
     follow_ups = tuple(
-        fit_follow_ups(links, [parts[k] for parts in parts_links]) for k, links in enumerate(learnt.links)
+        fit_follow_ups(links, [parts[k] for parts in laid.links]) for k, links in enumerate(learnt.links)
     )
+    sampled = 0.0 if sum(sizes) >= MOST_CUSTOMERS else laid.sampled
+    people = [fit.periods.customer_key, *(one.rows.customer for one in follow_ups)]
+    if sampled < 1:
+        people.append(target.periods.customer_key)
     return Prepared(
-        study,
-        tuple(go_lives),
-        learnt.references,
-        learnt.kinds,
-        follow_ups,
-        learnt.support,
-        fitting,
-        target,
-        int(rng.integers(2**63)),
-        np.unique(np.concatenate([fitting.periods.customer_key, *(one.rows.customer for one in follow_ups)])),
-        learnt.ties,
+        study=study,
+        go_lives=tuple(go_lives),
+        references=learnt.references,
+        kinds=learnt.kinds,
+        follow_ups=follow_ups,
+        support=learnt.support,
+        fit=fit,
+        target=target,
+        seed=int(rng.integers(2**63)),
+        everyone=np.unique(np.concatenate(people)),
+        followed=tuple(laid.followed),
+        sampled=sampled,
+        ties=learnt.ties,
     )
+
+
+@dataclass(slots=True)
+class _LaidOut:
+    """Collects, bucket by bucket, the rows of a study; touchpoints get their many columns a few customers at a time."""
+
+    study: Study
+    learnt: _Learnt
+    go_lives: tuple[int, ...]
+    past: tuple[int, ...]
+    end: int
+    fit: list[Rows] = field(default_factory=list)
+    target: list[Rows] = field(default_factory=list)
+    links: list[tuple[LinkRows, ...]] = field(default_factory=list)
+    followed: list[People] = field(default_factory=list)
+    linked: int = 0
+    at_risk: int = 0
+
+    @property
+    def sampled(self) -> float:
+        """Share of the customers at risk at a go-live that is followed."""
+        return float(sum(one.customers.num_rows for one in self.followed) / max(self.at_risk, 1))
+
+    def add(self, bucket: Bucket, share: float, rng: np.random.Generator) -> None:
+        """Lay out a bucket with its share of the rows."""
+        length = period_length(self.study)
+        every = periods_at_risk(_histories(bucket), self.past, length)
+        due = charges_due(self.learnt.charging.cadence, bucket.revenue, every.customer_key, every.start, length)
+        fit = thin(every, int(MOST_ROWS * share), rng, due != 0)
+        after, go_live = _target(self.study, bucket, self.go_lives, length)
+        kept = _sampled_customers(after, bucket, int(MOST_TARGET_ROWS * share), rng)
+        self.at_risk += len(np.unique(after.customer_key))
+        after, go_live = after.take(kept), go_live[kept]
+        self.followed.append(People.of(bucket, np.unique(after.customer_key)))
+        for piece in pieces(bucket):
+            touchpoints = with_attempts(piece.touchpoints)
+            columns = exposure_columns(self.learnt.references, touchpoints, bucket.customers, self.learnt.kinds)
+            if self.linked < MOST_LINK_ROWS:
+                self.links.append(link_rows(self.learnt.links, touchpoints, columns, self.end))
+                self.linked += max((len(one.customer) for one in self.links[-1]), default=0)
+            whole = replace(piece, customers=bucket.customers)  # medians of covariates are those of the bucket
+            here = _of_piece(fit, piece)
+            nothing = np.zeros(int(here.sum()), np.int64)
+            self.fit.append(_rows(self.study, self.learnt, whole, columns, fit.take(here), nothing))
+            here = _of_piece(after, piece)
+            self.target.append(_rows(self.study, self.learnt, whole, columns, after.take(here), go_live[here]))
+
+
+def _of_piece(periods: Periods, piece: People) -> NDArray[np.bool_]:
+    """Say which rows are about customers of a piece."""
+    keys = piece.customers["customer_key"].to_numpy()
+    if not len(keys):
+        return np.zeros(len(periods), bool)
+    return np.asarray((periods.customer_key >= keys[0]) & (periods.customer_key <= keys[-1]))
 
 
 def period_length(study: Study) -> int:
@@ -248,12 +263,6 @@ def period_length(study: Study) -> int:
 
 def _histories(bucket: Bucket) -> Histories:
     return Histories(bucket.customers, bucket.churn, bucket.revenue)
-
-
-def _shares(buckets: Callable[[], Iterable[Bucket]]) -> list[float]:
-    """Return the share of the customers in each bucket: its part of the rows kept."""
-    sizes = [bucket.customers.num_rows for bucket in buckets()]
-    return [size / max(sum(sizes), 1) for size in sizes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,9 +320,7 @@ def _range(touchpoints: pa.Table, exposure: Exposure) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _target(
-    study: Study, bucket: Bucket, go_lives: Sequence[int], length: int, rng: np.random.Generator, share: float
-) -> tuple[Periods, NDArray[np.int64]]:
+def _target(study: Study, bucket: Bucket, go_lives: Sequence[int], length: int) -> tuple[Periods, NDArray[np.int64]]:
     """Lay out the customers at risk at each go-live, in each period of the horizon in which they still are."""
     found: list[Periods] = []
     number = []
@@ -322,9 +329,7 @@ def _target(
         at_start = periods.customer_key[periods.index == 0]
         found.append(periods.take(np.isin(periods.customer_key, at_start) & _unbroken(periods)))
         number.append(np.full(len(found[-1]), g, np.int64))
-    everything = _stack(found)
-    kept = _sampled_customers(everything, bucket, int(MOST_TARGET_ROWS * share), rng)
-    return everything.take(kept), np.concatenate(number)[kept]
+    return stacked(found), np.concatenate(number)
 
 
 def _unbroken(periods: Periods) -> NDArray[np.bool_]:
@@ -361,15 +366,18 @@ def _rows(
     parts = [
         _baseline(bucket.customers, periods),
         _past_spend(study, bucket, periods, charging),
-        pd.DataFrame(volumes(kinds, columns, spine, window), columns=list(volume_names(kinds))),
-        pd.DataFrame(states(references, columns, spine, window), columns=list(state_names(references))),
-        pd.DataFrame(usual(references, columns, spine, window), columns=list(usual_names(references))),
-        pd.DataFrame(
-            current(references, columns, ends, period_length(study) / DAY), columns=list(current_names(references))
-        ),
+        _single(volumes(kinds, columns, spine, window), volume_names(kinds)),
+        _single(states(references, columns, spine, window), state_names(references)),
+        _single(usual(references, columns, spine, window), usual_names(references)),
+        _single(current(references, columns, ends, period_length(study) / DAY), current_names(references)),
     ]
     due = charges_due(charging.cadence, bucket.revenue, periods.customer_key, periods.start, period_length(study))
     return Rows(periods, pd.concat(parts, axis=1), go_live, due, np.ones(len(periods)))
+
+
+def _single(values: Array, names: Sequence[str]) -> pd.DataFrame:
+    """Keep states in single precision: seven digits are more than any contact was measured with."""
+    return pd.DataFrame(values.astype(np.float32), columns=list(names))
 
 
 def _baseline(customers: pa.Table, periods: Periods) -> pd.DataFrame:
@@ -416,56 +424,3 @@ def _of_rows(customers: pa.Table, column: str, periods: Periods) -> NDArray[np.i
     """Look a column of the customers up for each row."""
     row = np.searchsorted(customers["customer_key"].to_numpy(), periods.customer_key)
     return np.asarray(customers[column].to_numpy()[row], np.int64)
-
-
-def _stack(parts: Sequence[Periods]) -> Periods:
-    names = ("customer_key", "start", "index", "churned", "spend", "weight")
-    return Periods(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
-
-
-def _joined(parts: Sequence[Rows]) -> Rows:
-    design = pd.concat([part.design for part in parts], ignore_index=True)
-    # Levels that only some buckets have turn categories into objects when joined.
-    one = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("go_live", "due", "scale")}
-    return Rows(_stack([part.periods for part in parts]), design, **one)
-
-
-def _encoded(fit: Rows, target: Rows) -> tuple[Rows, Rows]:
-    """Lay levels out as columns, the same in both, the intercept first; what never varies in the fit is left out."""
-    both = pd.concat([fit.design, target.design], ignore_index=True)
-    baseline = [name for name in map(str, both) if name.startswith("baseline__")]
-    # The intercept goes in first: get_dummies refuses a table without columns, which a study without covariates gives.
-    encoded = pd.get_dummies(both[baseline].assign(baseline__intercept=1.0), drop_first=True, dtype=float)
-    n = len(fit.design)
-    varies = [name for name in encoded if np.ptp(encoded[name].to_numpy()[:n]) > 0 or name == "baseline__intercept"]
-    design = pd.concat([encoded[varies], both.drop(columns=baseline)], axis=1)
-    rest = design.iloc[n:].reset_index(drop=True)
-    return replace(fit, design=design.iloc[:n]), replace(target, design=rest)
-
-
-def _charged(fit: Rows, target: Rows) -> tuple[Rows, Rows]:
-    """Predict what is charged when due from what no policy moves, and the share of it that comes without being due.
-
-    Bills that are late, second contracts and first bills come when none was due: there, and for customers not charged
-    before, `due` is what is charged on average over what would be if one was due.
-    """
-    spend, weight, is_due, is_first = fit.periods.spend, fit.periods.weight, fit.due == 1, np.isnan(fit.due)
-    mean = float(np.average(spend[is_due], weights=weight[is_due])) if is_due.any() else 0.0
-    scale, of_target = np.ones(len(spend)), np.ones(len(target.due))
-    if mean > 0:
-        names = [str(name) for name in fit.design if str(name).startswith(("baseline__", "time__"))]
-        X = fit.columns(names)
-        slopes = fit_linear(X[is_due], spend[is_due], weight[is_due], np.zeros(len(names), bool))
-        scale = np.clip(X @ slopes, LEAST_SCALE * mean, None)
-        of_target = np.clip(target.columns(names) @ slopes, LEAST_SCALE * mean, None)
-
-    def share(rows: NDArray[np.bool_]) -> float:
-        total = float(weight[rows] @ scale[rows])
-        return min(max(float(weight[rows] @ spend[rows]) / total, 0.0), 1.0) if total > 0 else 0.0
-
-    without, first = share(fit.due == 0), share(is_first)
-
-    def known(due: Array) -> Array:
-        return np.where(np.isnan(due), first, np.where(due == 0, without, due))
-
-    return replace(fit, due=known(fit.due), scale=scale), replace(target, due=known(target.due), scale=of_target)

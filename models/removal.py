@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.initiatives import Change, Initiative
-from models.prepared import Bucket
+from models.people import Bucket
 
 __all__ = ["OCCURS", "removal_refusal", "seen_with"]
 

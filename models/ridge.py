@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from models.row_blocks import RowBlocks, Stored
+
 Array = NDArray[np.float64]
 
 NEWTON_STEPS = 25
@@ -17,13 +19,13 @@ RIDGE_SHARE = 0.02
 
 
 def fit_logistic(
-    X: Array, y: Array, weight: Array, penalised: NDArray[np.bool_], used: NDArray[np.bool_] | None = None
+    X: Stored, y: Array, weight: Array, penalised: NDArray[np.bool_], used: NDArray[np.bool_] | None = None
 ) -> Array:
     """Weighted logistic regression with a ridge on some columns, by damped Newton steps.
 
     Parameters
     ----------
-    X : float64 array, shape (n, p)
+    X : float32 or float64 array, shape (n, p)
         Columns of similar size, intercept included.
     y, weight : float64 arrays, shape (n,)
         0/1 outcome and row weights.
@@ -36,17 +38,17 @@ def fit_logistic(
     -------
     float64 array, shape (p,)
     """
-    beta = np.zeros(X.shape[1])
+    beta, rows = np.zeros(X.shape[1]), RowBlocks.of(X)
     rate = float(np.average(y, weights=weight))
     # Information at the mean rate; at the start, where every risk is one half, it would be fifty times too much.
-    ridge = ridge_of((X * weight[:, None]).T @ X * rate * (1 - rate), penalised)
-    loss = _logistic_loss(X, y, weight, ridge, beta)
+    ridge = ridge_of(rows.moments(weight) * rate * (1 - rate), penalised)
+    loss = _logistic_loss(rows, y, weight, ridge, beta)
     for _ in range(NEWTON_STEPS):
-        h = expit(X @ beta)
-        curvature = (X * (weight * h * (1 - h))[:, None]).T @ X
-        slope = X.T @ (weight * (y - h)) - ridge * beta
+        h = expit(rows.times(beta))
+        curvature = rows.moments(weight * h * (1 - h))
+        slope = rows.summed(weight * (y - h)) - ridge * beta
         move = solve(curvature + np.diag(ridge), slope, used)
-        new, new_loss = _descend(X, y, weight, ridge, beta, move, loss)
+        new, new_loss = _descend(rows, y, weight, ridge, beta, move, loss)
         converged = loss - new_loss <= NEWTON_TOLERANCE * abs(loss)
         beta, loss = new, new_loss
         if converged:
@@ -55,29 +57,30 @@ def fit_logistic(
 
 
 def _descend(
-    X: Array, y: Array, weight: Array, ridge: Array, beta: Array, move: Array, loss: float
+    rows: RowBlocks, y: Array, weight: Array, ridge: Array, beta: Array, move: Array, loss: float
 ) -> tuple[Array, float]:
     """Halve the step until the loss falls; undamped Newton diverges on rare events."""
     length = 1.0
     for _ in range(12):
         new = beta + length * move
-        new_loss = _logistic_loss(X, y, weight, ridge, new)
+        new_loss = _logistic_loss(rows, y, weight, ridge, new)
         if new_loss <= loss:
             return new, new_loss
         length /= 2
     return beta, loss
 
 
-def _logistic_loss(X: Array, y: Array, weight: Array, ridge: Array, beta: Array) -> float:
-    z = X @ beta
+def _logistic_loss(rows: RowBlocks, y: Array, weight: Array, ridge: Array, beta: Array) -> float:
+    z = rows.times(beta)
     return float(weight @ (np.logaddexp(0.0, z) - y * z) + 0.5 * (ridge * beta) @ beta)
 
 
-def fit_linear(X: Array, y: Array, weight: Array, penalised: NDArray[np.bool_]) -> Array:
+def fit_linear(X: Stored, y: Array, weight: Array, penalised: NDArray[np.bool_]) -> Array:
     """Weighted least squares with the same selective ridge as `fit_logistic`; shapes as there."""
-    information = (X * weight[:, None]).T @ X
+    rows = RowBlocks.of(X)
+    information = rows.moments(weight)
     ridge = ridge_of(information, penalised)
-    return solve(information + np.diag(ridge), X.T @ (weight * y))
+    return solve(information + np.diag(ridge), rows.summed(weight * y))
 
 
 def ridge_of(information: Array, penalised: NDArray[np.bool_]) -> Array:

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 from features.snapshot import DAY
 from models.adjustment import covariates_of
 from models.contact_kinds import ContactKind
+from models.effects import Observed, TargetRows
 from models.exposures import current_names, state_names, usual_names, volume_names
 from models.period_models import PeriodModels, PeriodRows, fit_models
 from models.prepared import Prepared, period_length
@@ -21,8 +22,6 @@ from models.references import Reference
 from models.yardsticks import Benchmark
 
 __all__ = ["SharedFit", "SharedFits"]
-
-Array = NDArray[np.float64]
 
 MOST_KEPT = 2
 """Each holds its columns for all rows; more would fill the memory."""
@@ -38,13 +37,16 @@ class SharedFit:
         Columns.
     models : PeriodModels
         Fitted on `Prepared.fit`.
-    target : float64 array, shape (m, p)
-        The columns of `Prepared.target`.
+    unmoved : TargetRows
+        `Prepared.target` with these columns, nothing shifted.
+    observed : Observed
+        What the models predict for it.
     """
 
     names: tuple[str, ...]
     models: PeriodModels
-    target: Array
+    unmoved: TargetRows
+    observed: Observed
 
 
 @dataclass(slots=True)
@@ -89,11 +91,22 @@ class SharedFits:
             # Small dense systems: more threads only fight with whatever else is running.
             with threadpool_limits(1):
                 models = fit_models(rows, np.random.default_rng(self.prepared.seed))
-            self.kept[names] = SharedFit(names, models, self.prepared.target.columns(names))
+                unmoved = _unmoved(self.prepared, names)
+                self.kept[names] = SharedFit(names, models, unmoved, Observed.of(models, unmoved))
             if len(self.kept) > MOST_KEPT:
                 self.kept.popitem(last=False)
         self.kept.move_to_end(names)
         return self.kept[names]
+
+
+def _unmoved(prepared: Prepared, names: Sequence[str]) -> TargetRows:
+    """Rows after each go-live as they were."""
+    after, nothing = prepared.target, np.zeros(0, np.int64)
+    return TargetRows(
+        after.columns(names), np.zeros((len(after.periods), 0), np.float32), nothing, after.go_live,
+        after.periods.index, after.periods.customer_key, after.periods.weight, after.due, after.scale,
+        everyone=prepared.everyone, sampled=prepared.sampled,
+    )  # fmt: skip
 
 
 def _columns(

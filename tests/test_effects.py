@@ -133,6 +133,18 @@ def test_the_order_of_rows_does_not_matter():
     assert other.churn.value == pytest.approx(one.churn.value, rel=1e-9)
 
 
+def test_following_a_sample_of_the_customers_at_risk_costs_what_they_differ():
+    rows, target, _ = world(np.random.default_rng(21), customers=2_000)
+    all_of_them, a_half, a_few = (
+        estimated(rows, replace(target, sampled=share), np.random.default_rng(22)) for share in (1.0, 0.5, 0.0)
+    )
+    assert a_half.churn.value == all_of_them.churn.value
+    assert all_of_them.churn.se < a_half.churn.se < a_few.churn.se
+    # Residuals of who left know nothing of the states: both errors add up as independent ones do, in proportion.
+    more = [one.churn.se**2 - all_of_them.churn.se**2 for one in (a_half, a_few)]
+    assert more[0] == pytest.approx(more[1] / 2, rel=0.2)
+
+
 def test_nobody_leaving_is_refused_with_the_counts():
     rows, target, _ = world(np.random.default_rng(15), customers=200)
     stay = replace(rows, churned=rows.churned * 0)

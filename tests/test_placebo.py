@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from features.snapshot import DAY
+from models.design_rows import Rows
 from models.person_period import Periods
 from models.placebo import placebo_effect, spend_before
-from models.prepared import Rows
 
 WEEK = 7 * DAY
 NAMES = ["baseline__intercept", "baseline__x", "time__spent_before", "time__spent_known", "support__wait__0__slow"]
