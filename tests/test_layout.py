@@ -92,6 +92,15 @@ def _key(customer: str) -> int:
     return int.from_bytes(hashlib.md5(customer.encode(), usedforsecurity=False).digest()[8:], "little") >> 1
 
 
+def test_one_table_of_a_bucket_is_that_of_the_bucket_and_its_damage_is_told(tmp_path: Path) -> None:
+    layout = _lay(_tables(), tmp_path)
+    for name in ("churn", "touchpoints"):
+        assert layout.table(0, name) == getattr(layout.bucket(0), name)
+    (layout.root / "bucket-000" / "churn.parquet").write_bytes(b"cut off")
+    with pytest.raises(StoreError, match="bucket-000' is damaged"):
+        layout.table(0, "churn")
+
+
 def test_customers_are_numbered_by_a_hash_of_their_id_whoever_else_there_is(tmp_path: Path) -> None:
     customers = _lay(_tables(), tmp_path).bucket(0).customers.to_pydict()
     assert customers["customer_id"] == sorted("abc", key=_key)

@@ -6,7 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.company import simulate_company
+from features.company_files import write_company
+from features.layout import lay_out
+from features.panel import build_panel
 from features.snapshot import DAYS_PER_MONTH
+from features.study import parse_study
+from flows import retention
+from flows.storage import open_workspace
 from models.retention import LEAST_AT_RISK, constant_retention, estimated_retention
 
 
@@ -53,3 +60,19 @@ def test_where_nothing_can_be_learned_the_hazard_is_constant_and_says_so(rows):
     assert not found.is_estimated
     assert "same rate in every month" in found.describe()
     assert constant_retention(24).describe() == found.describe()
+
+
+def test_of_many_customers_a_random_part_is_followed(tmp_path, monkeypatch):
+    write_company(simulate_company(800, 3), tmp_path)
+    study = parse_study((tmp_path / "study.yaml").read_text(), "study.yaml")
+    layout = lay_out(study, tmp_path, tmp_path / "store")
+    contract = build_panel(study, layout, tmp_path / "store").contract
+    workspace = open_workspace(tmp_path / "study.yaml")
+    whole = retention.retention_of(workspace, contract)
+    monkeypatch.setattr(retention, "_MOST_CUSTOMERS", 800)
+    assert retention.retention_of(workspace, contract).n == whole.n
+    monkeypatch.setattr(retention, "_MOST_CUSTOMERS", 600)
+    part = retention.retention_of(workspace, contract)
+    assert part.n == pytest.approx(0.75 * whole.n, rel=0.1)
+    assert part.is_estimated
+    assert 0 < np.abs(part.factor - whole.factor).max() < 0.5
