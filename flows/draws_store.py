@@ -23,7 +23,7 @@ from models.response_surface import ResponseSurface
 from models.retention import Retention
 from models.verdicts import Ruling
 
-__all__ = ["Stored", "read_draws", "write_draws"]
+__all__ = ["Stored", "draws_bytes", "draws_from", "read_draws", "write_draws"]
 
 _NOBODY: NDArray[np.float64] = np.zeros((0, 3))
 
@@ -48,7 +48,12 @@ class Stored:
 
 
 def write_draws(path: Path, stored: Stored) -> None:
-    """Write the file whole or not at all; the same content gives the same bytes.
+    """Write the file whole or not at all: `draws_bytes`."""
+    write_bytes(path, draws_bytes(stored))
+
+
+def draws_bytes(stored: Stored) -> bytes:
+    """Give the content of the file; the same simulation gives the same bytes.
 
     Notes
     -----
@@ -76,7 +81,7 @@ def write_draws(path: Path, stored: Stored) -> None:
         buffer, said=np.array(json.dumps(said, sort_keys=True)), factor=surface.retention.factor, allow_pickle=False,
         **arrays,
     )  # fmt: skip
-    write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def read_draws(path: Path) -> Stored | None:
@@ -92,15 +97,33 @@ def read_draws(path: Path) -> Stored | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _unreadable(path) from error
+        raise _unreadable(str(path)) from error
+    return draws_from(content, str(path))
+
+
+def draws_from(content: bytes, origin: str) -> Stored:
+    """Read what `draws_bytes` gave.
+
+    Parameters
+    ----------
+    content : bytes
+        The file.
+    origin : str
+        Where it comes from, for the message.
+
+    Raises
+    ------
+    StoreError
+        It cannot be read.
+    """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             return _restored(json.loads(str(arrays["said"])), {name: arrays[name] for name in arrays.files})
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _unreadable(path) from error
+        raise _unreadable(origin) from error
 
 
-def _unreadable(path: Path) -> StoreError:
+def _unreadable(path: str) -> StoreError:
     return StoreError(f"'{path}' is not readable. It is written by journeylift simulate. Delete it and simulate again.")
 
 

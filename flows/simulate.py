@@ -12,7 +12,7 @@ from features.contract import PanelContract
 from features.layout import Layout
 from flows import console
 from flows.build_features import ensure_layout, ensure_panel
-from flows.draws_store import Stored, write_draws
+from flows.draws_store import Stored, draws_bytes
 from flows.flat_effects import simulate_flat
 from flows.hidden_causes import control_sentence, placebo_sentence, undone_by
 from flows.histories import prepare_histories
@@ -20,7 +20,7 @@ from flows.plans import made_from, read_plans
 from flows.retention import retention_of
 from flows.simulation_record import Simulated, record
 from flows.steps import flow, step
-from flows.storage import Workspace, open_workspace, write_json
+from flows.storage import Workspace, open_workspace, write_bytes, write_json
 from flows.wording import chance, dash, money_short, plain, points
 from models.cash import Cohort
 from models.combinations import Combinations, combine
@@ -80,11 +80,11 @@ def simulate(study_file: str, *, initiatives: str | None = None, seed: int = 0) 
     pairs = combine(samples, cohort, money, retention)
     found = comparison.to_frame()
     surface = ResponseSurface(samples, cohort, money, retention)
-    content = record(
-        workspace, layout, contract, plans, Simulated(comparison, pairs, retention, to_frame(controls)), seed
-    )
+    draws = draws_bytes(Stored(surface, refused, made_from(workspace.study, contract, plans, seed)))
+    simulated = Simulated(comparison, pairs, retention, to_frame(controls))
+    content = record(workspace, layout, contract, plans, simulated, seed, draws)
     # Both files last: where recording fails, portfolio and report still go by the simulation before.
-    write_draws(workspace.store.draws, Stored(surface, refused, made_from(workspace.study, contract, plans, seed)))
+    write_bytes(workspace.store.draws, draws)
     write_json(workspace.store.result("simulate"), content)
     console.show_table(_title(workspace, contract), _shown(found, workspace.study.currency))
     _show_pairs(pairs, workspace.study.currency)

@@ -15,7 +15,7 @@ from models.cash import Baseline, Cohort, Stake, discounts, roll_forward
 from models.forecasts import Sampled, SampledOverlap, Samples
 from models.retention import Retention
 
-__all__ = ["Combinations", "Together", "combine"]
+__all__ = ["Combinations", "Together", "combine", "counted_pairs", "shared_baseline"]
 
 Array = NDArray[np.float64]
 
@@ -108,7 +108,7 @@ def combine(samples: Samples, cohort: Cohort, money: Money, retention: Retention
 
     def counted(one: Sampled, other: Sampled) -> Together:
         names = (one.name, other.name)
-        baseline, overlap = _shared(one, other), overlaps.get(names)
+        baseline, overlap = shared_baseline(one, other), overlaps.get(names)
         less = None if overlap is None else overlap.drawn(one.luck, other.luck)
 
         def npv(chosen: list[Stake], lost: Array | None = None) -> Array:
@@ -118,16 +118,20 @@ def combine(samples: Samples, cohort: Cohort, money: Money, retention: Retention
         difference = npv([first, second], less) - npv([first]) - npv([second])
         return Together(names, own[one.name] + own[other.name], difference, overlap)
 
-    found = [
-        counted(one, other)
-        for one, other in combinations(ordered, 2)
-        if len(ordered) <= MOST_ALL_PAIRS or (one.name, other.name) in overlaps
-    ]
-    return Combinations(tuple(found))
+    return Combinations(tuple(counted(one, other) for one, other in counted_pairs(samples)))
 
 
-def _shared(one: Sampled, other: Sampled) -> Baseline:
-    """Mean of two baselines, which differ by the models they come from."""
+def counted_pairs(samples: Samples) -> tuple[tuple[Sampled, Sampled], ...]:
+    """Give the pairs of which it is counted what both are worth together, names sorted within and across them."""
+    ordered = sorted(samples.initiatives, key=lambda one: one.name)
+    estimated = {one.overlap.names for one in samples.overlaps}
+    is_every = len(ordered) <= MOST_ALL_PAIRS
+    pairs = combinations(ordered, 2)
+    return tuple((one, other) for one, other in pairs if is_every or (one.name, other.name) in estimated)
+
+
+def shared_baseline(one: Sampled, other: Sampled) -> Baseline:
+    """Give the mean of two baselines, which differ by the models they come from."""
     first, second = one.forecast.baseline, other.forecast.baseline
     return Baseline((first.churn + second.churn) / 2, (first.revenue + second.revenue) / 2)
 

@@ -6,8 +6,10 @@ estimate.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +19,7 @@ from features.errors import StudyError, closest
 from features.study import Money
 from models.cash import Cohort
 from models.effects import Effect, Estimate
-from models.forecasts import Sampled, Samples
+from models.forecasts import Sampled, SampledOverlap, Samples
 from models.initiatives import Initiative
 from models.retention import Retention
 from models.simulation import Worth, worth_of
@@ -28,6 +30,9 @@ Array = NDArray[np.float64]
 
 ANSWERED = ("reach", "delivery", "start_month", "ramp_months", "lasts_months", "cost")
 """Keys of an initiative that can be changed without a new estimate."""
+
+_NOT_SIMULATED: Final = ("title", "owner", "capacity", "needs", "excludes")
+"""Keys that move nothing at all."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,6 +96,62 @@ class ResponseSurface:
         if initiative == stored.forecast.initiative and size == 1:
             return worth_of(stored, self.cohort, self.money, self.retention)
         return worth_of(_resized(stored, initiative, size), self.cohort, self.money, self.retention)
+
+    def revised(self, initiatives: Sequence[Initiative]) -> ResponseSurface | None:
+        """Give what is known of other versions of the initiatives, with the same luck.
+
+        Parameters
+        ----------
+        initiatives : sequence of Initiative
+            Names differ.
+
+        Returns
+        -------
+        ResponseSurface or None
+            Of these initiatives only; None where one was not simulated, or differs in more than the keys among
+            `ANSWERED` and those that move nothing, so that a new estimate is needed.
+
+        Notes
+        -----
+        Each initiative as in `answer`. What two do together less than the sum of both is taken in proportion to the
+        reach and the expected delivery of each: exact for reach, near for delivery.
+        """
+        stored = {one.name: one for one in self.samples.initiatives}
+        if not all(one.name in stored and _moves_alike(one, stored[one.name]) for one in initiatives):
+            return None
+        sampled = tuple(_revised(stored[one.name], one) for one in initiatives)
+        scales = {one.name: _scale(stored[one.name].forecast.initiative, one) for one in initiatives}
+        overlaps = tuple(
+            _scaled(one, prod(scales[name] for name in one.overlap.names))
+            for one in self.samples.overlaps
+            if set(one.overlap.names) <= set(scales)
+        )
+        return replace(self, samples=replace(self.samples, initiatives=sampled, overlaps=overlaps))
+
+
+def _moves_alike(initiative: Initiative, stored: Sampled) -> bool:
+    """Whether the same is moved for the same customers, in whatever size."""
+    left_out = {*ANSWERED, *_NOT_SIMULATED}
+    return initiative.model_dump(exclude=left_out) == stored.forecast.initiative.model_dump(exclude=left_out)
+
+
+def _revised(stored: Sampled, initiative: Initiative) -> Sampled:
+    before = stored.forecast.initiative
+    is_same_size = (initiative.reach, initiative.delivery) == (before.reach, before.delivery)
+    return stored.with_initiative(initiative) if is_same_size else _resized(stored, initiative, 1.0)
+
+
+def _scale(before: Initiative, now: Initiative) -> float:
+    return now.reach * now.expected_delivery / (before.reach * before.expected_delivery)
+
+
+def _scaled(one: SampledOverlap, factor: float) -> SampledOverlap:
+    def of(estimate: Estimate) -> Estimate:
+        return Estimate(factor * estimate.value, factor * estimate.se, estimate.form)
+
+    overlap = one.overlap
+    scaled = replace(overlap, churn=of(overlap.churn), revenue=of(overlap.revenue), spend=of(overlap.spend))
+    return SampledOverlap(scaled, factor * one.noise)
 
 
 def _changed(initiative: Initiative, changed: dict[str, object], size: float) -> Initiative:
