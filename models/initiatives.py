@@ -20,6 +20,7 @@ from models.costs import Cost
 from models.funding import Amount, Funding, Resource
 from models.initiative_rules import rules_for
 from models.retiming import sooner
+from models.scenario_note import ScenarioNote
 
 Array = NDArray[np.float64]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -226,6 +227,7 @@ class Initiative(_Declared):
 class _File(_Declared):
     initiatives: tuple[Initiative, ...] = Field(min_length=1)
     portfolio: Funding = Funding()
+    scenario: ScenarioNote | None = None
 
 
 def parse_initiatives(text: str, origin: str, study: Study) -> tuple[Initiative, ...]:
@@ -273,6 +275,27 @@ def parse_funding(text: str, origin: str, study: Study) -> Funding:
         As `parse_initiatives`.
     """
     return validated(_File, compose(text, origin), rules_for(study)).portfolio
+
+
+def parse_note(text: str, origin: str, study: Study) -> ScenarioNote | None:
+    """Read the section `scenario` of an initiatives file.
+
+    Parameters
+    ----------
+    text, origin, study
+        As for `parse_initiatives`.
+
+    Returns
+    -------
+    ScenarioNote or None
+        None where the file was written by hand.
+
+    Raises
+    ------
+    StudyError
+        As `parse_initiatives`.
+    """
+    return validated(_File, compose(text, origin), rules_for(study)).scenario
 
 
 def refusal(initiative: Initiative, study: Study, observed: frozenset[Exposure]) -> str:
