@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import altair as alt
 import pandas as pd
@@ -20,6 +20,10 @@ __all__ = ["certainty_chart", "spaced"]
 _WIDTH, _HEIGHT = 620, 460
 _ROW: Final = 30
 """Pixels that a label of two lines needs."""
+_GAP: Final = 5
+"""Between a point and its label, in points of chance."""
+_LETTER: Final = 1.15
+"""Width of a letter, in points of chance."""
 
 _SHADES: Final = {"worth it": GOOD, "not worth it": BAD, "harmful": BAD}
 _WRITTEN: Final = "datum.value == 0 ? '0' : format(datum.value, abs(datum.value) >= 1000 ? '~s' : ',.3~f')"
@@ -55,8 +59,8 @@ def certainty_chart(initiatives: pd.DataFrame, currency: str, months: int) -> al
         alt.Chart().mark_rule(color=ZERO, strokeWidth=1.5).encode(y=alt.datum(0)),
         base.mark_rule(color=NEUTRAL, strokeWidth=1).encode(x=x, y=y, x2=alt.X2("label_x:Q"), y2=alt.Y2("label_y:Q")),
         base.mark_rule(strokeWidth=5, opacity=0.4, strokeCap="round").encode(x=x, y="lo:Q", y2="hi:Q", color=shade),
-        base.mark_point(size=90, opacity=1, strokeWidth=2).encode(x=x, y=y, stroke=shade, fill=fill),
         *_labels(base, scale),
+        base.mark_point(size=90, opacity=1, strokeWidth=2).encode(x=x, y=y, stroke=shade, fill=fill),
     ]
     chart = alt.LayerChart(layer=layers).properties(width=_WIDTH, height=_HEIGHT)
     legend = "dot: estimate, line: 90 % interval; right of the right dashed line: worth it; hollow: unsupported"
@@ -133,8 +137,21 @@ def _placed(rows: pd.DataFrame, domain: tuple[float, float], currency: str) -> p
         of = values[values["side"] == side].sort_values("npv", kind="stable")
         places = spaced([(one - low) / pixel for one in of["npv"]], _ROW, _ROW / 2, _HEIGHT - _ROW / 2)
         values.loc[of.index, "label_y"] = [low + place * pixel for place in places]
-        values.loc[of.index, "label_x"] = of["chance"] + sign * 5
+        values.loc[of.index, "label_x"] = of["chance"] + sign * _GAP
+    values["label_x"] = [_beside(row, values, pixel) for _, row in values.iterrows()]
     return values
+
+
+def _beside(row: pd.Series, values: pd.DataFrame, pixel: float) -> float:
+    """Start a label further from its point where another interval stands in its way."""
+    sign = -1 if row["side"] == "left" else 1
+    width = _LETTER * max(len(row["label"]), len(row["note"]))
+    start = float(row["label_x"])
+    top, bottom = row["label_y"] + _ROW / 2 * pixel, row["label_y"] - _ROW / 2 * pixel
+    for ahead in sorted(values.loc[(values["lo"] < top) & (values["hi"] > bottom), "chance"], key=lambda x: sign * x):
+        if sign * (ahead - row["chance"]) > 0 and -_GAP < sign * (ahead - start) < width:
+            start = ahead + sign * _GAP
+    return start
 
 
 def _note(row: pd.Series, currency: str) -> str:
@@ -145,13 +162,13 @@ def _note(row: pd.Series, currency: str) -> str:
 
 
 def _labels(base: alt.Chart, scale: alt.Scale) -> list[alt.Chart]:
+    """Write names and notes, each with an edge of paper that keeps lines from running through them."""
     layers = []
+    edge: dict[str, Any] = {"stroke": PAPER, "strokeWidth": 4, "strokeJoin": "round"}
     for side, align, dx in (("left", "right", -5), ("right", "left", 5)):
         there = base.transform_filter(f"datum.side == '{side}'")
-        place = {"x": alt.X("label_x:Q"), "y": alt.Y("label_y:Q", scale=scale)}
-        name = there.mark_text(align=align, dx=dx, dy=-7, color=INK, fontSize=13).encode(**place, text="label:N")
-        layers += [
-            name,
-            there.mark_text(align=align, dx=dx, dy=8, color=MUTED, fontSize=12).encode(**place, text="note:N"),
-        ]
+        for field, dy, size, colour in (("label:N", -7, 13, INK), ("note:N", 8, 12, MUTED)):
+            for drawn in (edge, {}):
+                text = there.mark_text(align=align, dx=dx, dy=dy, color=colour, fontSize=size, **drawn)
+                layers.append(text.encode(x=alt.X("label_x:Q"), y=alt.Y("label_y:Q", scale=scale), text=field))
     return layers

@@ -173,7 +173,9 @@ class Tracker:
         found = self.client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
-        return str(self.client.create_experiment(name, artifact_location=self.artifacts))
+        # Without a kind MLflow opens an experiment among traces of language models.
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        return str(self.client.create_experiment(name, artifact_location=self.artifacts, tags=tags))
 
     @contextmanager
     def run(

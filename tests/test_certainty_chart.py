@@ -64,3 +64,11 @@ def test_places_keep_their_order_their_room_and_their_bounds(wanted: list[float]
 def test_places_that_have_room_stay(wanted: list[int]) -> None:
     places = [10.0 * one for one in sorted(wanted)]
     assert spaced(places, 10, 0, 200) == places
+
+
+def test_a_label_does_not_run_through_the_interval_of_another() -> None:
+    found = initiatives().iloc[:2].copy()
+    found.loc[2] = ["e", "Complaints answered", -17_000.0, -27_000.0, -5_000.0, 0.01, "not worth it", float("nan")]
+    rows = drawn(found).set_index("label")
+    # It stands at 1 %, at the height of the one at 19 %, and begins beyond it.
+    assert rows.loc["Complaints answered", "label_x"] > rows.loc["First", "chance"]
