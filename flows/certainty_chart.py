@@ -169,6 +169,7 @@ def _labels(base: alt.Chart, scale: alt.Scale) -> list[alt.Chart]:
         there = base.transform_filter(f"datum.side == '{side}'")
         for field, dy, size, colour in (("label:N", -7, 13, INK), ("note:N", 8, 12, MUTED)):
             for drawn in (edge, {}):
-                text = there.mark_text(align=align, dx=dx, dy=dy, color=colour, fontSize=size, **drawn)
+                style = {"align": align, "dx": dx, "dy": dy, "color": colour, "fontSize": size, **drawn}
+                text = there.mark_text(**style)
                 layers.append(text.encode(x=alt.X("label_x:Q"), y=alt.Y("label_y:Q", scale=scale), text=field))
     return layers

@@ -144,8 +144,8 @@ def _levels(content: Mapping[str, Any], labels: Sequence[str]) -> Table:
 
 def _with_ends(outcome: str, content: Mapping[str, Any]) -> Column:
     def cell(row: pd.Series) -> str:
-        ends = row[[f"{outcome}_{name}" for name in ("value", "lo", "hi")]].tolist()
-        return _told(*ends, outcome, content["currency"])
+        value, lo, hi = (float(row[f"{outcome}_{name}"]) for name in ("value", "lo", "hi"))
+        return _told(value, lo, hi, outcome, content["currency"])
 
     return Column(outcome_title(outcome), cell, "number")
 

@@ -218,9 +218,21 @@ def test_headings_form_an_outline_without_gaps(page: str) -> None:
 def test_every_drawing_says_in_words_what_it_shows(page: str) -> None:
     outline = Outline(page)
     figures = outline.all("figure")
-    assert len(figures) == len(outline.all("svg")) == 14
+    assert len(figures) == len(outline.all("svg")) == 15
     assert all(figure["role"] == "img" and len(figure["aria-label"] or "") > 20 for figure in figures)
     assert all("figure" in parents for tag, _, parents in outline.elements if tag == "svg")
+
+
+def test_parts_of_a_drawing_have_no_roles_of_their_own(page: str) -> None:
+    drawings = page.split("<svg")[1:]
+    assert not any("role=" in one.partition("</svg>")[0] for one in drawings)
+
+
+def test_value_stands_against_certainty_and_what_it_was_made_from_with_the_methods(page: str) -> None:
+    text = words(page).replace("\u00a0", " ")
+    assert text.index("What is it worth?") < text.index("Initiatives compared") < text.index("Value against certainty")
+    assert text.index("How was this worked out?") < text.index("Made from: ")
+    assert "boosting, version 1; revenue model" in text
 
 
 def test_every_table_has_a_caption_and_scoped_headings(page: str) -> None:
