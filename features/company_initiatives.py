@@ -1,6 +1,7 @@
 """What the synthetic company could do next: good, useless and harmful ideas, and one that nobody can carry out."""
 
 from features.company_policy import CompanyInitiative, Cost, Move
+from features.templates import CHANGES
 
 __all__ = ["HORIZON_DAYS", "INITIATIVES", "initiatives_yaml"]
 
@@ -112,12 +113,16 @@ INITIATIVES = (
 
 def initiatives_yaml(customers: int) -> str:
     """Write the initiatives as a planner would, with costs for a company of this size."""
-    lines = [
-        "# What the company could do next. Changes: shift, scale, cap, floor or convert (share of failures mended)."
-    ]
-    lines.append("initiatives:")
+    size = customers / _STOCK
+    lines = [*CHANGES, "initiatives:"]
     for initiative in INITIATIVES:
-        lines += _entry(initiative, customers / _STOCK)
+        lines += _entry(initiative, size)
+    lines += [
+        "# portfolio:                 # what there is for all of them together: journeylift portfolio",
+        f"#   {f'budget: {round(200_000 * size)}':25}# largest present value of all costs, in the study's currency",
+        f"#   {f'cash: {round(60_000 * size)}':25}# at hand when initiatives are started; left out: the budget",
+        "#   aversion: 0.3            # weight of the worst draws beside the mean, 0 to 1",
+    ]
     return "\n".join(lines) + "\n"
 
 

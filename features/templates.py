@@ -5,7 +5,7 @@ from pathlib import Path
 from features.errors import StoreError
 from features.publish import store_error
 
-__all__ = ["INITIATIVES", "STUDY", "write_templates"]
+__all__ = ["CHANGES", "INITIATIVES", "STUDY", "write_templates"]
 
 STUDY = """\
 # What your tables and columns mean. Fill this in, then run: journeylift check
@@ -62,13 +62,23 @@ money: {margin: 0.6, discount_rate: 0.08, months: 24}
 store: store                 # folder for everything written
 """
 
-INITIATIVES = """\
-# What could be done. Then run: journeylift simulate
+CHANGES = (
+    "# What could be done next. Each change is one of:",
+    "#   shift (add), scale (multiply), cap (no more than), floor (no less than), convert (share of failures mended),",
+    "#   remove (this share of a touchpoint does not happen; without a measure),",
+    "#   speed_up (time between the steps of a journey, and the duration named, shrinks by this share)",
+)
+"""Head of an initiatives file: every way in which something can be changed."""
+
+INITIATIVES = (
+    "\n".join(CHANGES)
+    + """
+# Then run: journeylift simulate
 initiatives:
   - name: faster-support
     title: Answer support contacts faster
     owner: Customer service
-    changes:                 # one of: shift (add), scale (multiply), cap, floor, convert (share of failures mended)
+    changes:
       - {journey: support, measure: wait, scale: 0.7}      # touchpoint and channel may narrow it down
     reach: 0.8               # share of customers, above 0 and at most 1
     delivery: [0.5, 0.8, 1]  # low, likely and high share of the promise that is really delivered
@@ -87,7 +97,15 @@ initiatives:
     start_month: 3
     ramp_months: 6
     cost: {once: 120000, monthly: 5000, per_customer: 0, per_contact: 0}
+    # needs: [faster-support]              # cannot be done without; excludes: [...] cannot be done with
+
+# portfolio:                 # what there is for all of them together; then run: journeylift portfolio
+#   budget: 300000           # largest present value of all costs, in the study's currency
+#   cash: 150000             # at hand when initiatives are started; left out: the budget
+#   aversion: 0.3            # weight of the worst draws beside the mean, 0 to 1
+#   must: [faster-support]   # done whatever it is worth; never: [...] not done
 """
+)
 
 
 def write_templates(folder: Path) -> tuple[Path, Path]:

@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeAlias, TypeVar
 import marimo as mo
 
 from features.contract import existing_contract
-from features.errors import EmptyResultError, JourneyliftError, StudyError, UnsupportedError
+from features.errors import JourneyliftError, StoreError, StudyError, UnsupportedError
 from flows.report_page import Block, Section, Table, figure, page_template
 from flows.storage import Workspace, open_workspace
 from flows.theme import Chart
@@ -55,7 +55,7 @@ def open_study(path: str, *needs: Need) -> Workspace:
     ------
     StudyError
         There is no such study, or it is wrong.
-    EmptyResultError
+    StoreError
         Something has not been made yet; the message names the command.
     UnsupportedError
         Touchpoints are needed and the study is a flat table.
@@ -73,11 +73,11 @@ def open_study(path: str, *needs: Need) -> Workspace:
             "expected. Flat studies can be read in 02_read_drivers.py and 03_validate_model.py."
         )
     if existing_contract(workspace.store.root) is None:
-        raise EmptyResultError(f"'{path}' has no panel yet. Run: journeylift features --study {path}")
+        raise StoreError(f"'{path}' has no panel yet. Run: journeylift features --study {path}")
     for need in needs:
         if need in {"train", "explain"} and not workspace.store.result(need).exists():
             told = "no trained models" if need == "train" else "no drivers"
-            raise EmptyResultError(f"'{path}' has {told} yet. Run: journeylift {need} --study {path}")
+            raise StoreError(f"'{path}' has {told} yet. Run: journeylift {need} --study {path}")
     return workspace
 
 

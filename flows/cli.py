@@ -1,11 +1,13 @@
 """The command line: ``journeylift COMMAND``. It imports nothing heavy before a command runs."""
 
 import atexit
+import logging
 import os
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
@@ -232,8 +234,17 @@ def models(*, common: Common = _DEFAULTS) -> None:
 
 
 @app.command(sort_key=5)
-def rollback(outcome: str | None = None, *, common: Common = _DEFAULTS, to: str | None = None) -> None:
+def rollback(
+    outcome: str | None = None,
+    *,
+    common: Common = _DEFAULTS,
+    to: str | None = None,
+    force: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
     """Let the champion before the present one be champion again.
+
+    A version that was trained on other features than the panel holds is refused, as it
+    could not score.
 
     For example:
 
@@ -246,8 +257,10 @@ def rollback(outcome: str | None = None, *, common: Common = _DEFAULTS, to: str 
         churn or revenue; both when left out.
     to : str, optional
         The version; the champion before the present one when left out.
+    force : bool
+        Go back also to a version that cannot score the panel as it is.
     """
-    _on_study("rollback", common, outcome=outcome, to=to)
+    _on_study("rollback", common, outcome=outcome, to=to, force=force)
 
 
 @app.command(sort_key=6)
@@ -477,6 +490,8 @@ _STEPS: Final = {
     "demo": ("demo", "demo"),
 }
 
+_WITH_PLANS: Final = ("simulate", "portfolio")
+_OVERRIDING: Final = ("budget", "cash", "aversion")
 _WITHOUT_FLOW: Final = ("check", "leaks", "models", "rollback", "report")
 
 
@@ -498,7 +513,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     codes: list[int] = []
     atexit.register(_leave, codes)
     codes.append(_run(sys.argv[1:]))
+    if codes[0] and "--verbose" not in sys.argv:
+        _be_silent()
     return codes[0]
+
+
+def _be_silent() -> None:
+    """Let nothing follow the message of a command that failed, up to the end of the process.
+
+    Prefect's EventsWorker sends from a thread of its own. Where the interpreter ends while it still connects, it logs
+    that it "failed with 12 pending items", and asyncio logs the future that was lost. Both are of no use to anybody.
+    """
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    sys.unraisablehook = lambda _: None
 
 
 def _leave(codes: list[int]) -> None:
@@ -540,6 +568,7 @@ def _on_study(step: str, common: Common, **options: object) -> None:
     verbose = common.verbose or settings.Settings().verbose
     console.set_up(results_on_stdout=common.json != "-", verbose=verbose)
     workspace = storage.open_workspace(common.study)
+    _read_first(step, workspace, options)
     settings.use_store(workspace.store.root, verbose=verbose)
     module, name = _STEPS[step]
     server = None if step in _WITHOUT_FLOW else import_module("flows.steps").start_server()
@@ -552,6 +581,16 @@ def _on_study(step: str, common: Common, **options: object) -> None:
         _hand_over(workspace, step, common.json)
         raise
     _hand_over(workspace, step, common.json)
+
+
+def _read_first(step: str, workspace: "Workspace", options: Mapping[str, Any]) -> None:
+    """Tell mistakes in the initiatives file and beside it at once, not after the seconds in which Prefect starts."""
+    if step not in _WITH_PLANS:
+        return
+    from flows.plans import overridden, read_plans  # noqa: PLC0415
+
+    plans = read_plans(workspace, options["initiatives"])
+    overridden(plans.funding, {name: options[name] for name in _OVERRIDING if name in options})
 
 
 def _hand_over(workspace: "Workspace", step: str, where: str | None) -> None:

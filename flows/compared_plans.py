@@ -16,11 +16,10 @@ from flows import console
 from flows.build_features import ensure_layout, ensure_panel
 from flows.draws_store import Stored, draws_from, read_draws, write_draws
 from flows.plans import Plans, made_from, read_plans
-from flows.simulate import estimate, learn_retention
+from flows.simulate import estimated
 from flows.steps import io_step
 from flows.storage import Workspace
 from flows.tracking import Recorded, open_tracker
-from models.cash import Cohort
 from models.initiatives import Initiative, parse_note
 from models.outlooks import Outlook, outlook
 from models.response_surface import ResponseSurface
@@ -205,12 +204,13 @@ def _run(workspace: Workspace, run_id: str) -> Compared:
             "expected. Take the id of a simulation or of one of its initiatives."
         )
     content = tracker.artifact(found.parent or run_id, "draws.npz")
-    if content is None:
+    stored = None if content is None else draws_from(content, f"draws.npz of the run {run_id}")
+    if stored is None:
         raise ModelError(
             f"The run {run_id} of {found.day} holds no draws: it was recorded by an earlier version, or its artefacts "
             "were moved. A file draws.npz was expected. Simulate again: journeylift simulate"
         )
-    return _of_run(found, draws_from(content, f"draws.npz of the run {run_id}"))
+    return _of_run(found, stored)
 
 
 def _of_run(found: Recorded, stored: Stored) -> Compared:
@@ -286,11 +286,7 @@ def _estimated(workspace: Workspace, plans: Plans, wanted: dict[str, str]) -> St
     contract, layout = ensure_panel(workspace), ensure_layout(workspace)
     assert isinstance(layout, Layout)  # noqa: S101 (flat studies are refused before)
     console.say("compare: a file has not been simulated as it is now, so that is done first")
-    samples, refused = estimate(workspace, layout, plans.initiatives, int(wanted["seed"]), "")
-    study = workspace.study
-    cohort = Cohort(contract.partitions[-1].rows, study.snapshot.horizon_days)
-    surface = ResponseSurface(samples, cohort, study.money, learn_retention(workspace, contract))
-    stored = Stored(surface, refused, wanted)
+    stored = estimated(workspace, layout, contract, plans, int(wanted["seed"]))
     write_draws(kept, stored)
     for old in sorted(workspace.store.compared.glob("*.npz"), key=lambda one: one.stat().st_mtime)[:-_KEPT]:
         old.unlink(missing_ok=True)

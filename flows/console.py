@@ -23,6 +23,8 @@ __all__ = ["Closing", "Tick", "count", "intervals", "progress", "say", "set_up",
 _LOGGER: Final = logging.getLogger("journeylift")
 _PATIENCE_S: Final = 2.0
 _INTERVAL_S: Final = 5.0
+_GAP: Final = 2
+"""Characters between the columns of a table."""
 
 
 class Tick(Protocol):
@@ -156,17 +158,45 @@ def show_table(title: str, frame: pd.DataFrame, columns: Sequence[str] | None = 
         Rows; numbers are shown with four significant digits.
     columns : sequence of str, optional
         The columns to show; all when left out.
+
+    Notes
+    -----
+    Where the terminal is narrow, headings are wrapped first, and names (the first column) and intervals last.
     """
     shown = frame.loc[:, list(columns)] if columns is not None else frame
-    table = Table(title=Text(title), title_justify="left", header_style="bold", box=None, pad_edge=False)
-    for name in shown.columns:
-        numeric = pd.api.types.is_numeric_dtype(shown[name])
-        table.add_column(Text(str(name)), justify="right" if numeric else "left", overflow="fold")
-    for row in shown.itertuples(index=False):
-        table.add_row(*(Text(_cell(value)) for value in row))
     for handler in _LOGGER.handlers:
         if isinstance(handler, _Terminal):
-            handler.console.print(table)
+            handler.console.print(_laid_out(title, shown, handler.console.width))
+
+
+def _laid_out(title: str, shown: pd.DataFrame, width: int) -> Table:
+    table = Table(title=Text(title), title_justify="left", header_style="bold", box=None, pad_edge=False)
+    cells = {str(name): [_cell(value) for value in shown[name]] for name in shown.columns}
+    widths = _widths(cells, width)
+    for name in cells:
+        numeric = pd.api.types.is_numeric_dtype(shown[name])
+        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold", width=widths.get(name))
+    for row in zip(*cells.values(), strict=True):
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _widths(cells: dict[str, list[str]], width: int) -> dict[str, int]:
+    """Share out the width so that no word is broken; none where that cannot be, and rich has to break some."""
+    given = {name: max(map(len, " ".join([name, *column]).split())) for name, column in cells.items()}
+    left = width - _GAP * (len(cells) - 1) - sum(given.values())
+    if left < 0:
+        return {}
+    # Names stay on one line first, then intervals, then what is short, then headings.
+    names = list(cells)
+    is_interval = [name.endswith("(90 %)") for name in names]
+    ordered = names[:1] + sorted(names[1:], key=lambda name: not is_interval[names.index(name)])
+    lines = {name: max((len(line) for cell in cells[name] for line in cell.splitlines()), default=0) for name in names}
+    for wanted in (lines, {name: len(name) for name in names}):
+        for name in ordered:
+            more = min(max(wanted[name] - given[name], 0), left)
+            given[name], left = given[name] + more, left - more
+    return given
 
 
 class _Terminal(logging.Handler):

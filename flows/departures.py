@@ -24,7 +24,7 @@ from models.segments import segment_labels, segmenting
 from models.splits import cluster_column, cutoff_microseconds
 from models.survival import PersonMonths, fitted_survival, mean_survival, observed_survival, person_months
 
-__all__ = ["ALL", "follow", "followed", "log_survival", "survival", "survival_by"]
+__all__ = ["ALL", "follow", "followed", "log_survival", "months_followed", "survival", "survival_by"]
 
 ALL: Final = "all"
 
@@ -76,8 +76,7 @@ def follow(workspace: Workspace, contract: PanelContract, panel: pd.DataFrame) -
     Every k-th customer is followed where there are more than 60,000 rows.
     """
     rows = followed(workspace, contract.data_end, _thinned(panel))
-    start = cutoff_microseconds(rows) + workspace.study.snapshot.gap_days * DAY
-    return rows, person_months(start, rows["left"].to_numpy(np.int64), rows["until"].to_numpy(np.int64))
+    return rows, months_followed(workspace, rows)
 
 
 def survival_by(
@@ -156,6 +155,12 @@ def followed(workspace: Workspace, data_end: int, panel: pd.DataFrame) -> pd.Dat
     rows = panel.assign(left=left, until=until)
     gap = workspace.study.snapshot.gap_days * DAY
     return rows.loc[(left < 0) | (left > at + gap)].reset_index(drop=True)
+
+
+def months_followed(workspace: Workspace, rows: pd.DataFrame, months: int = 12) -> PersonMonths:
+    """Lay out the months, from the end of the gap on, through which rows of :func:`followed` are seen."""
+    start = cutoff_microseconds(rows) + workspace.study.snapshot.gap_days * DAY
+    return person_months(start, rows["left"].to_numpy(np.int64), rows["until"].to_numpy(np.int64), months=months)
 
 
 def _dates(workspace: Workspace) -> tuple[pd.DataFrame, pd.Series]:

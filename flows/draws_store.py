@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from features.errors import StoreError
@@ -25,6 +27,9 @@ from models.verdicts import Ruling
 
 __all__ = ["Stored", "draws_bytes", "draws_from", "read_draws", "write_draws"]
 
+_FORMAT = 2
+"""Raised when what is stored changes: a file of another format is as good as none."""
+
 _NOBODY: NDArray[np.float64] = np.zeros((0, 3))
 
 
@@ -40,11 +45,35 @@ class Stored:
         What was not simulated.
     made_from : mapping of str to str
         Study, data, features, initiatives, seed.
+    controls : DataFrame
+        Negative controls, as `models.negative_control.to_frame` lays them out.
     """
 
     surface: ResponseSurface
     refusals: tuple[Refusal, ...]
     made_from: dict[str, str]
+    controls: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def rewritten(self, initiatives: Sequence[Initiative], made_from: dict[str, str]) -> Stored:
+        """Give the same effects and draws for initiatives whose timing, cost or words were written anew.
+
+        Parameters
+        ----------
+        initiatives : sequence of Initiative
+            All that were simulated or refused, by name.
+        made_from : mapping of str to str
+            What the new simulation rests on.
+
+        Returns
+        -------
+        Stored
+        """
+        now = {one.name: one for one in initiatives}
+        samples = self.surface.samples
+        drawn = tuple(one.with_initiative(now[one.name]) for one in samples.initiatives)
+        refusals = tuple(Refusal(now[one.initiative.name], one.reason) for one in self.refusals)
+        surface = replace(self.surface, samples=replace(samples, initiatives=drawn))
+        return replace(self, surface=surface, refusals=refusals, made_from=made_from)
 
 
 def write_draws(path: Path, stored: Stored) -> None:
@@ -61,12 +90,14 @@ def draws_bytes(stored: Stored) -> bytes:
     """
     samples, surface = stored.surface.samples, stored.surface
     said = {
+        "format": _FORMAT,
         "made_from": stored.made_from,
         "seed": samples.seed,
         "draws": samples.draws,
         "initiatives": [_forecast_record(one.forecast) for one in samples.initiatives],
         "overlaps": [_overlap_record(one.overlap) for one in samples.overlaps],
         "refusals": [{"initiative": r.initiative.model_dump(mode="json"), "reason": r.reason} for r in stored.refusals],
+        "controls": {"columns": list(stored.controls.columns), "rows": stored.controls.to_numpy().tolist()},
         "cohort": asdict(surface.cohort),
         "money": surface.money.model_dump(mode="json"),
         "retention": {"observed_months": surface.retention.observed_months, "n": surface.retention.n},
@@ -85,7 +116,7 @@ def draws_bytes(stored: Stored) -> bytes:
 
 
 def read_draws(path: Path) -> Stored | None:
-    """Read what `write_draws` wrote; None when there is no such file.
+    """Read what `write_draws` wrote; None when there is no such file, or one of an earlier version.
 
     Raises
     ------
@@ -101,8 +132,8 @@ def read_draws(path: Path) -> Stored | None:
     return draws_from(content, str(path))
 
 
-def draws_from(content: bytes, origin: str) -> Stored:
-    """Read what `draws_bytes` gave.
+def draws_from(content: bytes, origin: str) -> Stored | None:
+    """Read what `draws_bytes` gave; None where another version wrote it in another format.
 
     Parameters
     ----------
@@ -118,7 +149,10 @@ def draws_from(content: bytes, origin: str) -> Stored:
     """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return _restored(json.loads(str(arrays["said"])), {name: arrays[name] for name in arrays.files})
+            said = json.loads(str(arrays["said"]))
+            if said.get("format") != _FORMAT:
+                return None
+            return _restored(said, {name: arrays[name] for name in arrays.files})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _unreadable(origin) from error
 
@@ -142,6 +176,7 @@ def _forecast_record(one: Forecast) -> dict[str, Any]:
         "effect": _effect_record(one.effect),
         "half": None if one.half is None else _effect_record(one.half),
         "ruling": None if one.ruling is None else asdict(one.ruling),
+        "doubts": one.doubts,
         **{name: getattr(one, name) for name in ("support_share", "reached_share", "contacts_per_month")},
     }
 
@@ -165,7 +200,8 @@ def _restored(said: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Stored:
         Retention(arrays["factor"], **said["retention"]),
     )
     refusals = tuple(Refusal(Initiative.model_validate(r["initiative"]), r["reason"]) for r in said["refusals"])
-    return Stored(surface, refusals, said["made_from"])
+    controls = pd.DataFrame(said["controls"]["rows"], columns=said["controls"]["columns"])
+    return Stored(surface, refusals, said["made_from"], controls)
 
 
 def _effect(said: dict[str, Any]) -> Effect:
@@ -178,7 +214,7 @@ def _forecast(said: dict[str, Any]) -> Forecast:
     rest = {name: said[name] for name in ("support_share", "reached_share", "contacts_per_month")}
     ruling = None if said["ruling"] is None else Ruling(**said["ruling"])
     initiative = Initiative.model_validate(said["initiative"])
-    return Forecast(initiative, _effect(said["effect"]), **rest, half=half, ruling=ruling)
+    return Forecast(initiative, _effect(said["effect"]), **rest, half=half, ruling=ruling, doubts=said["doubts"])
 
 
 def _overlap(said: dict[str, Any]) -> Overlap:

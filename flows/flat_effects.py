@@ -127,11 +127,11 @@ def estimate_wave(
 
 
 def _row(e: FlatEffect, outcomes: int) -> tuple[object, ...]:
-    s = e.support
+    s, ruling = e.support, e.ruling(outcomes)
     return (
         e.initiative.name, e.initiative.label, outcome_name(e.outcome), *_ends(e.estimate), e.base, e.raw, s.inside,
         s.effective, s.extrapolated, float("nan") if e.reason else e.robustness, e.learner, s.rows, s.customers,
-        s.moved, e.adjustment.describe(), e.verdict(outcomes), e.reason,
+        s.moved, e.adjustment.describe(), ruling.verdict, ruling.reason,
     )  # fmt: skip
 
 
@@ -257,6 +257,8 @@ def _show(found: WaveEffects, study: Study) -> None:
         console.say(f"held fixed for {held['name']}: {held['adjustment']}")
     for said in found.switched_off:
         console.say(f"switched off: {said}.")
+    if found.effects["verdict"].eq("possible").any():
+        console.say("possible: beyond chance. No effect here is called likely: a flat table has no past to test it on.")
     console.say(
         "note: estimated, not measured. Where it was checked against experiments, such estimates missed widely."
     )

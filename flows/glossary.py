@@ -40,8 +40,10 @@ _TERMS = (
         "The part of the log loss of the churn rate alone that predictions take away, in per cent.",
     ),
     Entry("Verdict: harmful", "It makes more customers leave or spend less, beyond what chance would do."),
+    Entry("Verdict: likely", "It does good beyond chance, and nothing that was tested speaks against it."),
+    Entry("Verdict: mixed", "Fewer leave but less is spent, or the other way round, both beyond chance."),
+    Entry("Verdict: possible", "It does good beyond chance, but something hidden could explain it."),
     Entry("Verdict: undecided", "The interval holds both gain and loss: more data or a pilot is needed."),
-    Entry("Verdict: likely, possible", "The effect is far beyond, or just beyond, what chance would do."),
     Entry("Verdict: unsupported", "The initiative leads where hardly any customer has been: no forecast is offered."),
     Entry("Verdict: worth it", "The chance of earning more than it costs is at least 90 %."),
 )

@@ -15,12 +15,16 @@ __all__ = ["control_sentence", "doubts_block", "hidden_cause_sentence", "placebo
 
 _MEANING = (
     "A hidden cause is something in no column that moves both the quality that customers meet and whether they leave "
-    "or spend. Bands are the intervals widened by what one as strong as the named covariate could do at worst."
+    "or spend. Bands are the intervals widened by what one as strong as the named covariate could do at worst. Undone "
+    "by: how strong one had to be to explain the change of churn away; the less, the weaker the evidence."
 )
 _PLACEBO = (
     "Placebo: quality cannot change what was spent before it was met. Where the same change seems to have moved past "
     "spend beyond chance, something else moves both, and the effect is at most possible."
 )
+
+_TOLD = frozenset({"likely", "possible", "harmful", "mixed"})
+"""Verdicts on effects that chance alone cannot explain."""
 
 
 def hidden_cause_sentence(row: pd.Series) -> str:
@@ -45,7 +49,8 @@ def undone_by(row: pd.Series) -> str:
     A dash where chance alone could explain the effect, so that there is nothing to undo.
     """
     times, verdict = float(row["churn_times_as_strong"]), row.get("effect_verdict", row.get("verdict"))
-    if not math.isfinite(times) or verdict not in {"likely", "possible"}:
+    by_chance = float(row["churn_lo"]) < 0 < float(row["churn_hi"])
+    if not math.isfinite(times) or by_chance or verdict not in _TOLD:
         return dash
     return f"{decimal(times, 1)} x {label(row['churn_as_strong_as'])}"
 
@@ -78,7 +83,7 @@ def doubts_block(found: pd.DataFrame, header: ReportHeader) -> Block:
     write = partial(money, currency=header.currency)
     columns = [
         Column("Initiative", lambda row: str(row["title"])),
-        Column("Effect", lambda row: str(row["effect_verdict"]), "verdict"),
+        Column("Verdict on effect", lambda row: str(row["effect_verdict"]), "verdict"),
         Column("Churn, points: band", _churn_band, "number"),
         Column("Undone by", undone_by, "number"),
         Column("Robustness value", lambda row: percent(row["churn_robustness_value"], 1), "number"),

@@ -1,7 +1,8 @@
-"""The initiatives file: read, checked, and known again."""
+"""The initiatives file: read, checked, and known again. Knows no Prefect, so mistakes are told before that starts."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import version
@@ -11,14 +12,16 @@ from typing import Final
 from features.contract import PanelContract
 from features.errors import StudyError
 from features.study import Study
-from flows.steps import io_step
 from flows.storage import Workspace
 from models.funding import Funding
 from models.initiatives import Initiative, parse_funding, parse_initiatives
 
-__all__ = ["Plans", "made_from", "read_plans"]
+__all__ = ["HALF", "Plans", "made_from", "overridden", "read_plans", "same_estimates"]
 
 _FILE: Final = "initiatives.yaml"
+
+HALF: Final = 0.5
+"""Share of the change of which the effect is stored as well, for other sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +35,26 @@ class Plans:
     @property
     def fingerprint(self) -> str:
         """Of what is simulated: the initiatives, without what only chooses among them and comments."""
-        kept = {"capacity", "needs", "excludes", "title", "owner"}
-        said = "\n".join(one.model_dump_json(exclude=kept) for one in self.initiatives)
-        return sha256(said.encode()).hexdigest()[:16]
+        return _hashed(one.model_dump_json(exclude=_CHOOSES) for one in self.initiatives)
+
+    @property
+    def estimates_fingerprint(self) -> str:
+        """Of what moves the effects: without timing and cost, and of the delivery its mean alone."""
+        return _hashed(_moves(one) for one in self.initiatives)
+
+
+_CHOOSES: Final = {"capacity", "needs", "excludes", "title", "owner"}
+_COUNTED: Final = {"start_month", "ramp_months", "lasts_months", "cost", "delivery"}
+
+
+def _moves(one: Initiative) -> str:
+    # The effect of half of the change is estimated too; where both means are the same numbers, so are the estimates.
+    means = (one.expected_delivery, one.resized(HALF).expected_delivery)
+    return f"{one.model_dump_json(exclude=_CHOOSES | _COUNTED)}{means}"
+
+
+def _hashed(said: Iterable[str]) -> str:
+    return sha256("\n".join(said).encode()).hexdigest()[:16]
 
 
 def made_from(study: Study, contract: PanelContract, plans: Plans, seed: int) -> dict[str, str]:
@@ -44,12 +64,18 @@ def made_from(study: Study, contract: PanelContract, plans: Plans, seed: int) ->
         "data_fingerprint": contract.layout_fingerprint,
         "feature_contract_hash": contract.feature_contract_hash,
         "initiatives_fingerprint": plans.fingerprint,
+        "estimates_fingerprint": plans.estimates_fingerprint,
         "seed": str(seed),
         "package_version": version("journeylift"),
     }
 
 
-@io_step("read the initiatives")
+def same_estimates(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Tell whether two simulations rest on the same effects, so that only money has to be counted again."""
+    counted = "initiatives_fingerprint"
+    return {**one, counted: ""} == {**other, counted: ""}
+
+
 def read_plans(workspace: Workspace, given: str | None) -> Plans:
     """Read and check the initiatives file.
 
@@ -69,6 +95,36 @@ def read_plans(workspace: Workspace, given: str | None) -> Plans:
     text = _read(path)
     initiatives = parse_initiatives(text, path.name, workspace.study)
     return Plans(text, initiatives, parse_funding(text, path.name, workspace.study))
+
+
+def overridden(funding: Funding, given: Mapping[str, float | None]) -> Funding:
+    """Put what was given on the command line in place of what the file says.
+
+    Parameters
+    ----------
+    funding : Funding
+        The section `portfolio` of the file.
+    given : mapping of str to float or None
+        `budget`, `cash`, `aversion`; None leaves what the file says.
+
+    Returns
+    -------
+    Funding
+
+    Raises
+    ------
+    StudyError
+        A number is out of range; every one is listed.
+    """
+    changed = {name: value for name, value in given.items() if value is not None}
+    faults = [
+        f"--{name} {value:g} is out of range. Expected {'0 to 1' if name == 'aversion' else 'an amount, 0 or more'}."
+        for name, value in changed.items()
+        if not 0 <= value <= (1 if name == "aversion" else 1e300)
+    ]
+    if faults:
+        raise StudyError.collect(faults)
+    return funding.model_copy(update=changed)
 
 
 def _read(path: Path) -> str:

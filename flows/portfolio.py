@@ -12,19 +12,19 @@ import numpy as np
 import pandas as pd
 
 from features.contract import PanelContract
-from features.errors import StudyError, UnsupportedError
+from features.errors import UnsupportedError
 from flows import console
 from flows.build_features import ensure_panel
 from flows.draws_store import Stored, read_draws
 from flows.identity import identity
-from flows.plans import Plans, made_from, read_plans
+from flows.plans import Plans, made_from, overridden, read_plans
 from flows.portfolio_charts import frontier_chart, stability_chart
 from flows.simulate import simulate
 from flows.steps import flow, io_step, step
 from flows.storage import Workspace, open_workspace, records, write_json
 from flows.theme import to_svg
 from flows.tracking import open_tracker
-from flows.wording import chance, money_short, percent, span
+from flows.wording import chance, money, money_short, percent, span
 from models.combinations import combine
 from models.funding import Funding
 from models.funding_plan import FundingPlan, plan_funding
@@ -71,28 +71,15 @@ def portfolio(
             "See what each initiative would do: journeylift simulate"
         )
     plans = read_plans(workspace, initiatives)
-    funding = _overridden(plans.funding, {"budget": budget, "cash": cash, "aversion": aversion})
+    funding = overridden(plans.funding, {"budget": budget, "cash": cash, "aversion": aversion})
     contract = ensure_panel(workspace)
     stored = _simulated(workspace, contract, plans, initiatives, seed)
     plan = choose(stored, plans, funding)
     write_json(workspace.store.result("portfolio"), record(workspace, contract, plans, funding, plan, stored))
-    _show(plan, funding, workspace.study.currency)
+    _show(plan, plans, funding, workspace.study.currency)
     rows_in = console.count(len(plans.initiatives), "initiative")
     seconds, where = time.perf_counter() - started, str(workspace.store.result("portfolio"))
     console.say(console.Closing("portfolio", rows_in, f"{len(plan.portfolio.members)} funded", seconds, where).line())
-
-
-def _overridden(funding: Funding, given: dict[str, float | None]) -> Funding:
-    """Put what was given on the command line in place of what the file says."""
-    changed = {name: value for name, value in given.items() if value is not None}
-    faults = [
-        f"--{name} {value:g} is out of range. Expected {'0 to 1' if name == 'aversion' else 'an amount, 0 or more'}."
-        for name, value in changed.items()
-        if not 0 <= value <= (1 if name == "aversion" else 1e300)
-    ]
-    if faults:
-        raise StudyError.collect(faults)
-    return funding.model_copy(update=changed)
 
 
 def _simulated(
@@ -126,69 +113,101 @@ def choose(stored: Stored, plans: Plans, funding: Funding) -> FundingPlan:
         return plan_funding(worths, stored.refusals, pairs, funding, surface.cohort, surface.money, rng)
 
 
-def _show(plan: FundingPlan, funding: Funding, currency: str) -> None:
+def _show(plan: FundingPlan, plans: Plans, funding: Funding, currency: str) -> None:
     """Tell what to fund, how sure it is, what limits cost, the order of starts and the first pilot."""
-    money = partial(money_short, currency=currency)
+    write, short = partial(money, currency=currency), partial(money_short, currency=currency)
     chosen = plan.portfolio
     for note in plan.notes:
         console.say(note)
     if chosen.members:
         proof = "proved best" if chosen.gap == 0 else f"at most {percent(chosen.gap, 1)} below the best"
         console.say(
-            f"fund: {', '.join(chosen.members)}. Worth {money(chosen.mean)} ({span(*chosen.interval, money)}), "
+            f"fund: {', '.join(chosen.members)}. Worth {write(chosen.mean)} ({span(*chosen.interval, write)}), "
             f"{chance(chosen.p_positive)} likely to pay; mean of the worst {percent(funding.tail)} of the draws "
-            f"{money(chosen.worst)}; costs {money(chosen.cost)}; {proof}."
+            f"{write(chosen.worst)}; costs {write(chosen.cost)}; {proof}."
         )
     else:
         console.say("fund: nothing. No set of initiatives earns its cost within the limits.")
-    console.show_table("Initiatives", _members(plan, money))
+    console.show_table("Initiatives, the funded ones first", _members(plan, short))
+    console.say(
+        "adds to the set: what it would lose without this one, or gain with it; in the best set: share of the draws in "
+        "which it belongs there."
+    )
     console.show_table(
         "What a budget buys",
         pd.DataFrame(
             {
-                "from a budget of": [money(one.budget) for one in plan.frontier.steps],
-                "worth": [money(one.worth) for one in plan.frontier.steps],
+                "from a budget of": [short(one.budget) for one in plan.frontier.steps],
+                "worth": [short(one.worth) for one in plan.frontier.steps],
                 "set": [", ".join(one.members) or "nothing" for one in plan.frontier.steps],
             }
         ),
     )
     for cost in plan.costs.limits:
-        told = f"would bring {money(cost.gain)} more" if cost.gain > 0 else "would bring nothing more"
+        told = f"would bring {write(cost.gain)} more" if cost.gain > 0 else "would bring nothing more"
         console.say(f"limit: {cost.limit} {cost.change} {told}.")
-    _show_starts(plan, money)
+    _show_starts(plan, plans, currency)
     first, unsure = plan.first_pilot, plan.most_uncertain
     if first is not None:
         console.say(
-            f"pilot first: {first.name}. A trial is worth {money(first.sample)} before its cost, knowing its value "
-            f"exactly {money(first.perfect)}; it changes the choice with a chance of {chance(first.p_change)}."
+            f"pilot first: {first.name}. A trial is worth {write(first.sample)} before its cost, knowing its value "
+            f"exactly {write(first.perfect)}; it changes the choice with a chance of {chance(first.p_change)}."
         )
     else:
         console.say(
             "pilot first: none. A trial would hardly change the choice; knowing the value of "
-            f"{unsure.name} exactly would be worth {money(unsure.perfect)}."
+            f"{unsure.name} exactly would be worth {write(unsure.perfect)}."
         )
-    console.say(f"knowing everything would be worth {money(plan.pilots.everything)}.")
+    console.say(f"knowing everything would be worth {write(plan.pilots.everything)}.")
 
 
-def _show_starts(plan: FundingPlan, money: partial[str]) -> None:
+def starts_of(plan: FundingPlan, plans: Plans) -> pd.DataFrame:
+    """Lay out when each initiative starts, in months from the decision, its own `start_month` counted in.
+
+    Parameters
+    ----------
+    plan : FundingPlan
+        With its order, or none.
+    plans : Plans
+        Initiatives by name.
+
+    Returns
+    -------
+    DataFrame
+        Columns `initiative`, `month`, and `balance` at the end of that month, currency.
+    """
+    waits = {one.name: one.start_month for one in plans.initiatives}
+    order = plan.schedule
+    rows = [] if order is None else [(one.name, one.month + waits[one.name]) for one in order.starts]
+    found = pd.DataFrame(rows, columns=["initiative", "month"]).sort_values(["month", "initiative"], ignore_index=True)
+    return found.assign(
+        balance=[] if order is None else order.balance[found["month"].clip(upper=len(order.balance) - 1)]
+    )
+
+
+def _show_starts(plan: FundingPlan, plans: Plans, currency: str) -> None:
+    write = partial(money, currency=currency)
     if plan.schedule is not None:
-        starts = ", ".join(f"{one.name} in month {one.month}" for one in plan.schedule.starts)
-        console.say(f"start: {starts}. With {money(plan.cash)} at hand the balance never falls below "
-                    f"{money(plan.schedule.lowest)}.")  # fmt: skip
+        found = starts_of(plan, plans)
+        starts = ", ".join(
+            f"{name} in month {month}" for name, month in zip(found["initiative"], found["month"], strict=True)
+        )
+        console.say(f"start: {starts}. With {write(plan.cash)} at hand the balance never falls below "
+                    f"{write(plan.schedule.lowest)}.")  # fmt: skip
     elif plan.portfolio.members:
-        console.say(f"start: no order keeps {money(plan.cash)} at hand above zero. Give more with --cash.")
+        console.say(f"start: no order keeps {write(plan.cash)} at hand above zero. Give more with --cash.")
 
 
-def _members(plan: FundingPlan, money: partial[str]) -> pd.DataFrame:
+def _members(plan: FundingPlan, write: partial[str]) -> pd.DataFrame:
     rows = plan.portfolio.to_frame().merge(plan.stability.to_frame(), on="initiative")
     rows = rows.sort_values(["is_funded", "value_alone", "initiative"], ascending=[False, False, True])
     return pd.DataFrame(
         {
             "initiative": rows["initiative"],
             "funded": ["yes" if one else "no" for one in rows["is_funded"]],
-            "cost": [money(one) for one in rows["cost"]],
-            "value alone": [money(one) for one in rows["value_alone"]],
-            "adds": [money(one) for one in rows["adds"]],
+            "cost": [write(one) for one in rows["cost"]],
+            "value alone": [write(one) for one in rows["value_alone"]],
+            "adds to the set": [write(one) for one in rows["adds"]],
             "in the best set (90 %)": console.intervals(rows, ("by_draw", "by_draw_lo", "by_draw_hi"), percent),
         }
     )
@@ -205,14 +224,13 @@ class _Tables:
     starts: pd.DataFrame
 
     @classmethod
-    def of(cls, plan: FundingPlan) -> _Tables:
-        starts = pd.DataFrame(columns=["initiative", "month", "balance"])
+    def of(cls, plan: FundingPlan, plans: Plans) -> _Tables:
         return cls(
             plan.portfolio.to_frame().merge(plan.stability.to_frame(), on="initiative"),
             plan.frontier.to_frame(),
             plan.costs.to_frame(),
             plan.pilots.to_frame(),
-            starts if plan.schedule is None else plan.schedule.to_frame(),
+            starts_of(plan, plans),
         )
 
     def items(self) -> dict[str, pd.DataFrame]:
@@ -226,7 +244,7 @@ def record(
     """Record one run; the content of ``portfolio.json``."""
     study = workspace.study
     tags = identity(study, contract, int(stored.made_from["seed"]))
-    tables = _Tables.of(plan)
+    tables = _Tables.of(plan, plans)
     titles = {one.name: one.label for one in plans.initiatives}
     chosen = plan.portfolio
     low, high = chosen.interval

@@ -13,12 +13,16 @@ import pandas as pd
 from flows.portfolio_charts import frontier_chart, stability_chart
 from flows.report_data import PortfolioFound, ReportData
 from flows.report_page import Block, Column, Section, Table, figure, table
-from flows.wording import chance, dash, money, percent, span, whole
+from flows.wording import chance, dash, money, money_short, percent, span, whole
 from models.funding_plan import LEAST_CHANGE
 
 __all__ = ["funding_sentence", "pilot_sentence", "portfolio_section", "read_portfolio"]
 
 _TITLE = "What should be funded together?"
+_MEMBERS = (
+    "Initiatives, the funded ones first. Adds to the set: what it would lose without this one, or gain with it. In the "
+    "best set: share of the draws in which it belongs there, with a 90 % interval"
+)
 
 
 def read_portfolio(content: Mapping[str, Any], *, is_stale: bool) -> PortfolioFound:
@@ -73,7 +77,7 @@ def portfolio_section(data: ReportData) -> Section:
         return Section("portfolio", _TITLE, "No portfolio has been chosen yet. Run journeylift portfolio.")
     currency = data.header.currency
     lead = funding_sentence(found, currency)
-    told = _Words(found, partial(money, currency=currency))
+    told = _Words(found, partial(money_short, currency=currency))
     budgets = figure(
         frontier_chart(found.frontier, found.budget, currency),
         "frontier",
@@ -89,7 +93,7 @@ def portfolio_section(data: ReportData) -> Section:
     if len(found.limits):
         blocks.append(Block("What each limit costs", table=told.limits()))
     if len(found.starts):
-        cash = f"In this order the balance stays above zero with {told.write(found.cash)} at hand."
+        cash = f"In this order the balance stays above zero with {money(found.cash, currency)} at hand."
         blocks.append(Block("When to start", (cash,), table=told.starts()))
     blocks.append(Block("What to try first", (pilot_sentence(found, currency),), table=told.pilots()))
     return Section("portfolio", _TITLE, lead, tuple(blocks))
@@ -158,7 +162,7 @@ class _Words:
                 "number",
             ),
         ]
-        return table("Initiatives, the funded ones first; shares of the draws with 90 % intervals", columns, rows)
+        return table(_MEMBERS, columns, rows)
 
     def frontier(self) -> Table:
         columns = [
@@ -179,10 +183,10 @@ class _Words:
     def starts(self) -> Table:
         columns = [
             Column("Initiative", self._title),
-            Column("Decided in month", lambda row: whole(row["month"]), "number"),
+            Column("Start in month", lambda row: whole(row["month"]), "number"),
             Column("Balance then", lambda row: self.write(row["balance"]), "number"),
         ]
-        return table("Order of starts, by expected cash", columns, self.found.starts)
+        return table("Order of starts, by expected cash; month 0 is the decision", columns, self.found.starts)
 
     def pilots(self) -> Table:
         columns = [

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from features.contract import existing_contract
 from features.errors import ModelError
 from flows import console
 from flows.storage import open_workspace, write_json
@@ -149,7 +150,7 @@ def list_models(study_file: str) -> None:
     console.show_table(f"models of {workspace.study.name}", shown)
 
 
-def roll_back(study_file: str, *, outcome: str | None = None, to: str | None = None) -> None:
+def roll_back(study_file: str, *, outcome: str | None = None, to: str | None = None, force: bool = False) -> None:
     """Let an earlier version be champion again.
 
     Parameters
@@ -160,11 +161,13 @@ def roll_back(study_file: str, *, outcome: str | None = None, to: str | None = N
         ``churn`` or ``revenue``; every model that had an earlier champion when left out.
     to : str, optional
         The version; the champion before the present one when left out. Needs `outcome`.
+    force : bool
+        Also to a version that was trained on other features than the panel holds, and could not score it.
 
     Raises
     ------
     ModelError
-        There is no such version, or no earlier champion.
+        There is no such version, no earlier champion, or the version cannot score the panel. Nothing has changed then.
     """
     workspace = open_workspace(study_file)
     tracker = open_tracker(workspace.study, workspace.store)
@@ -173,23 +176,60 @@ def roll_back(study_file: str, *, outcome: str | None = None, to: str | None = N
         raise ModelError(f"--to {to} needs an outcome, churn or revenue. Try: journeylift rollback churn --to {to}")
     if outcome is not None and outcome not in OUTCOMES:
         raise ModelError(f"'{outcome}' is no outcome with a model. Expected {' or '.join(OUTCOMES)}.")
-    done = [_rolled_back(tracker, one, to) for one in ([outcome] if outcome else _with_history(tracker))]
-    if not done:
+    ways = [_way_back(tracker, one, to) for one in ([outcome] if outcome else _with_history(tracker))]
+    if not ways:
         raise ModelError(
             f"No model of {workspace.study.name} has had an earlier champion. At least two champions, one after the "
             "other, were expected. See journeylift models."
         )
+    contract = existing_contract(workspace.store.root)
+    if contract is not None and not force:
+        for one in ways:
+            _require_features(one, contract.feature_contract_hash)
+    for one in ways:
+        crown(tracker, one.outcome, one.target.version, deposed=one.present)
+    done = [
+        {"outcome": one.outcome, "champion": one.target.version, "before": f"version {one.present}"} for one in ways
+    ]
     write_json(workspace.store.result("rollback"), {"study": workspace.study.name, "champions": done})
-    for one in done:
-        console.say(f"{one['outcome']}: version {one['champion']} is the champion again, in place of {one['before']}.")
+    for told in done:
+        console.say(
+            f"{told['outcome']}: version {told['champion']} is the champion again, in place of {told['before']}."
+        )
 
 
-def _rolled_back(tracker: Tracker, outcome: str, to: str | None) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """From the present champion of an outcome's model to another version of it."""
+
+    name: str
+    outcome: str
+    present: str
+    target: Version
+    known: tuple[Version, ...]
+
+
+def _require_features(way: _Way, contract_hash: str) -> None:
+    """Refuse a version that could not score the panel as it is."""
+    held, target = contract_hash[:8], way.target
+    if target.features == held:
+        return
+    able = {one.version for one in way.known if one.features == held} - {way.present}
+    better = f"Go back to one of these features (--to {_listed(able)})" if able else "Train again (journeylift train)"
+    raise ModelError(
+        f"{way.name} version {target.version} was trained on features {target.features or 'unknown'}, the panel holds "
+        f"features {held}, so it could not score. Equal ones were expected. {better}, or go back all the same: "
+        f"journeylift rollback {way.outcome} --to {target.version} --force"
+    )
+
+
+def _way_back(tracker: Tracker, outcome: str, to: str | None) -> _Way:
     name, history = tracker.model_name(outcome), _history(tracker, outcome)
     present = find_champion(tracker, outcome)
     if present is None:
         raise ModelError(f"{name} has no champion to go back from. Train one: journeylift train")
-    known = {one.version for one in versions(tracker, outcome)}
+    listed = versions(tracker, outcome)
+    known = {one.version for one in listed}
     earlier = [one for one in history if one != present.version and one in known]
     if to is None and not earlier:
         raise ModelError(
@@ -200,8 +240,7 @@ def _rolled_back(tracker: Tracker, outcome: str, to: str | None) -> dict[str, st
         raise ModelError(f"{name} has no version {target}. Expected one of {_listed(known)}.")
     if target == present.version:
         raise ModelError(f"{name} version {target} is the champion already. Expected another one of {_listed(known)}.")
-    crown(tracker, outcome, target, deposed=present.version)
-    return {"outcome": outcome, "champion": target, "before": f"version {present.version}"}
+    return _Way(name, outcome, present.version, next(one for one in listed if one.version == target), listed)
 
 
 def _with_history(tracker: Tracker) -> list[str]:

@@ -66,7 +66,7 @@ def worth_section(data: ReportData) -> Section:
     told = tuple(sentences.initiative_sentence(row, header) for _, row in best.iterrows())
     chart = charts.npv_chart(simulated, header.currency, header.months)
     drawn = figure(chart, "npv", f"Net present value of {len(simulated)} initiatives with 90 % intervals. {lead}")
-    said = tuple(text for text in (data.retention, sentences.constant_sentence(simulated, header)) if text)
+    said = tuple(text for text in (data.retention, sentences.constant_sentence(simulated, header.currency)) if text)
     # The answer, its picture, its numbers; what is assumed comes after them.
     block = Block(items=told, figure=drawn, table=tables.money_table(simulated, header))
     assumed = (Block("What is assumed", said),) if said else ()

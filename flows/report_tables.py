@@ -11,7 +11,7 @@ from flows.charts import effect_name
 from flows.hidden_causes import undone_by
 from flows.report_data import DataHealth, ReportHeader
 from flows.report_page import Column, Table, table
-from flows.wording import alike, chance, dash, decimal, money, percent, points, span, whole
+from flows.wording import alike, chance, dash, decimal, money, money_short, percent, points, span, whole
 
 __all__ = [
     "METRICS",
@@ -49,7 +49,7 @@ METRICS = {
 
 def money_table(simulated: pd.DataFrame, header: ReportHeader) -> Table:
     """Cost, value and chance of every simulated initiative."""
-    write = partial(money, currency=header.currency)
+    write = partial(money_short, currency=header.currency)
     columns = [
         Column("Initiative", lambda row: str(row["title"])),
         _with_interval("Net present value", "npv", write),
@@ -73,7 +73,7 @@ def _worst_column(simulated: pd.DataFrame, write: Callable[[float], str]) -> lis
 
 def pairs_table(pairs: pd.DataFrame, titles: Mapping[str, str], header: ReportHeader) -> Table:
     """Pairs of initiatives beside the sum of both."""
-    write = partial(money, currency=header.currency)
+    write = partial(money_short, currency=header.currency)
     columns = [
         Column("Together", lambda row: f"{titles[row['first']]} + {titles[row['second']]}"),
         Column("Sum of both alone", lambda row: write(row["npv_sum"]), "number"),

@@ -7,12 +7,10 @@ import pandas as pd
 
 from features.contract import PanelContract
 from features.panel import read_panel
-from features.snapshot import DAY
-from flows.departures import ALL, followed
+from flows.departures import ALL, followed, months_followed
 from flows.storage import Workspace
 from models.retention import Retention, constant_retention, estimated_retention
-from models.splits import cutoff_microseconds
-from models.survival import MONTH_DAYS, observed_survival, person_months
+from models.survival import MONTH_DAYS, observed_survival
 
 __all__ = ["retention_of"]
 
@@ -38,10 +36,8 @@ def retention_of(workspace: Workspace, contract: PanelContract) -> Retention:
     months = study.money.months
     panel = read_panel(workspace.store.root, columns=_COLUMNS)
     rows = followed(workspace, contract.data_end, panel)
-    start = cutoff_microseconds(rows) + study.snapshot.gap_days * DAY
-    left, until = rows["left"].to_numpy(np.int64), rows["until"].to_numpy(np.int64)
     # Months here have 30 days, those of money a twelfth of a year.
-    lived = person_months(start, left, until, months=-(-31 * months // MONTH_DAYS))
+    lived = months_followed(workspace, rows, -(-31 * months // MONTH_DAYS))
     if not len(lived.row):
         return constant_retention(months)
     everybody = pd.Series(ALL, index=rows.index)

@@ -50,14 +50,14 @@ def initiative_sentence(row: pd.Series, header: ReportHeader) -> str:
     )
 
 
-def constant_sentence(simulated: pd.DataFrame, header: ReportHeader) -> str:
+def constant_sentence(simulated: pd.DataFrame, currency: str) -> str:
     """Say what the best initiative would be worth if customers left at a constant rate; empty where they do."""
     if "npv_constant" not in simulated or simulated.empty:
         return ""
     best = simulated.sort_values("npv", ascending=False).iloc[0]
     if best["npv"] == best["npv_constant"] or math.isnan(best["npv_constant"]):
         return ""
-    write = partial(money, currency=header.currency)
+    write = partial(money, currency=currency)
     ends = span(best["npv_constant_lo"], best["npv_constant_hi"], write)
     return (
         f"If customers left at the same rate in every month, “{best['title']}” would be worth "

@@ -94,16 +94,16 @@ def money(amount: float, currency: str) -> str:
 
 
 def money_short(amount: float, currency: str) -> str:
-    """Write an amount for a chart: €1.2M, −€46k, €0.42."""
+    """Write an amount for a table or a chart, with two significant digits or more: €1.2M, −€46k, €3.4k, €0.42."""
     if math.isnan(amount):
         return dash
     size = abs(amount)
     if size >= 999_500:
         text = f"{size / 1e6:,.1f}M"
-    elif size >= 1_000:
-        text = f"{size / 1e3:,.0f}k"
+    elif size >= 999.5:
+        text = f"{size / 1e3:,.0f}k" if size >= 9_950 else f"{size / 1e3:,.1f}k"
     else:
-        text = f"{size:,.0f}" if size >= 100 else f"{size:,.2f}"
+        text = f"{size:,.0f}" if size >= 99.995 else f"{size:,.2f}"
     return _with_currency(text, amount, currency)
 
 

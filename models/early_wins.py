@@ -367,6 +367,6 @@ def _cheapest(programme: _Programme, purse: Purse, nodes: int) -> Array:
     least = purse.floor - float((programme.cash @ chosen).min())
     raise StudyError(
         f"with {in_full(purse.balance)} at hand, no order of starts keeps the balance at {in_full(purse.floor)} or "
-        f"above within {purse.months} months. Expected at least {rounded_up(least)} at hand. Raise the balance, lower "
-        "the floor, give more months, or fund less."
+        f"above within {purse.months} months. Expected at least {rounded_up(least)} at hand. Give more cash, lower "
+        "the floor, allow more months, or fund less."
     )

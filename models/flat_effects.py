@@ -29,11 +29,11 @@ from models.initiatives import Initiative, refusal
 from models.levers import raw_contrast
 from models.sensitivity import robustness_value
 
-__all__ = ["FlatEffect", "SegmentEffect", "flat_effects", "moved_values", "outcomes_of"]
+__all__ = ["FlatEffect", "FlatRuling", "SegmentEffect", "flat_effects", "moved_values", "outcomes_of"]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-Verdict = Literal["likely", "possible", "undecided", "refused"]
+Verdict = Literal["possible", "harmful", "undecided", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,14 @@ class SegmentEffect:
     p_adjusted: float
     rows: int
     moved: int
+
+
+@dataclass(frozen=True, slots=True)
+class FlatRuling:
+    """The verdict on one effect and, in words, what led to it."""
+
+    verdict: Verdict
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +117,29 @@ class FlatEffect:
         """Partial R2 that something unseen would need with measures and outcome to bring the effect to zero."""
         return robustness_value(abs(self.estimate.t) / max(self.support.customers, 1) ** 0.5)
 
-    def verdict(self, outcomes: int) -> Verdict:
-        """Put it into words: 5 % over this many outcomes together (Bonferroni), or 10 % on its own."""
+    def ruling(self, outcomes: int) -> FlatRuling:
+        """Put it into words: 5 % over this many outcomes together (Bonferroni), and never more than possible.
+
+        Notes
+        -----
+        Harmful where more leave or less is spent; which way is better is not known of other outcomes.
+
+        A flat table has no spend from before the qualities were met, so nothing tests an effect on the past (placebo)
+        as it does in event studies, and what cannot be tested is not called likely.
+        """
         if self.reason:
-            return "refused"
-        if abs(self.estimate.t) >= stats.norm.ppf(1 - 0.025 / outcomes):
-            return "likely"
-        return "possible" if abs(self.estimate.t) >= stats.norm.ppf(0.95) else "undecided"
+            return FlatRuling("refused", self.reason)
+        if abs(self.estimate.t) < stats.norm.ppf(1 - 0.025 / outcomes):
+            return FlatRuling("undecided", "Chance alone could explain it.")
+        if worse := self._worse():
+            return FlatRuling("harmful", f"Beyond chance {worse}.")
+        return FlatRuling("possible", "Beyond chance, but a flat table has no past to test it on (no placebo).")
+
+    def _worse(self) -> str:
+        """Say what gets worse by the estimate; empty where nothing does, or nobody knows what is better."""
+        if self.outcome == "is_churned" and self.estimate.value > 0:
+            return "more customers leave"
+        return "less is spent" if self.outcome == "revenue" and self.estimate.value < 0 else ""
 
 
 _NOTHING = Estimate(float("nan"), float("nan"))

@@ -122,7 +122,7 @@ class Sampled:
         return self.forecast.initiative.name
 
     def with_initiative(self, initiative: Initiative) -> Sampled:
-        """Give the same draws for an initiative whose needs, exclusions or use of resources were written anew."""
+        """Give the same draws for an initiative of which nothing was written anew that moves its effect."""
         return replace(self, forecast=replace(self.forecast, initiative=initiative))
 
     @property

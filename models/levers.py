@@ -90,7 +90,7 @@ def to_frame(levers: Sequence[Lever], rng: np.random.Generator) -> pd.DataFrame:
         Columns `COLUMNS`; effects in probability and in currency per customer over the horizon.
     """
     evidence = [Evidence(lever.effect, lever.support_share, lever.placebo) for lever in levers]
-    rulings = judge(evidence, rng, direction="either")
+    rulings = judge(evidence, rng)
     rows = [_row(lever, ruling) for lever, ruling in zip(levers, rulings, strict=True)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.sort_values("churn_effect", kind="stable").reset_index(drop=True)

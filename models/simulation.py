@@ -306,22 +306,22 @@ def _verdict(forecast: Forecast, npv: Array, cost: Array) -> tuple[Verdict, str]
         is_supported = ruling.verdict != "unsupported"
         if not is_supported or forecast.effect.customers < LEAST_CUSTOMERS:
             return "undecided" if is_supported else "unsupported", ruling.reason
-        if ruling.is_harmful:
-            return "harmful", "It makes more customers leave or spend less."
+        if ruling.verdict == "harmful":
+            return "harmful", ruling.reason
         # What saves money is worth it without any effect; everything else is worth what its effect is.
         if positive >= CERTAIN and ruling.verdict == "undecided" and cost.mean() >= 0:
             reason = (
                 f"It would earn more than it costs in {_often(positive)} of the draws, but the effect is undecided."
             )
             return "undecided", f"{reason} {ruling.reason}"
+    # What gains in one outcome and loses in the other is worth what the money says; both are told.
+    but = f" {ruling.reason}" if ruling is not None and ruling.verdict == "mixed" else ""
     if positive >= CERTAIN:
-        return "worth it", f"It earns more than it costs in {_often(positive)} of the draws."
+        return "worth it", f"It earns more than it costs in {_often(positive)} of the draws.{but}"
     if positive <= 1 - CERTAIN:
-        return (
-            "not worth it",
-            f"It earns more than it costs in {'only ' if positive >= 0.01 else ''}{_often(positive)} of the draws.",
-        )
-    return "undecided", f"It earns more than it costs in {_often(positive)} of the draws: the data do not decide."
+        only = "only " if positive >= 0.01 else ""
+        return "not worth it", f"It earns more than it costs in {only}{_often(positive)} of the draws.{but}"
+    return "undecided", f"It earns more than it costs in {_often(positive)} of the draws: the data do not decide.{but}"
 
 
 def _often(share: float) -> str:

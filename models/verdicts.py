@@ -18,8 +18,7 @@ from models.sensitivity import Bound
 __all__ = ["LEAST_CUSTOMERS", "LEAST_SUPPORT", "Evidence", "Ruling", "Verdict", "critical_value", "judge"]
 
 Array = NDArray[np.float64]
-Verdict = Literal["likely", "possible", "undecided", "unsupported"]
-Direction = Literal["good", "either"]
+Verdict = Literal["likely", "possible", "undecided", "harmful", "mixed", "unsupported"]
 Check = Literal["passes", "fails", "not known"]
 
 LEVEL = 0.90
@@ -42,7 +41,7 @@ class Evidence:
     support_share : float
         Share of moved values that lie inside what was observed.
     placebo : Placebo or None
-        Effect of the same on the past; None where it could not be looked at.
+        Effect of the same on the past; None where it could not be looked at: then the effect is at most possible.
     """
 
     effect: Effect
@@ -57,18 +56,15 @@ class Ruling:
     Attributes
     ----------
     verdict : str
-        likely, possible, undecided or unsupported.
+        likely, possible, undecided, harmful, mixed or unsupported.
     reason : str
         For people.
-    is_harmful : bool
-        Churn rises or revenue falls beyond chance, all effects of the list together.
     placebo : str
         Whether the effect on the past is nothing but chance (Holm over the list): passes, fails, or not known.
     """
 
     verdict: Verdict
     reason: str
-    is_harmful: bool
     placebo: Check
 
 
@@ -106,9 +102,7 @@ def critical_value(effects: Sequence[Effect], rng: np.random.Generator) -> float
     return float(np.quantile(np.abs(draws).max(axis=1), LEVEL))
 
 
-def judge(
-    evidence: Sequence[Evidence], rng: np.random.Generator, *, direction: Direction = "good", failed_control: str = ""
-) -> tuple[Ruling, ...]:
+def judge(evidence: Sequence[Evidence], rng: np.random.Generator, *, failed_control: str = "") -> tuple[Ruling, ...]:
     """Put effects into words.
 
     Parameters
@@ -117,8 +111,6 @@ def judge(
         All effects that are looked at together.
     rng : numpy.random.Generator
         For `critical_value`.
-    direction : {"good", "either"}
-        `good`: fewer leave or more is spent; `either`: something moves.
     failed_control : str
         Sentence on a negative control that failed; empty when none did. Then nothing is likely.
 
@@ -126,20 +118,24 @@ def judge(
     -------
     tuple of Ruling
         In the order of `evidence`. The first rule that applies: unsupported when less than half of the moved values
-        lie inside what was observed; undecided below 200 customers, or when no outcome differs from zero in the wanted
-        direction at `critical_value`, or when one outcome is harmed; likely when the same interval, widened by a hidden
-        cause as strong as the strongest covariate, still does so for one outcome, and neither placebo nor negative
-        control fails; possible otherwise.
+        lie inside what was observed; undecided below 200 customers; harmful when more leave or less is spent beyond
+        chance (`critical_value`), mixed when the other outcome gains beyond chance; undecided when neither outcome
+        gains beyond chance; likely when the same interval, widened by a hidden cause as strong as the strongest
+        covariate, still gains in one outcome, the placebo passes and no negative control fails; possible otherwise, so
+        also where no placebo can be looked at.
     """
     critical = critical_value([one.effect for one in evidence], rng)
     found = []
     for one, placebo in zip(evidence, placebo_checks([one.placebo for one in evidence]), strict=True):
-        readings = _readings(one.effect, critical, direction)
-        harms = any(reading.surely_bad > 0 for reading in readings)
-        failed = "it seems to have moved past spend too (placebo)" if placebo == "fails" else ""
-        verdict, reason = _verdict(one, readings, failed or failed_control)
-        found.append(Ruling(verdict, reason, harms, placebo))
+        readings = _readings(one.effect, critical)
+        failed = _FAILS if placebo == "fails" else failed_control
+        verdict, reason = _verdict(one, readings, failed, _UNTESTED if placebo == "not known" else "")
+        found.append(Ruling(verdict, reason, placebo))
     return tuple(found)
+
+
+_FAILS = "it seems to have moved past spend too (placebo)"
+_UNTESTED = "too little of the past is known to test it there (no placebo)"
 
 
 def placebo_checks(placebos: Sequence[Placebo | None]) -> tuple[Check, ...]:
@@ -153,42 +149,59 @@ def placebo_checks(placebos: Sequence[Placebo | None]) -> tuple[Check, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """One outcome: how far it surely moves for good and for bad, and how far a hidden cause could move it."""
+    """One outcome: how far it surely moves for good and for bad, how far a hidden cause could move it, in which words.
+
+    `name` is the covariate as strong as which that cause is; empty where there is none.
+    """
 
     surely: float
     surely_bad: float
     bend: float
     name: str
-
-    @classmethod
-    def of(cls, gain: float, estimate: Estimate, bound: Bound | None, critical: float) -> _Reading:
-        name = bound.strongest if bound else ""
-        bend = bound.of(name) if bound else float("nan")
-        return cls(gain - critical * estimate.se, -gain - critical * estimate.se, bend, name)
+    gains: str
+    loses: str
 
 
-def _readings(effect: Effect, critical: float, direction: Direction) -> list[_Reading]:
-    gains = (-effect.churn.value, effect.revenue.value)
-    if direction == "either":
-        gains = (abs(gains[0]), abs(gains[1]))
+def _readings(effect: Effect, critical: float) -> list[_Reading]:
     known = effect.sensitivity
-    bounds = (known.churn, known.revenue) if known else (None, None)
-    estimates = (effect.churn, effect.revenue)
-    return [_Reading.of(g, e, b, critical) for g, e, b in zip(gains, estimates, bounds, strict=True)]
+    return [
+        _reading(-effect.churn.value, effect.churn, known.churn if known else None, critical, _LEAVING),
+        _reading(effect.revenue.value, effect.revenue, known.revenue if known else None, critical, _SPENDING),
+    ]
 
 
-def _verdict(one: Evidence, readings: Sequence[_Reading], failed: str) -> tuple[Verdict, str]:
+_LEAVING = ("fewer customers leave", "more customers leave")
+_SPENDING = ("more is spent", "less is spent")
+
+
+def _reading(gain: float, estimate: Estimate, bound: Bound | None, critical: float, words: tuple[str, str]) -> _Reading:
+    name = bound.strongest if bound else ""
+    bend = bound.of(name) if bound else float("nan")
+    return _Reading(gain - critical * estimate.se, -gain - critical * estimate.se, bend, name, *words)
+
+
+def _verdict(one: Evidence, readings: Sequence[_Reading], failed: str, untested: str) -> tuple[Verdict, str]:
     if one.support_share < LEAST_SUPPORT:
         share = 100 * one.support_share
         return "unsupported", f"Only {share:.0f} % of the moved values lie within what was observed."
     if one.effect.customers < LEAST_CUSTOMERS:
         return "undecided", f"Only {one.effect.customers} customers; at least {LEAST_CUSTOMERS} are needed to decide."
-    clear = [r for r in readings if r.surely > 0]
-    if any(r.surely_bad > 0 for r in readings):
-        return "undecided", "It helps one outcome and harms the other." if clear else "It points the wrong way."
+    clear, bad = [r for r in readings if r.surely > 0], [r for r in readings if r.surely_bad > 0]
+    if clear and bad:
+        return "mixed", f"Beyond chance {clear[0].gains}, but {bad[0].loses}."
+    if bad:
+        return "harmful", _harm(bad, failed)
     if not clear:
         return "undecided", "Chance alone could explain it."
-    return _against_hidden_causes(clear, failed)
+    return _against_hidden_causes(clear, failed or untested)
+
+
+def _harm(bad: Sequence[_Reading], failed: str) -> str:
+    """Say what gets worse, and whether something else than the initiative could explain it."""
+    said = f"Beyond chance {' and '.join(r.loses for r in bad)}"
+    if bad[0].name and not any(r.surely_bad > r.bend for r in bad):
+        return f"{said}; a hidden cause as strong as {_plain(bad[0].name)} could explain it."
+    return f"{said}; {failed}." if failed else f"{said}."
 
 
 def _against_hidden_causes(clear: Sequence[_Reading], failed: str) -> tuple[Verdict, str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from features.errors import EmptyResultError, StudyError, UnsupportedError
+from features.errors import StoreError, StudyError, UnsupportedError
 from flows import cells
 from flows.cells import open_study, show
 from flows.report_page import Block, Column, Section, table
@@ -69,16 +69,16 @@ def test_a_study_is_opened_without_writing(copied: Callable[[bool], Path]) -> No
 def test_what_has_not_been_made_is_told_with_its_command(copied: Callable[[bool], Path]) -> None:
     study = copied(True)
     (study.parent / "store" / "results" / "explain.json").unlink()
-    with pytest.raises(EmptyResultError, match=rf"no drivers yet\. Run: journeylift explain --study {study}"):
+    with pytest.raises(StoreError, match=rf"no drivers yet\. Run: journeylift explain --study {study}"):
         open_study(str(study), "explain")
     (study.parent / "store" / "results" / "train.json").unlink()
-    with pytest.raises(EmptyResultError, match=r"no trained models yet\. Run: journeylift train"):
+    with pytest.raises(StoreError, match=r"no trained models yet\. Run: journeylift train"):
         open_study(str(study), "train")
 
 
 def test_a_study_without_a_store_is_told_and_gets_none(copied: Callable[[bool], Path]) -> None:
     study = copied(False)
-    with pytest.raises(EmptyResultError, match=r"no panel yet\. Run: journeylift features --study"):
+    with pytest.raises(StoreError, match=r"no panel yet\. Run: journeylift features --study"):
         open_study(str(study))
     assert not (study.parent / "store").exists()
 

@@ -122,3 +122,47 @@ def test_a_store_that_cannot_be_written_is_exit_6_before_any_work(
     told = capsys.readouterr().err
     assert "cannot be written" in told
     assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(
+    ("command", "plan", "options", "match"),
+    [
+        ("simulate", "initiatives: [{name: a, changes: [{journey: suport, measure: wait, scale: 0.5}]}]", [], "suport"),
+        ("portfolio", "initiatives: [{name: a}]", [], "changes"),
+        ("portfolio", None, ["--budget", "-1"], "--budget -1 is out of range"),
+    ],
+)
+def test_mistakes_in_initiatives_are_told_before_the_engine_is_even_imported(
+    tmp_path: Path, command: str, plan: str | None, options: list[str], match: str
+) -> None:
+    assert cli.main(["init", str(tmp_path)]) == 0
+    if plan is not None:
+        (tmp_path / "initiatives.yaml").write_text(f"{plan}\n", encoding="utf-8")
+    given = [command, "--study", str(tmp_path / "study.yaml"), *options]
+    code = f"import sys; from flows import cli; code = cli.main({given}); print(code, 'prefect' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2", "False"]
+    assert match in done.stderr
+
+
+@pytest.mark.parametrize(("extra", "lines"), [([], 1), (["--verbose"], 3)])
+def test_nothing_follows_the_message_of_a_command_that_failed(tmp_path: Path, extra: list[str], lines: int) -> None:
+    # What Prefect's EventsWorker and asyncio log while the interpreter ends, if it ends while they connect.
+    script = f"""
+import atexit, logging, sys
+from flows import cli
+def late():
+    logging.getLogger("prefect._internal.concurrency").error("Service 'EventsWorker' failed with 12 pending items.")
+    logging.getLogger("asyncio").error("Future exception was never retrieved")
+run = cli._run
+def run_and_leave_a_worker(given):
+    atexit.register(late)
+    return run(given)
+cli._run = run_and_leave_a_worker
+sys.argv = ["journeylift", "train", "--study", {str(tmp_path / "none.yaml")!r}, *{extra}]
+sys.exit(cli.main())
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "journeylift init" in done.stderr
+    assert len(done.stderr.splitlines()) == lines

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,8 @@ import pytest
 from features.study import parse_study
 from models.adjustment import Exposure
 from models.double_ml import fit_outcome
-from models.flat_effects import flat_effects, moved_values, outcomes_of
+from models.effects import Estimate
+from models.flat_effects import FlatRuling, flat_effects, moved_values, outcomes_of
 from models.initiatives import Change, Initiative
 from tests.flat_worlds import NAMES, STUDY, TEXT, data_of, panel
 
@@ -40,6 +43,33 @@ def test_the_total_effect_of_a_confounded_world_is_found_and_correlation_misses_
     assert found.estimate.se < 0.15
     assert found.raw > truth + 5 * found.estimate.se
     assert "support: calls" not in found.adjustment.describe()
+
+
+def test_without_a_past_to_test_on_the_surest_effect_is_only_possible():
+    found = effects(panel(), FASTER)["revenue"]
+    assert abs(found.estimate.t) > 10
+    assert found.ruling(2) == FlatRuling(
+        "possible", "Beyond chance, but a flat table has no past to test it on (no placebo)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "value", "expected"),
+    [
+        ("is_churned", 1.0, FlatRuling("harmful", "Beyond chance more customers leave.")),
+        ("is_churned", 0.1, FlatRuling("undecided", "Chance alone could explain it.")),
+        ("revenue", -1.0, FlatRuling("harmful", "Beyond chance less is spent.")),
+    ],
+)
+def test_what_surely_harms_is_called_harmful_whichever_way_is_worse(outcome, value, expected):
+    found = replace(effects(panel(600), FASTER)["revenue"], outcome=outcome, estimate=Estimate(value, 0.1))
+    assert found.ruling(2) == expected
+
+
+def test_of_other_outcomes_nobody_knows_which_way_is_worse():
+    found = effects(panel(600), FASTER)["revenue"]
+    for value in (1.0, -1.0):
+        assert replace(found, outcome="rating", estimate=Estimate(value, 0.1)).ruling(2).verdict == "possible"
 
 
 def test_holding_everything_fixed_hides_what_works_through_calls():
@@ -74,7 +104,7 @@ def test_a_policy_that_changes_nothing_has_exactly_no_effect():
     for one in found.values():
         assert (one.estimate.value, one.estimate.se, one.raw) == (0.0, 0.0, 0.0)
         assert one.support.moved == 0
-        assert one.verdict(2) == "undecided"
+        assert one.ruling(2) == FlatRuling("undecided", "Chance alone could explain it.")
 
 
 def test_the_order_of_rows_does_not_matter():
@@ -135,7 +165,7 @@ def test_what_lies_outside_of_everything_observed_is_refused_without_a_number():
     assert found.reason.startswith("Only 0 % of the moved values lie within what was observed")
     assert np.isnan([found.estimate.value, found.estimate.se, found.plug_in]).all()
     assert np.isnan(found.influence).all()
-    assert found.verdict(2) == "refused"
+    assert found.ruling(2) == FlatRuling("refused", found.reason)
 
 
 def test_few_customers_and_few_events_are_refused():

@@ -95,7 +95,8 @@ def test_initiatives_on_a_flat_table_are_told_for_one_wave_with_what_is_switched
     found = json.loads(simulated.read_text("utf-8"))
     faster, gone, chat = found["flat_effects"]
     assert faster["lo"] < faster["effect"] < faster["hi"] < 0
-    assert (faster["outcome"], faster["n_customers"], faster["verdict"]) == ("churn", 1_200, "likely")
+    assert (faster["outcome"], faster["n_customers"], faster["verdict"]) == ("churn", 1_200, "possible")
+    assert faster["reason"].endswith("no past to test it on (no placebo).")
     assert faster["adjustment"] == "join: setup, region"
     assert (gone["verdict"], gone["effect"]) == ("refused", None)
     assert chat["reason"].startswith("A flat table has no channels")

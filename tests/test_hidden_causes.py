@@ -27,7 +27,10 @@ def test_the_sentence_says_how_far_and_how_strong():
         "band could move this by at most 0.12 points; it would take one 2.6 times as strong to bring it to zero."
     )
     assert undone_by(row()) == "2.6 x age band"
+    assert undone_by(row(effect_verdict="harmful")) == "2.6 x age band"
     assert undone_by(row(effect_verdict="undecided")) == "–"
+    # Harm by revenue alone: chance could explain the change of churn, so there is nothing to undo.
+    assert undone_by(row(effect_verdict="harmful", churn_hi=0.0006)) == "–"
 
 
 def test_a_cause_without_bound_and_a_study_without_covariates_are_told_as_such():

@@ -114,7 +114,7 @@ def test_a_study_that_is_not_ready_is_one_sentence_with_the_command(
     name: str, told: str, copied: Callable[[bool], Path], tmp_path: Path
 ) -> None:
     done = _script(name, copied(False), tmp_path)
-    assert done.returncode == 5
+    assert done.returncode == 6
     assert told in _sentence(done)
 
 

@@ -81,6 +81,13 @@ def test_every_question_has_its_block_and_titles_are_text() -> None:
     assert "left out: weather" in words(page)
 
 
+def test_console_and_report_name_the_start_alike() -> None:
+    page = words(render_report(ReportData(HEADER, portfolio=found())))
+    assert "Start in month" in page
+    assert "Decided in month" not in page
+    assert "Adds to the set: what it would lose without this one" in page
+
+
 def test_without_a_choice_the_section_says_what_to_run() -> None:
     assert "Run journeylift portfolio" in portfolio_section(ReportData(HEADER)).lead
     assert "What should be funded together?" not in render_report(ReportData(replace(HEADER, is_flat=True)))

@@ -1,11 +1,14 @@
 import json
+import shutil
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from features.contract import PANEL, PanelContract
 from flows import cli, registry
 from flows.storage import open_workspace
 from flows.tracking import CHALLENGER, CHAMPION, Tracker, find_champion, open_tracker, set_alias
@@ -34,13 +37,14 @@ def tracker(study: Path) -> Tracker:
     return open_tracker(workspace.study, workspace.store)
 
 
-def _register(tracker: Tracker, outcome: str = "churn", loss: float = 0.25) -> str:
+def _register(tracker: Tracker, outcome: str = "churn", loss: float = 0.25, features: str = "") -> str:
     model = LogisticRegression().fit(np.array([[0.0], [1.0]]), [0, 1])
     tags = {
         "candidate": "logistic",
         "out_of_time_loss": repr(loss),
         "out_of_time_auc": "0.7",
         "data_fingerprint": "d" * 64,
+        "feature_contract_hash": features,
     }
     with tracker.run("train", "train", {}) as run:
         return run.register(outcome, model, tags | {"trained_until": "1704067200000000"})
@@ -116,6 +120,51 @@ def test_a_way_back_that_is_none_is_refused_and_nothing_changes(
     champion = find_champion(tracker, "churn")
     assert champion is not None
     assert champion.version == "2"
+
+
+@pytest.fixture
+def panel(study: Path) -> Iterator[None]:
+    """A panel of the features bbb..., in the store that the tests of this module share."""
+    folder = open_workspace(study).store.root / PANEL
+    folder.mkdir()
+    PanelContract(
+        study="any", layout_fingerprint="x", feature_contract_hash="b" * 64, features=(), outcomes=(), data_end=0,
+        partitions=(),
+    ).write(folder)  # fmt: skip
+    yield
+    shutil.rmtree(folder)
+
+
+@pytest.mark.usefixtures("panel")
+def test_a_version_that_cannot_score_the_panel_is_refused_unless_forced(
+    study: Path, tracker: Tracker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for outcome in registry.OUTCOMES:
+        for features in ("b" * 64, "a" * 64, "b" * 64):
+            registry.crown(tracker, outcome, _register(tracker, outcome, features=features))
+    assert cli.main(["rollback", "--study", str(study)]) == 7
+    told = capsys.readouterr().err
+    assert "version 2 was trained on features aaaaaaaa, the panel holds features bbbbbbbb" in told
+    assert "(--to 1)" in told
+    assert "journeylift rollback churn --to 2 --force" in told
+    assert _champions(tracker) == ["3", "3"]
+    assert cli.main(["rollback", "churn", "--to", "1", "--study", str(study)]) == 0
+    assert cli.main(["rollback", "revenue", "--force", "--study", str(study)]) == 0
+    assert _champions(tracker) == ["1", "2"]
+
+
+def _champions(tracker: Tracker) -> list[str]:
+    found = [find_champion(tracker, outcome) for outcome in registry.OUTCOMES]
+    return [one.version for one in found if one is not None]
+
+
+@pytest.mark.usefixtures("panel")
+def test_of_two_outcomes_neither_goes_back_when_one_cannot(study: Path, tracker: Tracker) -> None:
+    for outcome, first in zip(registry.OUTCOMES, ("b", "a"), strict=True):
+        for features in (first, "b"):
+            registry.crown(tracker, outcome, _register(tracker, outcome, features=features * 64))
+    assert cli.main(["rollback", "--study", str(study)]) == 7
+    assert _champions(tracker) == ["2", "2"]
 
 
 @pytest.mark.parametrize("command", [["models"], ["rollback", "churn"], ["train"]])

@@ -133,6 +133,17 @@ def test_the_verdict_follows_the_stated_rules(given, support, cost, expected):
     assert worth(given, support=support, cost=Cost(once=cost)).verdict == expected
 
 
+@pytest.mark.parametrize(("spend", "verdict"), [(-0.5, "worth it"), (-30.0, "not worth it")])
+def test_a_mixed_effect_is_worth_what_the_money_says_and_both_sides_are_told(spend, verdict):
+    found = worth(effect(churn=-0.01, se=0.0001, spend=spend))
+    assert (found.ruling.verdict, found.verdict) == ("mixed", verdict)
+    assert found.reason.endswith("of the draws. Beyond chance fewer customers leave, but less is spent.")
+
+
+def test_a_harmful_initiative_says_what_gets_worse():
+    assert worth(effect(churn=0.01, se=0.0001)).reason == "Beyond chance more customers leave and less is spent."
+
+
 def test_payback_is_the_month_in_which_the_balance_stays_above_zero():
     gain = worth(effect(churn=0.0), cost=Cost(saved_monthly=10.0, once=35.0))
     assert gain.payback_months == 4.0

@@ -1,11 +1,14 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
+from features.company_initiatives import initiatives_yaml
 from features.errors import StoreError
 from features.study import parse_study
-from features.templates import INITIATIVES, STUDY, write_templates
-from models.initiatives import parse_initiatives
+from features.templates import CHANGES, INITIATIVES, STUDY, write_templates
+from models.funding import Funding
+from models.initiatives import Change, parse_funding, parse_initiatives
 
 
 def test_the_study_template_is_a_study() -> None:
@@ -16,6 +19,28 @@ def test_the_study_template_is_a_study() -> None:
 def test_the_initiatives_template_fits_the_study_template() -> None:
     initiatives = parse_initiatives(INITIATIVES, "initiatives.yaml", parse_study(STUDY, "study.yaml"))
     assert [item.name for item in initiatives] == ["faster-support", "first-contact-resolution"]
+
+
+def test_files_to_start_from_name_every_way_to_change_something() -> None:
+    ways = set(Change.model_fields) - {"journey", "measure", "touchpoint", "channel"}
+    assert len(ways) == 7
+    head = "\n".join(CHANGES)
+    assert [way for way in ways if f"{way} (" not in head] == []
+    assert INITIATIVES.startswith(head)
+    assert initiatives_yaml(2_000).startswith(head)
+
+
+def uncommented(text: str) -> str:
+    """The file with its portfolio section taken out of comments."""
+    head, section = text.split("# portfolio:")
+    return head + "portfolio:" + section.replace("\n#   ", "\n  ")
+
+
+def test_the_portfolio_section_is_right_once_its_comments_are_taken_away() -> None:
+    funding = parse_funding(uncommented(INITIATIVES), "initiatives.yaml", parse_study(STUDY, "study.yaml"))
+    assert (funding.budget, funding.cash, funding.must) == (300_000, 150_000, ("faster-support",))
+    section = yaml.safe_load(uncommented(initiatives_yaml(2_000)))["portfolio"]
+    assert Funding.model_validate(section) == Funding(budget=20_000, cash=6_000, aversion=0.3)
 
 
 def test_templates_are_written_into_a_new_folder(tmp_path: Path) -> None:

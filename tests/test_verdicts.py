@@ -28,7 +28,10 @@ def effect(churn_t: float, revenue_t: float = 0.0, bend: float = 0.5, customers:
     return Effect(churn, revenue, revenue, 0.1, 1.0, influence, customers, known)
 
 
-def rule(one: Effect, support: float = 1.0, placebo: Placebo | None = None, **given):
+PASSES = Placebo(Estimate(0.0, 1.0), N)
+
+
+def rule(one: Effect, support: float = 1.0, placebo: Placebo | None = PASSES, **given):
     return judge([Evidence(one, support, placebo)], np.random.default_rng(1), **given)[0]
 
 
@@ -43,8 +46,15 @@ def test_the_bend_of_the_stand_in_is_what_it_says():
         (effect(0.0, 4.0), 1.0, "likely", "Beyond chance"),
         (effect(-4.0, bend=3.0), 1.0, "possible", "as strong as region could explain it"),
         (effect(-1.5), 1.0, "undecided", "Chance alone"),
-        (effect(4.0), 1.0, "undecided", "points the wrong way"),
-        (effect(-4.0, -4.0), 1.0, "undecided", "helps one outcome and harms the other"),
+        (effect(4.0), 1.0, "harmful", "Beyond chance more customers leave."),
+        (effect(0.0, -4.0), 1.0, "harmful", "Beyond chance less is spent."),
+        (effect(4.0, -4.0), 1.0, "harmful", "Beyond chance more customers leave and less is spent."),
+        (effect(4.0, bend=3.0), 1.0, "harmful", "leave; a hidden cause as strong as region could explain it."),
+        (effect(-4.0, -4.0), 1.0, "mixed", "Beyond chance fewer customers leave, but less is spent."),
+        (effect(4.0, 4.0), 1.0, "mixed", "Beyond chance more is spent, but more customers leave."),
+        (effect(1.5, -1.5), 1.0, "undecided", "Chance alone"),
+        (effect(4.0), 0.3, "unsupported", "Only 30 %"),
+        (effect(4.0, customers=150), 1.0, "undecided", "Only 150 customers"),
         (effect(-4.0), 0.3, "unsupported", "Only 30 %"),
         (effect(-4.0, customers=150), 1.0, "undecided", "Only 150 customers"),
     ],
@@ -55,19 +65,23 @@ def test_the_verdict_follows_the_stated_rules(given, support, expected, reason):
     assert reason in found.reason
 
 
-@pytest.mark.parametrize(("t", "expected"), [(4.0, True), (-4.0, False), (1.5, False)])
-def test_harm_is_a_rise_of_churn_beyond_chance(t, expected):
-    assert rule(effect(t)).is_harmful == expected
-
-
-def test_in_either_direction_a_rise_is_an_effect_too():
-    assert rule(effect(4.0), direction="either").verdict == "likely"
-
-
 def test_a_failing_check_leaves_at_most_possible():
     assert rule(effect(-4.0), placebo=Placebo(Estimate(3.0, 1.0), N)).verdict == "possible"
     assert rule(effect(-4.0), placebo=Placebo(Estimate(1.0, 1.0), N)).verdict == "likely"
     assert rule(effect(-4.0), failed_control="the negative control fails").verdict == "possible"
+
+
+def test_what_no_placebo_can_test_is_at_most_possible_and_says_so():
+    untested = rule(effect(-4.0), placebo=None)
+    assert (untested.verdict, untested.placebo) == ("possible", "not known")
+    assert untested.reason == ("Beyond chance, but too little of the past is known to test it there (no placebo).")
+    assert rule(effect(-1.5), placebo=None).verdict == "undecided"
+
+
+def test_harm_stays_harm_under_a_failing_placebo_which_is_told():
+    found = rule(effect(4.0), placebo=Placebo(Estimate(4.0, 1.0), N))
+    assert found.verdict == "harmful"
+    assert found.reason == "Beyond chance more customers leave; it seems to have moved past spend too (placebo)."
 
 
 def test_without_covariates_nothing_is_likely():
@@ -81,8 +95,8 @@ def test_what_is_harmful_alone_is_not_among_nine():
     # The useless initiative that was called harmful at t = 2.35 among nine with two outcomes each.
     listed = [effect(2.35, at=0), *(effect(0.0, at=2 * i) for i in range(1, 9))]
     found = judge([Evidence(one, 1.0) for one in listed], np.random.default_rng(1))
-    assert not any(one.is_harmful for one in found)
-    assert rule(effect(2.35)).is_harmful
+    assert {one.verdict for one in found} == {"undecided"}
+    assert rule(effect(2.35)).verdict == "harmful"
 
 
 @pytest.mark.parametrize("number", [1, 9])
