@@ -104,13 +104,12 @@ def test_what_cannot_be_compared_ends_in_a_sentence_and_leaves_nothing(
 
 
 def test_a_flat_table_has_no_months_to_compare(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = "customer_id,churned,wait\n1,0,2\n2,1,3\n"
-    (workspace.base / "rows.csv").write_text(rows, encoding="utf-8")
     workspace.study_file.write_text(
-        "study: flat\nsources: {rows: rows.csv}\n"
-        "flat: {from: rows, columns: {customer_id: customer_id, churned: churned}}\n"
-        "measures:\n  - {name: wait, unit: min, kind: duration, direction: lower}\n",
+        "study: flat\nsources: {t: people.csv}\njourneys: [{name: help}]\nsnapshot: {horizon_days: 91}\n"
+        "measures:\n  - {name: wait, unit: min, kind: duration, direction: lower, journey: help}\n"
+        "flat: {from: t, columns: {customer_id: id}, churned: left}\n",
         encoding="utf-8",
     )
     code = run(workspace, "soon", "late")
-    assert (code, "flat table" in capsys.readouterr().err) == (8, True)
+    told = capsys.readouterr().err
+    assert (code, "flat table without event times" in told) == (8, True), told
