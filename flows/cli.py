@@ -406,6 +406,50 @@ def compare(
     _on_study("compare", common, plans=plans, seed=seed)
 
 
+@app.command(name="app", sort_key=7)
+def planner(
+    *,
+    study: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative="")] = (Path("study.yaml"),),
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    browser: bool = True,
+) -> None:
+    """Serve the planner's page: try initiatives with sliders, compare scenarios, choose what to fund.
+
+    It answers from the last simulation, so simulate first. Nothing leaves this
+    machine, and nobody else can reach the page unless --host says so; then a
+    token is printed that the page asks for. Scenarios that are saved lie in the
+    folder scenarios beside the study. Ctrl-C ends it.
+
+    For example:
+
+        journeylift app
+        journeylift app --study my-company/study.yaml --no-browser --port 8080
+
+    Parameters
+    ----------
+    study : tuple of Path
+        The study file, or several to choose from.
+    host : str
+        Address to listen on; 0.0.0.0 lets others in, with the token.
+    port : int, optional
+        The first free one from 2718 when left out.
+    browser : bool
+        Open the page in a browser.
+    """
+    from flows import console, settings  # noqa: PLC0415
+
+    console.set_up()
+    settings.turn_telemetry_off()
+    from flows.app import PortTaken, serve  # noqa: PLC0415 (imports marimo, which reads what was just settled)
+
+    try:
+        serve([str(one) for one in study], host=host, port=port, browser=browser)
+    except PortTaken as error:
+        _complain(str(error))
+        raise CycloptsError from error
+
+
 @app.command(sort_key=8)
 def score(*, common: Common = _DEFAULTS, cutoff: str | None = None) -> None:
     """Score every customer at risk with the champion models.

@@ -16,7 +16,7 @@ from flows.report_page import Block, Column, Section, Table, figure, table
 from flows.wording import chance, dash, money, money_short, percent, span, whole
 from models.funding_plan import LEAST_CHANGE
 
-__all__ = ["funding_sentence", "pilot_sentence", "portfolio_section", "read_portfolio"]
+__all__ = ["funding_sentence", "pilot_sentence", "portfolio_section", "read_portfolio", "section_of"]
 
 _TITLE = "What should be funded together?"
 _MEMBERS = (
@@ -75,7 +75,11 @@ def portfolio_section(data: ReportData) -> Section:
     found = data.portfolio
     if found is None:
         return Section("portfolio", _TITLE, "No portfolio has been chosen yet. Run journeylift portfolio.")
-    currency = data.header.currency
+    return section_of(found, data.header.currency)
+
+
+def section_of(found: PortfolioFound, currency: str) -> Section:
+    """Lay out a portfolio; amounts in `currency`."""
     lead = funding_sentence(found, currency)
     told = _Words(found, partial(money_short, currency=currency))
     budgets = figure(

@@ -101,8 +101,6 @@ def inline_svg(svg: str, prefix: str) -> str:
     """
     for colour, name in _VARIABLES.items():
         svg = svg.replace(f'"{colour}"', f'"var(--{name},{colour})"')
-    svg = re.sub(r'\sxmlns(:xlink)?="[^"]*"', "", svg)
-    # The picture is told as a whole; parts with a role of their own, but no name, are read out as riddles.
-    svg = re.sub(r"<[a-z][^<>]*>", lambda tag: re.sub(r'\s(?:role|aria-[a-z]+)="[^"]*"', "", tag[0]), svg)
+    svg = re.sub(r'\s(xmlns|xmlns:xlink|role|aria-roledescription)="[^"]*"', "", svg)
     svg = re.sub(r'\bid="', f'id="{prefix}-', svg).replace("url(#", f"url(#{prefix}-")
     return re.sub(r'(<svg[^>]*?) width="([\d.]+)" height="[\d.]+"', r'\1 style="max-width:\2px"', svg, count=1)

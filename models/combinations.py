@@ -15,7 +15,9 @@ from models.cash import Baseline, Cohort, Stake, discounts, roll_forward
 from models.forecasts import Sampled, SampledOverlap, Samples
 from models.retention import Retention
 
-__all__ = ["Combinations", "Together", "combine", "counted_pairs", "shared_baseline"]
+__all__ = [
+    "MOST_ALL_PAIRS", "Combinations", "Pair", "Together", "combine", "counted_pairs", "pair_difference",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 
@@ -108,14 +110,10 @@ def combine(samples: Samples, cohort: Cohort, money: Money, retention: Retention
 
     def counted(one: Sampled, other: Sampled) -> Together:
         names = (one.name, other.name)
-        baseline, overlap = shared_baseline(one, other), overlaps.get(names)
+        overlap = overlaps.get(names)
         less = None if overlap is None else overlap.drawn(one.luck, other.luck)
-
-        def npv(chosen: list[Stake], lost: Array | None = None) -> Array:
-            return np.asarray(roll_forward(chosen, baseline, cohort, money, retention, lost).balance @ discount)
-
-        first, second = stakes[one.name], stakes[other.name]
-        difference = npv([first, second], less) - npv([first]) - npv([second])
+        pair = Pair(stakes[one.name], stakes[other.name], _shared(one, other), less)
+        difference = pair_difference(pair, cohort, money, retention)
         return Together(names, own[one.name] + own[other.name], difference, overlap)
 
     return Combinations(tuple(counted(one, other) for one, other in counted_pairs(samples)))
@@ -130,8 +128,47 @@ def counted_pairs(samples: Samples) -> tuple[tuple[Sampled, Sampled], ...]:
     return tuple((one, other) for one, other in pairs if is_every or (one.name, other.name) in estimated)
 
 
-def shared_baseline(one: Sampled, other: Sampled) -> Baseline:
-    """Give the mean of two baselines, which differ by the models they come from."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """Two initiatives as money needs them: stakes, what happens without them, draws of their overlap if estimated."""
+
+    one: Stake
+    other: Stake
+    baseline: Baseline
+    less: Array | None
+
+    @classmethod
+    def of(cls, one: Sampled, other: Sampled, overlap: SampledOverlap | None) -> Pair:
+        """Draw both, and their overlap."""
+        less = None if overlap is None else overlap.drawn(one.luck, other.luck)
+        return cls(one.stake, other.stake, _shared(one, other), less)
+
+
+def pair_difference(pair: Pair, cohort: Cohort, money: Money, retention: Retention) -> Array:
+    """Count what two initiatives are worth together less the sum of both, draw by draw; see `combine`.
+
+    Parameters
+    ----------
+    pair : Pair
+        The two.
+    cohort, money, retention
+        As for `combine`.
+
+    Returns
+    -------
+    float64 array, shape (draws,)
+        Currency; below zero where they do the same work twice.
+    """
+    discount = discounts(money)
+
+    def npv(chosen: list[Stake], lost: Array | None = None) -> Array:
+        return np.asarray(roll_forward(chosen, pair.baseline, cohort, money, retention, lost).balance @ discount)
+
+    return npv([pair.one, pair.other], pair.less) - npv([pair.one]) - npv([pair.other])
+
+
+def _shared(one: Sampled, other: Sampled) -> Baseline:
+    """Mean of two baselines, which differ by the models they come from."""
     first, second = one.forecast.baseline, other.forecast.baseline
     return Baseline((first.churn + second.churn) / 2, (first.revenue + second.revenue) / 2)
 

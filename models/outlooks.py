@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from features.study import Money
 from models.cash import Baseline, Cohort, Stake, discounts, roll_forward
-from models.combinations import counted_pairs, shared_baseline
+from models.combinations import Pair, counted_pairs
 from models.forecasts import Samples
 from models.retention import Retention
 
@@ -80,21 +80,19 @@ def outlook(
     wanted = {one.name for one in samples.initiatives} if names is None else set(names)
     chosen = sorted((one for one in samples.initiatives if one.name in wanted), key=lambda one: one.name)
     overlaps = {one.overlap.names: one for one in samples.overlaps}
-    stakes = {one.name: one.stake for one in chosen}
 
     def counted(done: list[Stake], baseline: Baseline, less: Array | None = None) -> Array:
         return _counted(done, baseline, cohort, money, retention, less)
 
     total = np.zeros((samples.draws, len(OUTCOMES)))
     for one in chosen:
-        total += counted([stakes[one.name]], one.forecast.baseline)
+        total += counted([one.stake], one.forecast.baseline)
     for one, other in counted_pairs(samples):
         if not {one.name, other.name} <= wanted:
             continue
-        first, second, baseline = stakes[one.name], stakes[other.name], shared_baseline(one, other)
-        overlap = overlaps.get((one.name, other.name))
-        less = None if overlap is None else overlap.drawn(one.luck, other.luck)
-        total += counted([first, second], baseline, less) - counted([first], baseline) - counted([second], baseline)
+        pair = Pair.of(one, other, overlaps.get((one.name, other.name)))
+        total += counted([pair.one, pair.other], pair.baseline, pair.less)
+        total -= counted([pair.one], pair.baseline) + counted([pair.other], pair.baseline)
     columns = {name: np.ascontiguousarray(total[:, i]) for i, name in enumerate(OUTCOMES)}
     return Outlook(tuple(one.name for one in chosen), money.months, cohort.customers, columns)
 

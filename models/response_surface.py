@@ -85,17 +85,58 @@ class ResponseSurface:
         proportional to it: exact. Start, ramp, duration and cost are counted again: exact. Beyond x = 1, where more is
         delivered than was expected, the parabola is extended, to at most 1 over the expected delivery.
         """
+        return worth_of(self.sampled(name, changed, size), self.cohort, self.money, self.retention)
+
+    def sampled(self, name: str, changed: Mapping[str, object] | None = None, size: float = 1.0) -> Sampled:
+        """Give the forecast and draws that `answer` counts the money of; arguments and errors as there."""
+        stored = self._stored(name)
+        initiative = _changed(stored.forecast.initiative, dict(changed or {}), size)
+        if initiative == stored.forecast.initiative and size == 1:
+            return stored
+        return _resized(stored, initiative, size)
+
+    def overlap(self, one: Sampled, other: Sampled) -> SampledOverlap | None:
+        """Say what two initiatives do twice, as they are now.
+
+        Parameters
+        ----------
+        one, other : Sampled
+            From `sampled`; both at the same draws.
+
+        Returns
+        -------
+        SampledOverlap or None
+            None where the overlap of this pair was not estimated: their hazards add up.
+
+        Notes
+        -----
+        The stored overlap times the effect on churn of each over that as simulated. In reach that is exact, as both are
+        done at the product of the two shares of customers. In delivery and size it is the first term: what both do
+        twice vanishes with either of them. No overlap is estimated at a smaller size, so the error is not known.
+        """
+        names = (min(one.name, other.name), max(one.name, other.name))
+        found = next((pair for pair in self.samples.overlaps if pair.overlap.names == names), None)
+        share = self._share(one) * self._share(other)
+        if found is None or share == 1:
+            return found
+        churn, revenue, spend = (_scaled(getattr(found.overlap, name), share) for name in ("churn", "revenue", "spend"))
+        return SampledOverlap(replace(found.overlap, churn=churn, revenue=revenue, spend=spend), share * found.noise)
+
+    def _share(self, one: Sampled) -> float:
+        """Size of an initiative over that as simulated: reach times delivered size."""
+        before, now = self._stored(one.name).forecast, one.forecast
+        if before.effect.churn.value:
+            return now.effect.churn.value / before.effect.churn.value
+        return now.initiative.reach / before.initiative.reach
+
+    def _stored(self, name: str) -> Sampled:
         found = {one.name: one for one in self.samples.initiatives}
         if name not in found:
             raise StudyError(
                 f"no initiative called '{name}' was simulated.{closest(name, tuple(found))} "
                 f"Simulated: {', '.join(sorted(found)) or 'none'}."
             )
-        stored = found[name]
-        initiative = _changed(stored.forecast.initiative, dict(changed or {}), size)
-        if initiative == stored.forecast.initiative and size == 1:
-            return worth_of(stored, self.cohort, self.money, self.retention)
-        return worth_of(_resized(stored, initiative, size), self.cohort, self.money, self.retention)
+        return found[name]
 
     def revised(self, initiatives: Sequence[Initiative]) -> ResponseSurface | None:
         """Give what is known of other versions of the initiatives, with the same luck.
@@ -198,6 +239,10 @@ def _resized(stored: Sampled, initiative: Initiative, size: float) -> Sampled:
         contacts_per_month=one.contacts_per_month * reach,
     )
     return Sampled(moved, noise, noise / 2, stored.luck)
+
+
+def _scaled(estimate: Estimate, share: float) -> Estimate:
+    return replace(estimate, value=share * estimate.value, se=abs(share) * estimate.se)
 
 
 def _between(whole: Effect, half: Effect, at_whole: float, at_half: float, along: float) -> Effect:

@@ -51,7 +51,7 @@ def test_cells_of_one_page_share_no_ids() -> None:
 @pytest.mark.parametrize("mode", [r":root \{([^}]*)\}", r"prefers-color-scheme: dark\) \{\s*:root \{([^}]*)\}"])
 def test_notebooks_have_the_colours_of_the_report(mode: str) -> None:
     report = re.search(mode, (ROOT / "flows" / "report.html.j2").read_text(encoding="utf-8"))
-    cell = (ROOT / "flows" / "cell.html.j2").read_text(encoding="utf-8")
+    cell = (ROOT / "flows" / "style.html.j2").read_text(encoding="utf-8")
     light, dark = re.findall(r"\.journeylift \{([^}]*)\}", cell)[:2]
     assert report is not None
     wanted = dict(re.findall(r"--(\w+): (#\w+)", report[1]))

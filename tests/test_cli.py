@@ -10,7 +10,7 @@ import pytest
 from flows import cli
 
 COMMANDS = (
-    "check", "company", "demo", "explain", "features", "init", "premium", "report", "score", "simulate", "train",
+    "app", "check", "company", "demo", "explain", "features", "init", "premium", "report", "score", "simulate", "train",
 )  # fmt: skip
 STUDY = """
 study: tiny

@@ -35,6 +35,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "changes": initiatives.Change,
     "cost": initiatives.Cost,
     "portfolio": initiatives.Funding,
+    "scenario": initiatives.ScenarioNote,
 }
 TERMS = (
     "touchpoint", "journey", "stage", "channel", "snapshot", "cutoff", "observation window", "gap", "horizon",

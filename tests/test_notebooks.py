@@ -64,7 +64,7 @@ def _files(folder: Path) -> dict[str, tuple[int, int]]:
 
 def test_notebooks_are_named_like_no_package_and_no_standard_module() -> None:
     taken = set(sys.stdlib_module_names) | set(packages_distributions())
-    assert NAMES == ["01_explore_journeys", "02_read_drivers", "03_validate_model"]
+    assert NAMES == ["01_explore_journeys", "02_read_drivers", "03_validate_model", "04_plan_initiatives"]
     assert set(NAMES) & taken == set()
     assert not (ROOT / "notebooks" / "__init__.py").exists()
 
@@ -108,6 +108,7 @@ def test_a_cell_that_fails_fails_the_run(demo_dir: Path, tmp_path: Path) -> None
     [
         ("01_explore_journeys", "has no panel yet. Run: journeylift features --study"),
         ("02_read_drivers", "has no panel yet. Run: journeylift features --study"),
+        ("04_plan_initiatives", "has been simulated for"),
     ],
 )
 def test_a_study_that_is_not_ready_is_one_sentence_with_the_command(

@@ -66,7 +66,7 @@ def test_the_command_line_reads_it_as_an_initiatives_file(tmp_path: Path) -> Non
     workspace = open_workspace(tmp_path / "study.yaml")
     wanted = a_scenario(workspace.study)
     path = write_scenario(tmp_path / "scenarios", wanted)
-    plans = read_plans.fn(workspace, str(path)) if hasattr(read_plans, "fn") else read_plans(workspace, str(path))
+    plans = read_plans(workspace, str(path))
     assert plans.initiatives == wanted.initiatives
     assert plans.funding == wanted.funding
 

@@ -1,0 +1,137 @@
+"""The planner's page served on this machine: ``journeylift app``."""
+
+from __future__ import annotations
+
+import logging
+import runpy
+import secrets
+import socket
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+
+from features.errors import UnsupportedError
+from flows import console
+from flows.planner import open_bench
+
+__all__ = ["FIRST_PORT", "PortTaken", "free_port", "is_loopback", "serve"]
+
+FIRST_PORT: Final = 2718
+_PORTS: Final = 50
+
+_NOTEBOOK: Final = Path(__file__).parents[1] / "notebooks" / "04_plan_initiatives.py"
+
+# Imported before the first visitor comes, who would wait for them otherwise.
+_READY: Final = ("flows.planner_scenes", "flows.planner_funds", "flows.planner_page", "flows.planner_controls")
+
+
+class PortTaken(Exception):  # noqa: N818 (what has happened, not what is wrong with the study)
+    """Something else listens where the page was to be served."""
+
+
+def serve(studies: Sequence[str], *, host: str, port: int | None, browser: bool) -> None:
+    """Serve the page until it is interrupted.
+
+    Parameters
+    ----------
+    studies : sequence of str
+        Study files to choose from; each must have been simulated.
+    host : str
+        Address to listen on. Anything but this machine's own demands a token, which is made and printed.
+    port : int, optional
+        Left out: the first free one from `FIRST_PORT`.
+    browser : bool
+        Open it.
+
+    Raises
+    ------
+    JourneyliftError
+        As `flows.planner.open_bench`, before anything is served.
+    UnsupportedError
+        The notebooks are not installed.
+    PortTaken
+        Nothing can listen at this address and port.
+    """
+    for study in studies:
+        open_bench(study)
+    if not _NOTEBOOK.is_file():
+        raise UnsupportedError(
+            f"'{_NOTEBOOK}' is missing: the page is one of the notebooks, which come with the repository and not with "
+            "a wheel. Install from the repository: pip install -e ."
+        )
+    chosen = free_port(host, port)
+    token = "" if is_loopback(host) else secrets.token_urlsafe(24)
+    for module in _READY:
+        import_module(module)
+    shown = f"[{host}]" if ":" in host else host
+    address = f"http://{shown}:{chosen}/" + (f"?access_token={token}" if token else "")
+    console.say(f"The planner's page is at {address} Ctrl-C ends it.")
+    _run(_arguments(studies, host, chosen, token, browser=browser))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def free_port(host: str, port: int | None) -> int:
+    """Give the port, or the first free one from `FIRST_PORT`.
+
+    Raises
+    ------
+    PortTaken
+        With what to do.
+    """
+    tried = range(FIRST_PORT, FIRST_PORT + _PORTS) if port is None else (port,)
+    why = ""
+    for one in tried:
+        why = _obstacle(host, one)
+        if not why:
+            return one
+    if port is None:
+        raise PortTaken(
+            f"No port from {FIRST_PORT} to {FIRST_PORT + _PORTS - 1} is free at {host}: {why}. Name one: --port"
+        )
+    raise PortTaken(f"Port {port} at {host} cannot be listened at: {why}. Name another with --port, or leave it out.")
+
+
+def _obstacle(host: str, port: int) -> str:
+    """Why nothing can listen there; empty where it can."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return str(error.strerror or error).lower()
+    return ""
+
+
+def _arguments(studies: Sequence[str], host: str, port: int, token: str, *, browser: bool) -> list[str]:
+    access = ["--token", "--token-password", token] if token else ["--no-token"]
+    quiet = [] if browser else ["--headless"]
+    named = [part for one in studies for part in ("--study", str(Path(one).expanduser().resolve()))]
+    return [
+        "marimo", "-q", "run", str(_NOTEBOOK), *quiet, "--host", host, "--port", str(port), *access, "--no-check",
+        "--", "--only", "these", *named,
+    ]  # fmt: skip
+
+
+def _run(arguments: list[str]) -> None:
+    """Run marimo in this process, where everything is imported already; it returns when it is interrupted."""
+    # Of visitors that are still there when it ends; a traceback would tell nobody anything.
+    logging.getLogger("uvicorn.error").addFilter(lambda said: "CancelledError" not in said.getMessage())
+    before, sys.argv = sys.argv, arguments
+    try:
+        runpy.run_module("marimo", run_name="__main__", alter_sys=False)
+    except SystemExit as left:
+        if left.code:
+            raise
+    finally:
+        sys.argv = before

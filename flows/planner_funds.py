@@ -1,0 +1,130 @@
+"""The portfolio on the planner's page: limits as they are typed, and the plan as the report shows it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from math import inf
+from typing import Any
+
+import marimo as mo
+import pandas as pd
+
+from features.errors import StudyError
+from flows.cells import show
+from flows.planner import Bench, Setting
+from flows.planner_sets import Range, fund, overlap_lost
+from flows.portfolio_section import section_of
+from flows.report_data import PortfolioFound
+from flows.wording import money, span
+from models.funding import Funding
+from models.funding_plan import FundingPlan
+
+__all__ = ["AT_ONCE", "funded_html", "portfolio_found", "read_limits"]
+
+AT_ONCE = 12
+"""Initiatives up to which a portfolio is chosen whenever a limit moves; of more, when asked."""
+
+
+def read_limits(given: Mapping[str, Any], before: Funding) -> Funding:
+    """Read the limits that the page asks for.
+
+    Parameters
+    ----------
+    given : mapping of str to object
+        budget, cash and ``capacity NAME`` (None: no limit), aversion in per cent, must and never.
+    before : Funding
+        For what the page does not ask.
+
+    Raises
+    ------
+    StudyError
+        A limit is no amount, or an initiative is both demanded and forbidden.
+    """
+    both = sorted(set(given.get("must") or ()) & set(given.get("never") or ()))
+    if both:
+        raise StudyError(f"'{both[0]}' must be done and must not be done. Expected one of the two. Take one out.")
+    amounts = {key: _amount(key, given.get(key)) for key in ("budget", "cash")}
+    limits = {key: _amount(key, value) for key, value in given.items() if key.startswith("capacity ")}
+    return Funding(
+        **amounts,
+        capacity={key.removeprefix("capacity "): value for key, value in limits.items() if value is not None},
+        must=tuple(given.get("must") or ()),
+        never=tuple(given.get("never") or ()),
+        aversion=min(max(float(given.get("aversion") or 0) / 100, 0.0), 1.0),
+        tail=before.tail,
+    )
+
+
+def _amount(key: str, value: object) -> float | None:
+    """Read an amount as people type it: 200000, 200,000 or 200 000; None where nothing is typed."""
+    text = "" if value is None else re.sub(r"[\s,'’]", "", str(value))
+    if not text:
+        return None
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < inf:
+        raise StudyError(
+            f"{key} is '{str(value)[:40]}'. Expected an amount of 0 or more, such as 200,000, or nothing. Correct it."
+        )
+    return found
+
+
+def funded_html(bench: Bench, settings: Mapping[str, Setting], funding: Funding) -> mo.Html:
+    """Say what to fund within the limits, what overlap costs, in which order to start, what to try first.
+
+    Raises
+    ------
+    StudyError
+        The limits contradict each other or let nothing be funded.
+    """
+    plan = fund(bench, settings, funding)
+    found = portfolio_found(bench, plan, funding)
+    moved = sum(bench.setting(name, settings) != Setting.of(one) for name, one in bench.initiatives.items())
+    said = "as simulated" if not moved else f"{moved} of them as set under Try, the others as simulated"
+    told = f"Chosen among all {len(bench.initiatives)} initiatives of the simulation, {said}."
+    return show(told, *_overlap(bench, settings, plan), section_of(found, bench.currency))
+
+
+def _overlap(bench: Bench, settings: Mapping[str, Setting], plan: FundingPlan) -> tuple[str, ...]:
+    if len(plan.portfolio.members) < 2:
+        return ()
+    lost: Range = overlap_lost(bench, settings, plan.portfolio.members)
+
+    def write(amount: float) -> str:
+        return money(amount, bench.currency)
+
+    return (
+        f"Done together these are worth {write(lost.value)} ({span(lost.lo, lost.hi, write)}) more than the sum of "
+        "each alone; below zero, because two of them improve the same for the same customers.",
+    )
+
+
+def portfolio_found(bench: Bench, plan: FundingPlan, funding: Funding) -> PortfolioFound:
+    """Put a plan into the form that the report shows."""
+    chosen = plan.portfolio
+    low, high = chosen.interval
+    starts = pd.DataFrame(columns=["initiative", "month", "balance"])
+    return PortfolioFound(
+        funded=chosen.members,
+        titles={name: one.label for name, one in bench.initiatives.items()},
+        value=chosen.mean,
+        value_lo=low,
+        value_hi=high,
+        p_positive=chosen.p_positive,
+        worst=chosen.worst,
+        cost=chosen.cost,
+        gap=chosen.gap,
+        budget=inf if funding.budget is None else funding.budget,
+        tail=funding.tail,
+        cash=plan.cash,
+        members=chosen.to_frame().merge(plan.stability.to_frame(), on="initiative"),
+        frontier=plan.frontier.to_frame(),
+        limits=plan.costs.to_frame(),
+        pilots=plan.pilots.to_frame(),
+        starts=starts if plan.schedule is None else plan.schedule.to_frame(),
+        knowing_everything=plan.pilots.everything,
+        notes=plan.notes,
+    )

@@ -1,0 +1,108 @@
+"""What sliders and fields say: untouched to the last digit, in order, numbers only."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from features.errors import StudyError
+from flows.planner import Bench, Desk, Setting
+from flows.planner_controls import (
+    choice_field,
+    limit_fields,
+    numbers_of,
+    read_setting,
+    set_field,
+    setting_fields,
+)
+from models.costs import Cost
+from models.funding import Funding
+from tests.benches import a_bench
+
+BEFORE = Setting(1 / 3, (0.5, 0.8, 1.0), 1.0, 2, 3, None, Cost(once=(1.0, 2.0, 4.0), monthly=5.0))
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return a_bench(tmp_path_factory.mktemp("bench"))
+
+
+def read(**moved: object) -> Setting:
+    return read_setting(numbers_of(BEFORE) | moved, BEFORE, BEFORE.cost)
+
+
+def test_what_is_not_touched_stays_to_the_last_digit() -> None:
+    assert read() == BEFORE
+    assert read(start=7).reach == 1 / 3
+
+
+def test_each_field_is_read_in_its_unit() -> None:
+    found = read(reach=25, size=40.0, start=1, ramp=0, lasts=12, monthly=9.0, once=4.0)
+    assert (found.reach, found.size, found.start_month, found.ramp_months, found.lasts_months) == (0.25, 0.4, 1, 0, 12)
+    assert found.cost == Cost(once=(2.0, 4.0, 8.0), monthly=9.0)
+
+
+def test_a_cost_that_was_changed_before_stays_when_another_moves() -> None:
+    before = replace(BEFORE, cost=Cost(once=(2.0, 4.0, 8.0), monthly=5.0))
+    found = read_setting(numbers_of(before) | {"monthly": 6.0}, before, BEFORE.cost)
+    assert found.cost == Cost(once=(2.0, 4.0, 8.0), monthly=6.0)
+
+
+def test_the_likely_share_takes_the_ends_along_and_ends_that_cross_are_told() -> None:
+    assert read(likely=30).delivery == (0.3, 0.3, 1.0)
+    assert read(low=20, high=90, likely=90).delivery == (0.2, 0.9, 0.9)
+    with pytest.raises(StudyError, match=r"low 90 %, likely 80 %, high 100 %\. Expected low, then likely, then high"):
+        read(low=90)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("reach", "ninety", r"reach is 'ninety'\. Expected 1 to 100 %"),
+        ("reach", 0, r"reach is '0'\. Expected 1 to 100 %"),
+        ("size", "nan", r"size is 'nan'\. Expected 5 to 100 %"),
+        ("monthly", None, r"monthly is 'None'\. Expected an amount of 0 or more"),
+        ("once", "<script>", r"once is '<script>'"),
+    ],
+)
+def test_a_text_where_a_number_was_expected_is_one_sentence(key: str, value: object, expected: str) -> None:
+    with pytest.raises(StudyError, match=expected):
+        read(**{key: value})
+
+
+def test_every_fault_is_listed_at_once() -> None:
+    with pytest.raises(StudyError, match=r"reach is 'a'[\s\S]*size is 'b'"):
+        read(reach="a", size="b")
+
+
+def test_fields_say_what_was_simulated(bench: Bench) -> None:
+    for one in bench.initiatives.values():
+        setting = Setting.of(one)
+        assert read_setting(setting_fields(bench, setting).value, setting, one.cost) == setting
+
+
+def test_at_first_what_pays_is_chosen_then_what_was_loaded(bench: Bench) -> None:
+    assert choice_field(bench, Desk()).value == ["good"]
+    desk = Desk({"poor": Setting.of(bench.initiatives["poor"])}, at="poor")
+    assert choice_field(bench, desk).value == ["poor"]
+    assert set_field(bench, desk, ["good", "poor"]).value == "poor"
+    assert set_field(bench, desk, ["good"]).value == "good"
+    assert set_field(bench, desk, []).value is None
+
+
+def test_where_nothing_pays_the_best_is_chosen(tmp_path: Path) -> None:
+    from tests.benches import forecasts  # noqa: PLC0415
+
+    only = a_bench(tmp_path, [forecasts()[1]])
+    assert choice_field(only, Desk()).value == ["poor"]
+
+
+def test_limits_are_those_of_the_file_or_of_what_was_loaded(bench: Bench) -> None:
+    assert limit_fields(bench, Desk()).value == {
+        "budget": "", "cash": "", "aversion": 0, "must": [], "never": [], "capacity people": ""
+    }  # fmt: skip
+    loaded = Desk(loaded=bench.scenario("x", {}, Funding(budget=200_000.0, aversion=0.5, must=("good",))))
+    found = limit_fields(bench, loaded).value
+    assert (found["budget"], found["aversion"], found["must"]) == ("200,000", 50, ["good"])

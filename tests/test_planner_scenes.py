@@ -1,0 +1,66 @@
+"""Scenarios on the page: as set, as simulated, saved; what is gone is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from features.errors import StudyError
+from flows.planner import Bench, Desk, Setting
+from flows.planner_scenes import NOW, SIMULATED, compare_field, compared, load_field, members_of, put
+from flows.planner_sets import set_worth
+from flows.scenarios import Scenario, write_scenario
+from models.funding import Funding
+from tests.benches import a_bench
+from tests.worths import an_initiative
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return a_bench(tmp_path)
+
+
+def moved(bench: Bench) -> dict[str, Setting]:
+    return {"good": replace(Setting.of(bench.initiatives["good"]), reach=0.4)}
+
+
+def test_what_is_set_stands_beside_what_was_simulated_and_what_was_saved(bench: Bench) -> None:
+    write_scenario(bench.folder, bench.scenario("mine", moved(bench), Funding()))
+    names = compare_field(bench).value
+    assert names == [SIMULATED, NOW, "mine"]
+    sets = compared(bench, names, moved(bench))
+    assert (sets[NOW].npv == set_worth(bench, moved(bench)).npv).all()
+    assert sets["mine"].npv == pytest.approx(sets[NOW].npv)
+    assert (sets[SIMULATED].npv == bench.surface.answer("good").npv).all()
+    assert members_of(bench, sets)["mine"] == ["good"]
+
+
+def test_at_most_six_are_chosen_at_first(bench: Bench) -> None:
+    for number in range(8):
+        write_scenario(bench.folder, bench.scenario(f"s{number}", moved(bench), Funding()))
+    assert len(compare_field(bench).value) == 6
+    assert len(load_field(bench).options) == 8
+
+
+def test_a_scenario_that_is_gone_is_told(bench: Bench) -> None:
+    path = write_scenario(bench.folder, bench.scenario("mine", moved(bench), Funding()))
+    path.unlink()
+    with pytest.raises(StudyError, match="No scenario is saved as “mine” any more"):
+        compared(bench, [NOW, "mine"], moved(bench))
+
+
+def test_a_loaded_scenario_lies_on_the_desk(bench: Bench) -> None:
+    saved = bench.scenario("mine", moved(bench), Funding(budget=5.0))
+    desk = put(bench, saved)
+    assert (desk.settings, desk.loaded, desk.at, desk.notes) == (moved(bench), saved, "good", ())
+    assert desk.funding(bench).budget == 5.0
+    assert put(bench, None) == Desk()
+
+
+def test_a_scenario_of_which_nothing_was_simulated_is_refused(bench: Bench) -> None:
+    with pytest.raises(
+        StudyError, match=r"No initiative of “old” is in the last simulation.*Simulated: good, poor, far"
+    ):
+        put(bench, Scenario("old", (an_initiative("gone"),)))
