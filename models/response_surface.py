@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
 from typing import Final
 
 import numpy as np
@@ -154,20 +153,16 @@ class ResponseSurface:
 
         Notes
         -----
-        Each initiative as in `answer`. What two do together less than the sum of both is taken in proportion to the
-        reach and the expected delivery of each: exact for reach, near for delivery.
+        Each initiative as in `answer`, pairs as in `overlap`.
         """
         stored = {one.name: one for one in self.samples.initiatives}
         if not all(one.name in stored and _moves_alike(one, stored[one.name]) for one in initiatives):
             return None
-        sampled = tuple(_revised(stored[one.name], one) for one in initiatives)
-        scales = {one.name: _scale(stored[one.name].forecast.initiative, one) for one in initiatives}
-        overlaps = tuple(
-            _scaled(one, prod(scales[name] for name in one.overlap.names))
-            for one in self.samples.overlaps
-            if set(one.overlap.names) <= set(scales)
-        )
-        return replace(self, samples=replace(self.samples, initiatives=sampled, overlaps=overlaps))
+        sampled = {one.name: _revised(stored[one.name], one) for one in initiatives}
+        pairs = [one.overlap.names for one in self.samples.overlaps if set(one.overlap.names) <= set(sampled)]
+        found = [self.overlap(sampled[one], sampled[other]) for one, other in pairs]
+        overlaps = tuple(one for one in found if one is not None)
+        return replace(self, samples=replace(self.samples, initiatives=tuple(sampled.values()), overlaps=overlaps))
 
 
 def _moves_alike(initiative: Initiative, stored: Sampled) -> bool:
@@ -180,19 +175,6 @@ def _revised(stored: Sampled, initiative: Initiative) -> Sampled:
     before = stored.forecast.initiative
     is_same_size = (initiative.reach, initiative.delivery) == (before.reach, before.delivery)
     return stored.with_initiative(initiative) if is_same_size else _resized(stored, initiative, 1.0)
-
-
-def _scale(before: Initiative, now: Initiative) -> float:
-    return now.reach * now.expected_delivery / (before.reach * before.expected_delivery)
-
-
-def _scaled(one: SampledOverlap, factor: float) -> SampledOverlap:
-    def of(estimate: Estimate) -> Estimate:
-        return Estimate(factor * estimate.value, factor * estimate.se, estimate.form)
-
-    overlap = one.overlap
-    scaled = replace(overlap, churn=of(overlap.churn), revenue=of(overlap.revenue), spend=of(overlap.spend))
-    return SampledOverlap(scaled, factor * one.noise)
 
 
 def _changed(initiative: Initiative, changed: dict[str, object], size: float) -> Initiative:

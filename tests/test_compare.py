@@ -105,7 +105,7 @@ def test_what_cannot_be_compared_ends_in_a_sentence_and_leaves_nothing(
 
 def test_a_flat_table_has_no_months_to_compare(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     workspace.study_file.write_text(
-        "study: flat\nsources: {t: people.csv}\njourneys: [{name: help}]\nsnapshot: {horizon_days: 91}\n"
+        "study: flat\nsources: {t: people.csv}\njourneys: [{name: help, stage: use}]\n"
         "measures:\n  - {name: wait, unit: min, kind: duration, direction: lower, journey: help}\n"
         "flat: {from: t, columns: {customer_id: id}, churned: left}\n",
         encoding="utf-8",
