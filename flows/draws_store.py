@@ -25,7 +25,7 @@ from models.response_surface import ResponseSurface
 from models.retention import Retention
 from models.verdicts import Ruling
 
-__all__ = ["Stored", "read_draws", "write_draws"]
+__all__ = ["Stored", "draws_bytes", "draws_from", "read_draws", "write_draws"]
 
 _FORMAT = 2
 """Raised when what is stored changes: a file of another format is as good as none."""
@@ -77,7 +77,12 @@ class Stored:
 
 
 def write_draws(path: Path, stored: Stored) -> None:
-    """Write the file whole or not at all; the same content gives the same bytes.
+    """Write the file whole or not at all: `draws_bytes`."""
+    write_bytes(path, draws_bytes(stored))
+
+
+def draws_bytes(stored: Stored) -> bytes:
+    """Give the content of the file; the same simulation gives the same bytes.
 
     Notes
     -----
@@ -107,7 +112,7 @@ def write_draws(path: Path, stored: Stored) -> None:
         buffer, said=np.array(json.dumps(said, sort_keys=True)), factor=surface.retention.factor, allow_pickle=False,
         **arrays,
     )  # fmt: skip
-    write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def read_draws(path: Path) -> Stored | None:
@@ -123,7 +128,25 @@ def read_draws(path: Path) -> Stored | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _unreadable(path) from error
+        raise _unreadable(str(path)) from error
+    return draws_from(content, str(path))
+
+
+def draws_from(content: bytes, origin: str) -> Stored | None:
+    """Read what `draws_bytes` gave; None where another version wrote it in another format.
+
+    Parameters
+    ----------
+    content : bytes
+        The file.
+    origin : str
+        Where it comes from, for the message.
+
+    Raises
+    ------
+    StoreError
+        It cannot be read.
+    """
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
             said = json.loads(str(arrays["said"]))
@@ -131,10 +154,10 @@ def read_draws(path: Path) -> Stored | None:
                 return None
             return _restored(said, {name: arrays[name] for name in arrays.files})
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _unreadable(path) from error
+        raise _unreadable(origin) from error
 
 
-def _unreadable(path: Path) -> StoreError:
+def _unreadable(path: str) -> StoreError:
     return StoreError(f"'{path}' is not readable. It is written by journeylift simulate. Delete it and simulate again.")
 
 

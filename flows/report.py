@@ -106,7 +106,7 @@ def render_report(data: ReportData) -> str:
     )
     if data.header.is_flat:  # no months, hence no net present values: see simulate.json
         parts = tuple(part for part in parts if part.anchor not in {"worth", "initiatives"})
-    title = f"{data.header.study}: what drives churn and revenue"
+    title = f"{data.header.study}: what better journeys are worth"
     if data.header.is_survey:
         parts = tuple(part for part in parts if part.anchor not in _OF_CHURN)
         title = f"{data.header.study}: what goes along with its outcomes"
@@ -150,7 +150,7 @@ def _told(parts: tuple[Section, ...], data: ReportData) -> tuple[Section, ...]:
 
 
 def _facts(header: ReportHeader) -> tuple[Entry, ...]:
-    """Choose the few numbers that say what the report is about."""
+    """Choose the few numbers that say what the report is about; what it was made from is told with the methods."""
     facts = (
         Entry("Customers", wording.whole(header.customers)),
         Entry(
@@ -158,12 +158,7 @@ def _facts(header: ReportHeader) -> tuple[Entry, ...]:
             "" if header.is_survey else wording.percent(header.churn_rate, 1),
         ),
         Entry("Data", f"{header.data_start} to {header.data_end}" if header.data_start else ""),
-        Entry("Cutoffs", wording.whole(len(header.cutoffs)) if header.cutoffs else ""),
-        Entry("Panel rows", wording.whole(header.rows)),
-        Entry("Churn model", header.churn_model),
-        Entry("Revenue model", header.revenue_model),
-        Entry("Seed", str(header.seed)),
-        Entry("Code", header.version),
+        Entry("Money counted over", "" if header.is_survey else f"{header.months} months"),
         Entry("Made", header.made_at),
     )
     return tuple(fact for fact in facts if fact.meaning)

@@ -8,11 +8,12 @@ import pandas as pd
 
 from flows import charts, sentences
 from flows import report_tables as tables
+from flows.certainty_chart import certainty_chart
 from flows.charts import Outcome
 from flows.hidden_causes import doubts_block
 from flows.report_data import DataHealth, ReportData, ReportHeader
 from flows.report_page import Block, Section, figure
-from flows.wording import decimal, label, span
+from flows.wording import decimal, label, span, whole
 from flows.worth_charts import path_chart, tornado_chart
 
 __all__ = [
@@ -36,6 +37,10 @@ _SLOPE = "At a calibration slope of 1 risks are neither too extreme (below 1) no
 _TORNADO = (
     "One input at a time goes from its 5 % to its 95 % quantile, the others stay at their means: the longest line says "
     "where knowing more would help most."
+)
+_CERTAINTY = (
+    "Top right is what to do: worth much, and likely to pay. Top left is what to try on few customers first. At the "
+    "bottom nothing is earned, however sure that is."
 )
 _TOGETHER = (
     "Effects of two initiatives are estimated by moving both in the same contacts. What both would have done alone is "
@@ -62,8 +67,10 @@ def worth_section(data: ReportData) -> Section:
     chart = charts.npv_chart(simulated, header.currency, header.months)
     drawn = figure(chart, "npv", f"Net present value of {len(simulated)} initiatives with 90 % intervals. {lead}")
     said = tuple(text for text in (data.retention, sentences.constant_sentence(simulated, header.currency)) if text)
-    block = Block(sentences=said, items=told, figure=drawn, table=tables.money_table(simulated, header))
-    return Section("worth", title, lead, (block, *_month_blocks(data, simulated), *_pair_blocks(data)))
+    # The answer, its picture, its numbers; what is assumed comes after them.
+    block = Block(items=told, figure=drawn, table=tables.money_table(simulated, header))
+    assumed = (Block("What is assumed", said),) if said else ()
+    return Section("worth", title, lead, (block, *assumed, *_month_blocks(data, simulated), *_pair_blocks(data)))
 
 
 def _month_blocks(data: ReportData, simulated: pd.DataFrame) -> list[Block]:
@@ -116,6 +123,10 @@ def initiatives_section(data: ReportData) -> Section:
     if found is None or found.empty:
         return Section("initiatives", title, "No initiatives to compare yet. Run journeylift simulate.")
     blocks = [Block("Verdicts", table=tables.verdict_table(found))]
+    if found["npv"].notna().any():
+        chart = certainty_chart(found, data.header.currency, data.header.months)
+        drawn = figure(chart, "certainty", "Net present value of each initiative over its chance to pay.")
+        blocks.insert(0, Block("Value against certainty", (_CERTAINTY,), figure=drawn))
     if found["churn_effect"].notna().any():
         blocks += _comparison_blocks(found, data.header)
         if "effect_verdict" in found:  # results of earlier versions have none
@@ -222,4 +233,17 @@ def _method_notes(header: ReportHeader) -> tuple[str, ...]:
         f"Money: net present value over {header.months} months, from draws of effect, delivery and cost together.",
         "Models: tested on later cutoffs, at least one horizon apart; where there is one cutoff, on other customers.",
         "Intervals: 90 % throughout.",
+        _made_from(header),
     )
+
+
+def _made_from(header: ReportHeader) -> str:
+    """Say which rows, models, seed and code the numbers come from."""
+    parts = (
+        f"{whole(header.rows)} rows of the panel",
+        f"churn model {header.churn_model}" if header.churn_model else "",
+        f"revenue model {header.revenue_model}" if header.revenue_model else "",
+        f"seed {header.seed}",
+        f"journeylift {header.version}" if header.version else "",
+    )
+    return f"Made from: {'; '.join(part for part in parts if part)}."

@@ -30,8 +30,12 @@ def worth_sentence(initiatives: pd.DataFrame, header: ReportHeader) -> str:
         return "None of the initiatives is worth its cost on the evidence at hand."
     best = worth.iloc[0]
     others = f" {len(worth)} of {len(initiatives)} initiatives are worth their cost." if len(worth) > 1 else ""
-    value = money(best["npv"], header.currency)
-    return f"“{best['title']}” is worth most: {value} over {header.months} months.{others}"
+    write = partial(money, currency=header.currency)
+    interval = span(best["npv_lo"], best["npv_hi"], write)
+    return (
+        f"“{best['title']}” is worth most: {write(best['npv'])} over {header.months} months "
+        f"(90 % interval {interval}), {chance(best['p_npv_positive'])} likely to pay.{others}"
+    )
 
 
 def initiative_sentence(row: pd.Series, header: ReportHeader) -> str:

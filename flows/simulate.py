@@ -14,7 +14,7 @@ from features.errors import StoreError
 from features.layout import Layout
 from flows import console
 from flows.build_features import ensure_layout, ensure_panel
-from flows.draws_store import Stored, read_draws, write_draws
+from flows.draws_store import Stored, draws_bytes, read_draws
 from flows.flat_effects import simulate_flat
 from flows.hidden_causes import control_sentence, placebo_sentence
 from flows.histories import prepare_histories
@@ -23,7 +23,7 @@ from flows.retention import retention_of
 from flows.simulation_record import Simulated, record
 from flows.simulation_shown import show
 from flows.steps import flow, step
-from flows.storage import Workspace, open_workspace, write_json
+from flows.storage import Workspace, open_workspace, write_bytes, write_json
 from models.cash import Cohort
 from models.combinations import combine
 from models.forecasts import Forecast, Overlap, Refusal, Samples, ruled, sample
@@ -74,9 +74,10 @@ def simulate(study_file: str, *, initiatives: str | None = None, seed: int = 0) 
     comparison = compare(samples, known.refusals, cohort, money, retention, [one.name for one in plans.initiatives])
     pairs = combine(samples, cohort, money, retention)
     found = comparison.to_frame()
-    content = record(workspace, layout, contract, plans, Simulated(comparison, pairs, retention, known.controls), seed)
+    draws, simulated = draws_bytes(known), Simulated(comparison, pairs, retention, known.controls)
+    content = record(workspace, layout, contract, plans, simulated, seed, draws)
     # Both files last: where recording fails, portfolio and report still go by the simulation before.
-    write_draws(workspace.store.draws, known)
+    write_bytes(workspace.store.draws, draws)
     write_json(workspace.store.result("simulate"), content)
     counted = {"horizon_days": cohort.horizon_days, "months": money.months, "customers": cohort.customers}
     show(found, pairs.to_frame(), workspace.study.currency, **counted)

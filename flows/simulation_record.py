@@ -10,9 +10,12 @@ import pandas as pd
 from features.contract import PanelContract
 from features.layout import Layout
 from features.snapshot import iso
+from features.study import Study
 from flows.charts import npv_chart
+from flows.console import count
 from flows.histories import go_lives_of
 from flows.identity import identity
+from flows.initiative_record import described, metrics_of, params_of, plan_described
 from flows.plans import Plans
 from flows.steps import io_step
 from flows.storage import Workspace, records
@@ -45,16 +48,27 @@ def record(
     plans: Plans,
     simulated: Simulated,
     seed: int,
+    draws: bytes,
 ) -> dict[str, Any]:
-    """Record one run an initiative under a parent; the content of ``simulate.json``."""
+    """Record one run an initiative under a parent, with the draws as ``draws.npz``; the content of ``simulate.json``.
+
+    Parameters of the parent are few, because MLflow puts those of all runs into one table; the whole study is an
+    artefact.
+    """
     study = workspace.study
     tags = identity(study, contract, seed)
     tracker = open_tracker(study, workspace.store)
     comparison, retention = simulated.comparison, simulated.retention
     found, pairs = comparison.to_frame(), simulated.pairs.to_frame()
     rows, paths, tornado = records(found), comparison.paths(), comparison.tornado()
-    with tracker.run("simulate", "simulate", tags) as parent:
-        parent.log_params({"seed": seed, **study.model_dump(mode="json", by_alias=True)})
+    customers, money = contract.partitions[-1].rows, study.money
+    title = f"{count(len(found), 'initiative')} at {iso(contract.partitions[-1].cutoff)}"
+    note = plan_described(found, study.currency, money.months, customers)
+    with tracker.run("simulate", title, tags, note=note) as parent:
+        horizon = study.snapshot.horizon_days
+        parent.log_params({"seed": seed, "horizon_days": horizon, "customers": customers, **money.model_dump()})
+        parent.log_json(study.model_dump(mode="json", by_alias=True), "study.json")
+        parent.log_bytes(draws, "draws.npz")
         parent.log_text(workspace.study_file.read_text(encoding="utf-8"), "study.yaml")
         parent.log_text(plans.text, "initiatives.yaml")
         for name, table in {"initiatives": found, "paths": paths, "tornado": tornado, "pairs": pairs}.items():
@@ -65,7 +79,7 @@ def record(
             parent.log_text(to_svg(npv_chart(found, study.currency, study.money.months)), "npv.svg")
             parent.log_text(to_svg(path_chart(paths, shown_titles(found), study.currency)), "paths.svg")
         for initiative, row in zip(plans.initiatives, rows, strict=True):
-            _record_one(parent, initiative, row, tornado[tornado["name"] == initiative.name], study.currency)
+            _record_one(parent, initiative, row, tornado[tornado["name"] == initiative.name], study)
     return {
         "study": study.name,
         "run_id": parent.run_id,
@@ -97,11 +111,12 @@ def shown_titles(found: pd.DataFrame) -> list[tuple[str, str]]:
     return list(zip(rows["name"], rows["title"], strict=True))
 
 
-def _record_one(parent: Run, initiative: Initiative, row: dict[str, Any], bars: pd.DataFrame, currency: str) -> None:
-    tags = {"owner": initiative.owner, "verdict": str(row["verdict"]), "reason": str(row["reason"])}
-    tags |= {name: str(row[name] or "") for name in ("effect_verdict", "effect_reason", "placebo")}
-    with parent.tracker.run("simulate", initiative.name, tags, parent) as run:
-        run.log_params(initiative.model_dump(mode="json"))
-        run.log_metrics({name: float(value) for name, value in row.items() if isinstance(value, int | float)})
+def _record_one(parent: Run, initiative: Initiative, row: dict[str, Any], bars: pd.DataFrame, study: Study) -> None:
+    tags = {"initiative": initiative.name, "owner": initiative.owner}
+    tags |= {name: str(row[name] or "") for name in ("verdict", "reason", "effect_verdict", "effect_reason", "placebo")}
+    note = described(row, study.currency, study.money.months, study.snapshot.horizon_days)
+    with parent.tracker.run("simulate", initiative.label, tags, parent, note) as run:
+        run.log_params(params_of(initiative, study.currency))
+        run.log_metrics(metrics_of(row, study.currency))
         if len(bars):
-            run.log_text(to_svg(tornado_chart(bars, initiative.label, currency)), "tornado.svg")
+            run.log_text(to_svg(tornado_chart(bars, initiative.label, study.currency)), "tornado.svg")

@@ -66,6 +66,11 @@ class Store:
         return self.root / "draws.npz"
 
     @property
+    def compared(self) -> Path:
+        """Draws of plans that were compared without becoming the last simulation."""
+        return self.root / "compared"
+
+    @property
     def dictionary(self) -> Path:
         """The data dictionary: what each feature is, and what it looks like."""
         return self.root / "dictionary.csv"

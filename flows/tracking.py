@@ -40,7 +40,10 @@ with warnings.catch_warnings():
     from mlflow.exceptions import MlflowException
     from mlflow.models import infer_signature
 
-__all__ = ["CHALLENGER", "CHAMPION", "TRUSTED_TYPES", "Champion", "Run", "Tracker", "find_champion", "open_tracker"]
+__all__ = [
+    "CHALLENGER", "CHAMPION", "TRUSTED_TYPES", "Champion", "Recorded", "Run", "Tracker", "find_champion",
+    "open_tracker",
+]  # fmt: skip
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
@@ -60,6 +63,37 @@ _VALUE_CHARACTERS: Final = 6_000
 _BATCH: Final = 100
 _DESCRIPTION: Final = 5_000
 _REQUIREMENTS: Final = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A run as it was left.
+
+    Attributes
+    ----------
+    run_id, name : str
+        Its id and name in MLflow.
+    experiment : str
+        Such as ``northline/simulate``.
+    tags : mapping of str to str
+        All of them.
+    is_deleted : bool
+        It was deleted in MLflow, and can be restored there.
+    day : str
+        When it began, ``YYYY-MM-DD``, UTC.
+    """
+
+    run_id: str
+    name: str
+    experiment: str
+    tags: Mapping[str, str]
+    is_deleted: bool
+    day: str
+
+    @property
+    def parent(self) -> str:
+        """Id of the run it belongs to; empty where it stands alone."""
+        return self.tags.get("mlflow.parentRunId", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +144,25 @@ class Tracker:
             except (MlflowException, OSError):
                 return None
 
+    def recorded(self, run_id: str) -> Recorded | None:
+        """Find a run by its id; None where there is none."""
+        try:
+            found = self.client.get_run(run_id)
+            experiment = self.client.get_experiment(found.info.experiment_id).name
+        except MlflowException:
+            return None
+        began = time.strftime("%Y-%m-%d", time.gmtime(found.info.start_time / 1000))
+        is_deleted = found.info.lifecycle_stage == "deleted"
+        return Recorded(run_id, str(found.info.run_name), experiment, dict(found.data.tags), is_deleted, began)
+
+    def artifact(self, run_id: str, path: str) -> bytes | None:
+        """Read an artefact of a run; None if the run has none, or it is not where it was left."""
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                return Path(self.client.download_artifacts(run_id, path, folder)).read_bytes()
+            except (MlflowException, OSError):
+                return None
+
     def model_name(self, outcome: str) -> str:
         """Name the registered model of an outcome."""
         return f"{self.study}-{outcome}"
@@ -120,10 +173,14 @@ class Tracker:
         found = self.client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
-        return str(self.client.create_experiment(name, artifact_location=self.artifacts))
+        # Without a kind MLflow opens an experiment among traces of language models.
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        return str(self.client.create_experiment(name, artifact_location=self.artifacts, tags=tags))
 
     @contextmanager
-    def run(self, step: str, name: str, tags: Mapping[str, str], parent: "Run | None" = None) -> Iterator["Run"]:
+    def run(
+        self, step: str, name: str, tags: Mapping[str, str], parent: "Run | None" = None, note: str = ""
+    ) -> Iterator["Run"]:
         """Record a run; it is marked as failed when what it records fails.
 
         Parameters
@@ -131,11 +188,13 @@ class Tracker:
         step : str
             ``train``, ``premium``, ``explain``, ``simulate`` or ``score``.
         name : str
-            Name of the run.
+            Name of the run, as people read it.
         tags : mapping
             What identifies it.
         parent : Run, optional
             The run it belongs to.
+        note : str
+            What it found, in Markdown; MLflow shows it above everything else.
 
         Yields
         ------
@@ -143,7 +202,8 @@ class Tracker:
             The open run.
         """
         nested = {"mlflow.parentRunId": parent.run_id} if parent else {}
-        created = self.client.create_run(self.experiment(step), run_name=name, tags={**tags, **nested})
+        noted = {"mlflow.note.content": note} if note else {}
+        created = self.client.create_run(self.experiment(step), run_name=name, tags={**tags, **nested, **noted})
         run = Run(self, str(created.info.run_id))
         try:
             yield run
@@ -197,6 +257,12 @@ class Run:
     def log_table(self, frame: pd.DataFrame, path: str) -> None:
         """Store a table as a CSV artefact."""
         self.log_text(frame.to_csv(index=False), path)
+
+    def log_bytes(self, content: bytes, name: str) -> None:
+        """Store a file as an artefact."""
+        with tempfile.TemporaryDirectory() as scratch:
+            (Path(scratch) / name).write_bytes(content)
+            self.tracker.client.log_artifact(self.run_id, str(Path(scratch) / name))
 
     def log_frame(self, frame: pd.DataFrame, path: str) -> None:
         """Store a table as a Parquet artefact."""

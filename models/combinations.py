@@ -15,7 +15,9 @@ from models.cash import Baseline, Cohort, Stake, discounts, roll_forward
 from models.forecasts import Sampled, SampledOverlap, Samples
 from models.retention import Retention
 
-__all__ = ["MOST_ALL_PAIRS", "Combinations", "Pair", "Together", "combine", "pair_difference"]
+__all__ = [
+    "MOST_ALL_PAIRS", "Combinations", "Pair", "Together", "combine", "counted_pairs", "pair_difference",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 
@@ -114,12 +116,16 @@ def combine(samples: Samples, cohort: Cohort, money: Money, retention: Retention
         difference = pair_difference(pair, cohort, money, retention)
         return Together(names, own[one.name] + own[other.name], difference, overlap)
 
-    found = [
-        counted(one, other)
-        for one, other in combinations(ordered, 2)
-        if len(ordered) <= MOST_ALL_PAIRS or (one.name, other.name) in overlaps
-    ]
-    return Combinations(tuple(found))
+    return Combinations(tuple(counted(one, other) for one, other in counted_pairs(samples)))
+
+
+def counted_pairs(samples: Samples) -> tuple[tuple[Sampled, Sampled], ...]:
+    """Give the pairs of which it is counted what both are worth together, names sorted within and across them."""
+    ordered = sorted(samples.initiatives, key=lambda one: one.name)
+    estimated = {one.overlap.names for one in samples.overlaps}
+    is_every = len(ordered) <= MOST_ALL_PAIRS
+    pairs = combinations(ordered, 2)
+    return tuple((one, other) for one, other in pairs if is_every or (one.name, other.name) in estimated)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,8 +6,9 @@ estimate.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,9 @@ Array = NDArray[np.float64]
 
 ANSWERED = ("reach", "delivery", "start_month", "ramp_months", "lasts_months", "cost")
 """Keys of an initiative that can be changed without a new estimate."""
+
+_NOT_SIMULATED: Final = ("title", "owner", "capacity", "needs", "excludes")
+"""Keys that move nothing at all."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,6 +136,45 @@ class ResponseSurface:
                 f"Simulated: {', '.join(sorted(found)) or 'none'}."
             )
         return found[name]
+
+    def revised(self, initiatives: Sequence[Initiative]) -> ResponseSurface | None:
+        """Give what is known of other versions of the initiatives, with the same luck.
+
+        Parameters
+        ----------
+        initiatives : sequence of Initiative
+            Names differ.
+
+        Returns
+        -------
+        ResponseSurface or None
+            Of these initiatives only; None where one was not simulated, or differs in more than the keys among
+            `ANSWERED` and those that move nothing, so that a new estimate is needed.
+
+        Notes
+        -----
+        Each initiative as in `answer`, pairs as in `overlap`.
+        """
+        stored = {one.name: one for one in self.samples.initiatives}
+        if not all(one.name in stored and _moves_alike(one, stored[one.name]) for one in initiatives):
+            return None
+        sampled = {one.name: _revised(stored[one.name], one) for one in initiatives}
+        pairs = [one.overlap.names for one in self.samples.overlaps if set(one.overlap.names) <= set(sampled)]
+        found = [self.overlap(sampled[one], sampled[other]) for one, other in pairs]
+        overlaps = tuple(one for one in found if one is not None)
+        return replace(self, samples=replace(self.samples, initiatives=tuple(sampled.values()), overlaps=overlaps))
+
+
+def _moves_alike(initiative: Initiative, stored: Sampled) -> bool:
+    """Whether the same is moved for the same customers, in whatever size."""
+    left_out = {*ANSWERED, *_NOT_SIMULATED}
+    return initiative.model_dump(exclude=left_out) == stored.forecast.initiative.model_dump(exclude=left_out)
+
+
+def _revised(stored: Sampled, initiative: Initiative) -> Sampled:
+    before = stored.forecast.initiative
+    is_same_size = (initiative.reach, initiative.delivery) == (before.reach, before.delivery)
+    return stored.with_initiative(initiative) if is_same_size else _resized(stored, initiative, 1.0)
 
 
 def _changed(initiative: Initiative, changed: dict[str, object], size: float) -> Initiative:

@@ -218,9 +218,21 @@ def test_headings_form_an_outline_without_gaps(page: str) -> None:
 def test_every_drawing_says_in_words_what_it_shows(page: str) -> None:
     outline = Outline(page)
     figures = outline.all("figure")
-    assert len(figures) == len(outline.all("svg")) == 14
+    assert len(figures) == len(outline.all("svg")) == 15
     assert all(figure["role"] == "img" and len(figure["aria-label"] or "") > 20 for figure in figures)
     assert all("figure" in parents for tag, _, parents in outline.elements if tag == "svg")
+
+
+def test_parts_of_a_drawing_have_no_roles_of_their_own(page: str) -> None:
+    drawings = page.split("<svg")[1:]
+    assert not any("role=" in one.partition("</svg>")[0] for one in drawings)
+
+
+def test_value_stands_against_certainty_and_what_it_was_made_from_with_the_methods(page: str) -> None:
+    text = words(page).replace("\u00a0", " ")
+    assert text.index("What is it worth?") < text.index("Initiatives compared") < text.index("Value against certainty")
+    assert text.index("How was this worked out?") < text.index("Made from: ")
+    assert "412,331 rows of the panel; churn model boosting, version 1; seed 7" in text
 
 
 def test_every_table_has_a_caption_and_scoped_headings(page: str) -> None:
@@ -238,7 +250,7 @@ def test_wide_tables_can_be_reached_and_scrolled_with_keys(page: str) -> None:
 
 def test_the_best_initiative_is_told_in_a_sentence_with_units_and_interval(page: str) -> None:
     text = words(page).replace("\u00a0", " ")
-    assert "“Answer the phone faster” is worth most: €410,000 over 24 months." in text
+    assert "“Answer the phone faster” is worth most: €410,000 over 24 months (90 % interval " in text
     assert (
         "“Answer the phone faster”: €410,000 over 24 months (90 % interval €180,000 to €640,000), "
         "> 99 % likely to pay. "
@@ -379,4 +391,4 @@ def test_nothing_in_the_page_runs_in_a_browser(tmp_path: Path) -> None:
     command = [browser, *quiet, f"--user-data-dir={tmp_path / 'profile'}", "--host-resolver-rules=MAP * ~NOTFOUND"]
     command += ["--dump-dom", (tmp_path / "report.html").as_uri()]
     dom = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
-    assert "<title>northline: what drives churn and revenue</title>" in dom
+    assert "<title>northline: what better journeys are worth</title>" in dom

@@ -15,7 +15,7 @@ from models.costs import Cost
 from models.forecasts import sample
 from models.response_surface import ResponseSurface
 from models.retention import constant_retention
-from tests.worths import a_forecast, an_effect
+from tests.worths import a_forecast, an_effect, an_overlap
 
 COHORT, MONEY = Cohort(1_000, 91), Money(margin=0.5, discount_rate=0.05, months=12)
 
@@ -104,3 +104,36 @@ def test_an_answer_takes_less_than_a_tenth_of_a_second_of_processor_time():
     for start in range(5):
         found.answer("one", {"reach": 0.5, "start_month": start, "delivery": (0.3, 0.5, 0.9)}, 0.7)
     assert (time.process_time() - started) / 5 < 0.1
+
+
+def test_other_versions_of_initiatives_are_answered_with_the_same_luck_or_not_at_all():
+    found = surface()
+    (stored,) = found.samples.initiatives
+    one = stored.forecast.initiative
+    same = found.revised([one.model_copy(update={"title": "Other", "start_month": 4})])
+    assert same is not None
+    assert (same.samples.initiatives[0].noise == stored.noise).all()
+    assert same.answer("one").npv == pytest.approx(found.answer("one", {"start_month": 4}).npv, rel=1e-12)
+    smaller = found.revised([one.model_copy(update={"reach": 0.4})])
+    assert smaller is not None
+    assert smaller.answer("one").npv == pytest.approx(found.answer("one", {"reach": 0.4}).npv, rel=1e-12)
+    moves_more = one.model_copy(update={"changes": (one.changes[0].model_copy(update={"scale": 0.1}),)})
+    assert found.revised([moves_more]) is None
+    assert found.revised([one.model_copy(update={"name": "unknown"})]) is None
+    assert found.revised([one.model_copy(update={"where": {"segment": ("a",)}})]) is None
+
+
+def test_what_two_do_together_follows_the_reach_and_delivery_of_each():
+    forecasts = [a_forecast("a", delivery=(0.8, 0.8, 0.8)), a_forecast("b", reach=0.8)]
+    overlaps = [an_overlap(("a", "b"), churn=-0.004, se=0.001)]
+    samples = sample(forecasts, overlaps, np.random.default_rng(2), 300)
+    found = ResponseSurface(samples, COHORT, MONEY, constant_retention(12))
+    one, other = (each.forecast.initiative for each in samples.initiatives)
+    changed = [one.model_copy(update={"delivery": (0.4, 0.4, 0.4)}), other.model_copy(update={"reach": 0.2})]
+    moved = found.revised(changed)
+    assert moved is not None
+    assert moved.samples.overlaps[0].overlap.churn.value == pytest.approx(-0.004 / 8)
+    assert moved.samples.overlaps[0].noise == pytest.approx(samples.overlaps[0].noise / 8)
+    alone = found.revised(changed[:1])
+    assert alone is not None
+    assert alone.samples.overlaps == ()

@@ -58,10 +58,19 @@ def test_each_initiative_has_a_run_under_the_parent(demo_dir: Path, simulated: d
     tracker = open_tracker(workspace.study, workspace.store)
     query = f"tags.`mlflow.parentRunId` = '{simulated['run_id']}'"
     runs = tracker.client.search_runs([tracker.experiment("simulate")], query)
-    assert {run.info.run_name for run in runs} == {one["name"] for one in simulated["initiatives"]}
-    (bills,) = [run for run in runs if run.info.run_name == "right-first-time-bills"]
-    assert bills.data.params["changes.0.measure"] == "bill_error"
-    assert "npv" in bills.data.metrics
+    assert {run.data.tags["initiative"] for run in runs} == {one["name"] for one in simulated["initiatives"]}
+    assert {run.info.run_name for run in runs} == {one["title"] for one in simulated["initiatives"]}
+    (bills,) = [run for run in runs if run.data.tags["initiative"] == "right-first-time-bills"]
+    assert bills.data.params["changes"] == "billing bill_error: 60 % of failures mended"
+    (told,) = [one for one in simulated["initiatives"] if one["name"] == "right-first-time-bills"]
+    assert bills.data.metrics["npv_eur_mean"] == told["npv"]
+    assert "likely to pay" in bills.data.tags["mlflow.note.content"]
+
+
+def test_the_draws_are_kept_with_the_run_as_they_are_in_the_store(demo_dir: Path, simulated: dict[str, Any]) -> None:
+    workspace = open_workspace(demo_dir / "study.yaml")
+    tracker = open_tracker(workspace.study, workspace.store)
+    assert tracker.artifact(simulated["run_id"], "draws.npz") == workspace.store.draws.read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -139,3 +139,24 @@ def test_a_model_holding_a_class_of_ours_is_never_stored(tracker: tracking.Track
     ):
         run.register("churn", Ours().fit(rows, rows), {})
     assert tracking.find_champion(tracker, "churn") is None
+
+
+def test_a_run_is_found_again_with_its_note_parent_and_files_also_when_deleted(tracker: tracking.Tracker) -> None:
+    with tracker.run("simulate", "all", {}, note="It was **found**.") as parent:
+        parent.log_bytes(b"\x00draws", "draws.npz")
+        with tracker.run("simulate", "one", {"initiative": "a"}, parent) as child:
+            pass
+    found = tracker.recorded(child.run_id)
+    assert found is not None
+    assert (found.name, found.parent, found.tags["initiative"]) == ("one", parent.run_id, "a")
+    assert found.experiment.endswith("/simulate")
+    whole = tracker.recorded(parent.run_id)
+    assert whole is not None
+    assert (whole.parent, whole.is_deleted, whole.tags["mlflow.note.content"]) == ("", False, "It was **found**.")
+    assert tracker.artifact(parent.run_id, "draws.npz") == b"\x00draws"
+    assert tracker.artifact(child.run_id, "draws.npz") is None
+    tracker.client.delete_run(parent.run_id)
+    gone = tracker.recorded(parent.run_id)
+    assert gone is not None
+    assert gone.is_deleted
+    assert tracker.recorded("0" * 32) is None
