@@ -23,7 +23,7 @@ def _measure(name: str = "x", kind: str = "rating", **more: Any) -> Measure:
 
 @cache
 def _database() -> duckdb.DuckDBPyConnection:
-    """One for all tests, each with a cursor and tables of its own: opening one takes longer than what is asked of it."""
+    """One for all tests, each with a cursor of its own: opening one takes longer than what is asked of it."""
     return duckdb.connect()
 
 
