@@ -50,10 +50,11 @@ def exposure_columns(
     columns = _felt_when_it_happened(touchpoints)
     for reference in references:
         rows = np.flatnonzero(in_exposure(reference.exposure, touchpoints))
-        found = reference.deviations(touchpoints.take(pa.array(rows)), customers)
-        for name, deviation in zip(piece_columns(reference), found, strict=True):
+        deviations, usual = reference.split(touchpoints.take(pa.array(rows)), customers)
+        names = (*piece_columns(reference), usual_column(reference))
+        for name, values in zip(names, (*deviations, usual), strict=True):
             full = np.full(touchpoints.num_rows, np.nan)
-            full[rows] = deviation
+            full[rows] = values
             columns[name] = pa.array(full)
     kind = kinds_of_rows(kinds, touchpoints)
     columns |= {one.column: pa.array(np.where(kind == k, 1.0, np.nan)) for k, one in enumerate(kinds)}
@@ -172,6 +173,26 @@ def piece_columns(reference: Reference) -> tuple[str, ...]:
     """Name the pieces of an exposure, in the order of its scale."""
     exposure = reference.exposure
     return tuple(f"{exposure.journey}__{exposure.measure}__{i}" for i in range(len(reference.knots) - 1))
+
+
+def usual_column(reference: Reference) -> str:
+    """Name the column of what was to be expected of an exposure."""
+    return f"{reference.exposure.journey}__{reference.exposure.measure}__usual"
+
+
+def usual_names(references: Sequence[Reference]) -> tuple[str, ...]:
+    """Names of the states of what was to be expected, in the order in which `usual` returns them."""
+    return tuple(f"{usual_column(r)}__{memory}" for r in references for memory in MEMORIES)
+
+
+def usual(references: Sequence[Reference], columns: pa.Table, spine: pa.Table, window_days: int) -> Array:
+    """Fold what was to be expected of contacts into memories; otherwise as `states`.
+
+    Returns
+    -------
+    float64 array, shape (spine rows, 2 x references)
+    """
+    return _remembered([usual_column(r) for r in references], columns, spine, window_days)
 
 
 def states(references: Sequence[Reference], columns: pa.Table, spine: pa.Table, window_days: int) -> Array:

@@ -19,8 +19,8 @@ from features.snapshot import DAY
 from features.study import Study
 from models.adjustment import descendants
 from models.contact_kinds import ContactKind
-from models.exposures import piece_columns
-from models.references import Reference
+from models.exposures import piece_columns, usual_column
+from models.references import ATTEMPT, Reference
 from models.ridge import inverse_of
 
 __all__ = ["LAG_DAYS", "FollowUps", "LinkRows", "Links", "fit_follow_ups", "link_rows", "links_of"]
@@ -49,16 +49,19 @@ class Links:
         Columns of the measures that come later at the same contact.
     kinds : tuple of ContactKind
         Contacts that may follow: later ones of the same journey, and those of journeys to which arrows lead.
+    usual : tuple of (str, bool)
+        Columns of what is to be expected of such contacts, and whether only later ones of an instance may follow.
     """
 
     source: Reference
     same: tuple[str, ...]
     kinds: tuple[ContactKind, ...]
+    usual: tuple[tuple[str, bool], ...] = ()
 
     @property
     def targets(self) -> tuple[str, ...]:
         """Columns that move along."""
-        return (*self.same, *(kind.column for kind in self.kinds))
+        return (*self.same, *(kind.column for kind in self.kinds), *(column for column, _ in self.usual))
 
 
 def links_of(study: Study, references: Sequence[Reference], kinds: Sequence[ContactKind]) -> tuple[Links, ...]:
@@ -85,7 +88,12 @@ def links_of(study: Study, references: Sequence[Reference], kinds: Sequence[Cont
         later = [r for r in references if r.exposure.journey == journey and _after(order, r.exposure.measure, measure)]
         behind = descendants(study, journey)
         follow = [k for k in kinds if k.journey in behind or (k.journey == journey and k.is_later)]
-        found.append(Links(one, tuple(c for r in later for c in piece_columns(r)), tuple(follow)))
+        usual = [
+            (usual_column(r), r.exposure.journey not in behind)
+            for r in references
+            if r.exposure.journey in behind or r.exposure.journey == journey
+        ]
+        found.append(Links(one, tuple(c for r in later for c in piece_columns(r)), tuple(follow), tuple(usual)))
     return tuple(found)
 
 
@@ -105,14 +113,14 @@ class LinkRows:
         How far each contact was from what was to be expected.
     same : float64 array, shape (n, columns at the same contact)
         Deviations of the later measures; 0 where they were not measured, for there nothing moves.
-    counts : float32 array, shape (n, spans of days, kinds)
-        Contacts that followed.
+    followed : float32 array, shape (n, spans of days, kinds and usual columns)
+        Contacts that followed, and what was to be expected of them, summed.
     """
 
     customer: Index
     deviation: Array
     same: Array
-    counts: NDArray[np.float32]
+    followed: NDArray[np.float32]
 
 
 def link_rows(links: Sequence[Links], touchpoints: pa.Table, columns: pa.Table, end: int) -> tuple[LinkRows, ...]:
@@ -136,20 +144,48 @@ def link_rows(links: Sequence[Links], touchpoints: pa.Table, columns: pa.Table, 
     """
     customer, at = touchpoints["customer_key"].to_numpy(), touchpoints["occurred_at"].to_numpy()
     clock = _Clock.of(customer, at)
-    wanted = {kind for one in links for kind in one.kinds}
-    moments = {kind: np.sort(clock.of_rows(np.flatnonzero(_is_there(columns, kind.column)))) for kind in wanted}
+    is_later = touchpoints[ATTEMPT].to_numpy() > 1
+    sums: dict[tuple[str, bool], _Sums] = {}
+    for target in {target for one in links for target in _followers(one)}:
+        column, later_only = target
+        value = columns[column].to_numpy()
+        rows = np.flatnonzero(~np.isnan(value) & (is_later | (not later_only)))
+        sums[target] = _Sums.of(clock.of_rows(rows), value[rows])
     found = []
     for one in links:
         happened = _is_there(columns, piece_columns(one.source)[0])
         rows = np.flatnonzero(happened & (at + LAG_BOUNDS[-1] * DAY <= end))
-        counts = np.zeros((len(rows), len(LAG_BOUNDS) - 1, len(one.kinds)), np.float32)
+        targets = _followers(one)
+        followed = np.zeros((len(rows), len(LAG_BOUNDS) - 1, len(targets)), np.float32)
         bounds = [clock.of_rows(rows, days) for days in LAG_BOUNDS]
-        for k, kind in enumerate(one.kinds):
-            until = [np.searchsorted(moments[kind], bound, side="right") for bound in bounds]
-            counts[:, :, k] = np.diff(np.column_stack(until), axis=1)
+        for k, target in enumerate(targets):
+            until = [sums[target].until(bound) for bound in bounds]
+            followed[:, :, k] = np.diff(np.column_stack(until), axis=1)
         deviation = _matrix(columns, piece_columns(one.source), rows)
-        found.append(LinkRows(customer[rows], deviation, np.nan_to_num(_matrix(columns, one.same, rows)), counts))
+        found.append(LinkRows(customer[rows], deviation, np.nan_to_num(_matrix(columns, one.same, rows)), followed))
     return tuple(found)
+
+
+def _followers(links: Links) -> tuple[tuple[str, bool], ...]:
+    """Columns that are summed over the contacts that follow, and whether only later ones of an instance count."""
+    return (*((kind.column, False) for kind in links.kinds), *links.usual)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Values by moment, added up."""
+
+    moment: Index
+    total: Array
+
+    @classmethod
+    def of(cls, moment: Index, value: Array) -> _Sums:
+        order = np.argsort(moment, kind="stable")
+        return cls(moment[order], np.concatenate([[0.0], np.cumsum(value[order])]))
+
+    def until(self, moments: Index) -> Array:
+        """Add up what happened until each moment, itself included."""
+        return self.total[np.searchsorted(self.moment, moments, side="right")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,9 +299,9 @@ def _equations(links: Links, rows: LinkRows) -> Iterable[tuple[int, slice, Array
     split = len(links.same)
     if split:
         yield 0, slice(0, split), rows.same
-    if links.kinds:
-        for span in range(rows.counts.shape[1]):
-            yield span + 1, slice(split, len(links.targets)), rows.counts[:, span].astype(np.float64)
+    if len(links.targets) > split:
+        for span in range(rows.followed.shape[1]):
+            yield span + 1, slice(split, len(links.targets)), rows.followed[:, span].astype(np.float64)
 
 
 def _centred(deviation: Array) -> tuple[Array, Array]:

@@ -27,6 +27,9 @@ from models.exposures import (
     retimed_columns,
     state_names,
     states,
+    usual,
+    usual_column,
+    usual_names,
     vanished_columns,
     volume_names,
     volumes,
@@ -269,13 +272,18 @@ class Moves:
     ) -> None:
         prepared, held, kinds = model.prepared, model.held, model.kinds
         self._prepared, self._moving = prepared, moving
-        self._fixed = {column for reference in fixed for column in piece_columns(reference)}
+        self._fixed = {column for r in fixed for column in (*piece_columns(r), usual_column(r))}
         tasks = {m.name for m in prepared.study.measures if m.task}
         ended = {r.exposure.journey for r in moving if r.exposure.measure in tasks} | set(retimed)
         self._shifting = [r for r in held if r in moving or r.exposure.journey in ended]
         self._spared = [k for k in kinds if k.journey in ended]
         m = len(prepared.target.periods)
-        self._names = (*state_names(self._shifting), *volume_names(self._spared), *current_names(self._shifting))
+        self._names = (
+            *state_names(self._shifting),
+            *usual_names(self._shifting),
+            *volume_names(self._spared),
+            *current_names(self._shifting),
+        )
         self._shift = np.zeros((m, len(self._names)))
         self._follow_ups = [f for f in prepared.follow_ups if f.links.source in moving and f.links.targets]
         self._lagged = [np.zeros((m, _sources(f), len(MEMORIES))) for f in self._follow_ups]
@@ -332,6 +340,7 @@ class Moves:
         self._shift[rows] = np.column_stack(
             [
                 states(self._shifting, columns, spine, window),
+                usual(self._shifting, columns, spine, window),
                 volumes(self._spared, columns, spine, window),
                 current(self._shifting, columns, ends, length / DAY),
             ]
@@ -369,7 +378,9 @@ class Moves:
         if column in self._fixed:
             return False
         spares = any(m.task and m.name == source.measure for m in self._prepared.study.measures)
-        return not (spares and any(k.column == column and k.journey == source.journey for k in self._spared))
+        own = {k.column for k in self._spared if k.journey == source.journey}
+        own |= {usual_column(r) for r in self._shifting if r.exposure.journey == source.journey}
+        return not (spares and column in own)
 
     def _count(self, moved: MovedTouchpoints) -> None:
         """Keep what the diagnostics need."""

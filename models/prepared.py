@@ -20,7 +20,17 @@ from features.study import Study
 from models.adjustment import Exposure
 from models.cadence import Charging, charges_due
 from models.contact_kinds import ContactKind, contact_kinds
-from models.exposures import current, current_names, exposure_columns, state_names, states, volume_names, volumes
+from models.exposures import (
+    current,
+    current_names,
+    exposure_columns,
+    state_names,
+    states,
+    usual,
+    usual_names,
+    volume_names,
+    volumes,
+)
 from models.links import MOST_ROWS as MOST_LINK_ROWS
 from models.links import FollowUps, LinkRows, Links, fit_follow_ups, link_rows, links_of
 from models.person_period import Histories, Periods, period_grid, periods_at_risk, thin
@@ -353,6 +363,7 @@ def _rows(
         _past_spend(study, bucket, periods, charging),
         pd.DataFrame(volumes(kinds, columns, spine, window), columns=list(volume_names(kinds))),
         pd.DataFrame(states(references, columns, spine, window), columns=list(state_names(references))),
+        pd.DataFrame(usual(references, columns, spine, window), columns=list(usual_names(references))),
         pd.DataFrame(
             current(references, columns, ends, period_length(study) / DAY), columns=list(current_names(references))
         ),

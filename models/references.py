@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from features.luck import uniform
 from features.study import Measure, Study
 from models.adjustment import Exposure
 
@@ -27,6 +28,7 @@ Array = NDArray[np.float64]
 KNOTS = (0.005, 0.5, 0.8, 0.975)
 MOST_LEVELS = 30
 MOST_ROWS = 50_000
+MOST_TREES = 40
 _NOT_COVARIATES = frozenset({"customer_key", "customer_id", "joined_at", "ended_at"})
 _PLACE = ("touchpoint", "channel")
 ATTEMPT = "attempt"
@@ -116,26 +118,40 @@ class Reference:
         Ends of the pieces, ascending.
     setting : Setting
         Describes a contact in numbers.
-    expected : tuple of HistGradientBoostingRegressor
-        Per piece: regression on the setting.
+    expected : tuple of tuple of HistGradientBoostingRegressor
+        Per half of the customers, per piece: regression on the setting, learnt from the other half. What is to be
+        expected of a contact must not know how it went.
     """
 
     exposure: Exposure
     knots: tuple[float, ...]
     setting: Setting
-    expected: tuple[HistGradientBoostingRegressor, ...]
+    expected: tuple[tuple[HistGradientBoostingRegressor, ...], ...]
 
     def pieces(self, value: Array) -> list[Array]:
         """Return how much of a value lies in each piece, in units of the measure; NaN stays NaN."""
         return [np.clip(value, low, high) - low for low, high in pairwise(self.knots)]
 
-    def deviations(self, touchpoints: pa.Table, customers: pa.Table) -> list[Array]:
-        """Return, per piece, how far contacts of this journey with this measure were from what was to be expected."""
+    def split(self, touchpoints: pa.Table, customers: pa.Table) -> tuple[list[Array], Array]:
+        """Split contacts of this journey with this measure into what was unexpected and what was usual.
+
+        Returns
+        -------
+        tuple of list of float64 array and float64 array
+            Per piece how far the contacts were from what was to be expected; and what was, all pieces together.
+        """
         found = self.pieces(touchpoints[self.exposure.measure].to_numpy())
         if not touchpoints.num_rows:
-            return found
-        setting = self.setting.of(touchpoints, customers)
-        return [piece - model.predict(setting) for piece, model in zip(found, self.expected, strict=True)]
+            return found, np.zeros(0)
+        setting, half = self.setting.of(touchpoints, customers), _halves(touchpoints)
+        usual = [np.zeros(touchpoints.num_rows) for _ in found]
+        for side, models in enumerate(self.expected):
+            rows = np.flatnonzero(half == side)
+            for expected, model in zip(usual, models, strict=True):
+                if len(rows):
+                    expected[rows] = model.predict(setting[rows])
+        deviations = [piece - expected for piece, expected in zip(found, usual, strict=True)]
+        return deviations, np.asarray(np.sum(usual, axis=0), np.float64)
 
 
 def fit_references(
@@ -180,7 +196,29 @@ def _fit_reference(
     part = touchpoints.take(pa.array(thinned))
     blank = Reference(exposure, tuple(float(knot) for knot in knots), setting, ())
     X, pieces = setting.of(part, customers), blank.pieces(part[exposure.measure].to_numpy())
-    return replace(blank, expected=tuple(_regression(len(X)).fit(X, piece) for piece in pieces))
+    half = _halves(part)
+    # Where one half has no contacts there is nothing apart to learn from.
+    others = [half != side if (half != side).any() else half == side for side in range(2)]
+    by_piece = [_cross_fitted(X, piece, others) for piece in pieces]
+    return replace(blank, expected=tuple(zip(*by_piece, strict=True)))
+
+
+def _cross_fitted(X: Array, y: Array, others: Sequence[NDArray[np.bool_]]) -> tuple[HistGradientBoostingRegressor, ...]:
+    """Fit each half's model on the other, with as many trees as predict the halves best: few where contacts are few."""
+    models = [_regression(int(rows.sum())).fit(X[rows], y[rows]) for rows in others]
+    loss = np.zeros(MOST_TREES)
+    for model, rows in zip(models, others, strict=True):
+        mine = ~rows if (~rows).any() else rows
+        loss += [float(((y[mine] - stage) ** 2).sum()) for stage in model.staged_predict(X[mine])]
+    best = int(np.argmin(loss)) + 1
+    if best == MOST_TREES:
+        return tuple(models)
+    return tuple(_regression(int(rows.sum()), best).fit(X[rows], y[rows]) for rows in others)
+
+
+def _halves(touchpoints: pa.Table) -> NDArray[np.intp]:
+    """Deal customers into two halves by their key."""
+    return np.asarray(uniform(0, "half of the customers", touchpoints["customer_key"].to_numpy()) < 1 / 2, np.intp)
 
 
 def in_exposure(exposure: Exposure, touchpoints: pa.Table) -> NDArray[np.bool_]:
@@ -194,13 +232,13 @@ def in_exposure(exposure: Exposure, touchpoints: pa.Table) -> NDArray[np.bool_]:
     return np.asarray(in_journey & ~np.isnan(touchpoints[exposure.measure].to_numpy()))
 
 
-def _regression(rows: int) -> HistGradientBoostingRegressor:
+def _regression(rows: int, trees: int = MOST_TREES) -> HistGradientBoostingRegressor:
     """Boosted trees: waits multiply over segment and channel, and what a sum of levels leaves over would be confounded.
 
     Leaves of hundreds of contacts cannot follow single customers.
     """
     return HistGradientBoostingRegressor(
-        max_iter=40,
+        max_iter=trees,
         learning_rate=0.2,
         max_leaf_nodes=15,
         min_samples_leaf=max(20, min(300, rows // 50)),

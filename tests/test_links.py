@@ -55,10 +55,30 @@ def test_links_follow_the_journey_map():
     error, wait, solved = links_of(STUDY, (ERROR, WAIT, SOLVED), KINDS)
     later = {"billing": "billing / one / later", "support": "support / one / later"}
     behind = {f"{journey} / one / {when}" for journey in ("support", "complaint") for when in ("began", "later")}
-    assert set(error.targets) == {later["billing"], *behind}
+    # All contacts of support may follow from a bill; of bills themselves only those that come later in an instance.
+    usual = {("billing__error__usual", True), ("support__wait__usual", False), ("support__solved__usual", False)}
+    assert set(error.targets) == {later["billing"], *behind, *(column for column, _ in usual)}
+    assert set(error.usual) == usual
+    assert set(wait.usual) == {("support__wait__usual", True), ("support__solved__usual", True)}
     assert wait.same == ("support__solved__0",)
     assert {k.column for k in wait.kinds} == {later["support"], "complaint / one / began", "complaint / one / later"}
     assert solved.same == ()
+
+
+def contacts(customer, at, attempt=None):
+    return pa.table({"customer_key": customer, "occurred_at": at, "attempt": attempt or [1] * len(at)})
+
+
+def test_what_is_to_be_expected_of_those_that_follow_is_summed_later_ones_apart():
+    all_of_them, later_ones = ("support__wait__usual", False), ("support__wait__usual", True)
+    days = np.array([0.0, 2.0, 3.0, 9.0])
+    touchpoints = contacts([1] * 4, (days * DAY).astype(np.int64), [1, 1, 2, 3])
+    nan = np.nan
+    columns = pa.table(
+        {"billing__error__0": [0.5, nan, nan, nan], "support__wait__usual": [nan, 10.0, 4.0, 7.0]},
+    )
+    (rows,) = link_rows([Links(ERROR, (), (), (all_of_them, later_ones))], touchpoints, columns, 60 * DAY)
+    assert rows.followed.tolist() == [[[14.0, 4.0], [7.0, 7.0], [0.0, 0.0]]]
 
 
 def test_contacts_are_counted_by_when_they_follow():
@@ -66,19 +86,19 @@ def test_contacts_are_counted_by_when_they_follow():
     days = np.array([0.0, 1.0, 10.0, 27.0, 29.0, 3.0])
     customer = np.array([1, 1, 1, 1, 1, 2])
     nan = np.nan
-    touchpoints = pa.table({"customer_key": customer, "occurred_at": (days * DAY).astype(np.int64)})
+    touchpoints = contacts(customer, (days * DAY).astype(np.int64))
     columns = pa.table(
         {"billing__error__0": [0.5, nan, nan, nan, nan, nan], "support / one / began": [nan, 1.0, 1.0, 1.0, 1.0, 1.0]}
     )
     (rows,) = link_rows([links], touchpoints, columns, 60 * DAY)
     assert rows.customer.tolist() == [1]
     assert rows.deviation.tolist() == [[0.5]]
-    assert rows.counts.tolist() == [[[1.0], [1.0], [1.0]]]
+    assert rows.followed.tolist() == [[[1.0], [1.0], [1.0]]]
 
 
 def test_contacts_whose_consequences_are_not_yet_seen_are_left_out():
     links = Links(ERROR, (), (ContactKind("support", "one", False),))
-    touchpoints = pa.table({"customer_key": [1, 1], "occurred_at": [0, 10 * DAY]})
+    touchpoints = contacts([1, 1], [0, 10 * DAY])
     columns = pa.table({"billing__error__0": [0.5, 0.5], "support / one / began": [np.nan, np.nan]})
     (rows,) = link_rows([links], touchpoints, columns, 28 * DAY)
     assert len(rows.customer) == 1
@@ -103,7 +123,7 @@ def test_slopes_are_those_of_least_squares():
     # Where the later measure is not there, nothing moves: six sevenths of 0.4.
     assert found.slopes[0, 0, 0] == pytest.approx(np.polyfit(x, rows.same[:, 0], 1)[0])
     assert found.slopes[0, 0, 0] == pytest.approx(-0.4 * 6 / 7, abs=0.05)
-    assert found.slopes[2, 0, 1] == pytest.approx(np.polyfit(x, rows.counts[:, 1, 0], 1)[0])
+    assert found.slopes[2, 0, 1] == pytest.approx(np.polyfit(x, rows.followed[:, 1, 0], 1)[0])
     assert not found.slopes[[1, 3], :, 1].any()
     assert not found.slopes[0, :, 1].any()
     assert not found.slopes[1:, :, 0].any()
@@ -136,7 +156,7 @@ def test_influence_gives_the_standard_error_that_repetitions_have():
 
 def test_where_a_later_measure_is_not_there_nothing_moves():
     links = Links(WAIT, ("support__solved__0",), ())
-    touchpoints = pa.table({"customer_key": [1, 2], "occurred_at": [0, DAY]})
+    touchpoints = contacts([1, 2], [0, DAY])
     columns = pa.table({"support__wait__0": [0.5, -0.5], "support__solved__0": [0.25, np.nan]})
     (rows,) = link_rows([links], touchpoints, columns, 60 * DAY)
     assert rows.same.tolist() == [[0.25], [0.0]]

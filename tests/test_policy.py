@@ -175,7 +175,7 @@ def test_customers_who_are_not_in_the_fit_count_where_links_were_learnt_from_the
     change = Change(journey="billing", measure="bill_error", convert=1.0)
     prepared = company.fits.prepared
     strange = tuple(
-        replace(one, rows=LinkRows(one.rows.customer + 10**9, one.rows.deviation, one.rows.same, one.rows.counts))
+        replace(one, rows=LinkRows(one.rows.customer + 10**9, one.rows.deviation, one.rows.same, one.rows.followed))
         for one in prepared.follow_ups
     )
     everyone = np.unique(np.concatenate([prepared.everyone, *(one.rows.customer for one in strange)]))
@@ -210,7 +210,7 @@ def test_what_is_held_fixed_is_not_moved_by_a_link(company):
 
 def _few(rows):
     kept = rows.customer % 300 == 0
-    return LinkRows(rows.customer[kept], rows.deviation[kept], rows.same[kept], rows.counts[kept])
+    return LinkRows(rows.customer[kept], rows.deviation[kept], rows.same[kept], rows.followed[kept])
 
 
 def test_moved_contacts_are_counted_once_per_go_live(company):
@@ -283,13 +283,27 @@ def test_adding_differences_equals_rebuilding_from_moved_touchpoints(company):
     assert before + added == pytest.approx(rebuilt, abs=1e-10)
 
 
+def test_contacts_that_do_not_happen_take_what_was_to_be_expected_of_them_along(company):
+    change = Change(journey="support", touchpoint="call", remove=1.0)
+    model = PolicyModel.of(company.fits, [Exposure("support", "wait")])
+    moves = model.moves_of((Initiative(name="one", changes=(change,)),))
+    for bucket in company.layout.all_buckets():
+        moves.add((Initiative(name="one", changes=(change,)),), bucket)
+    shift = moves.shift(model.fit.names)
+    at = [model.fit.names[column] for column in shift.columns]
+    usual, count = (
+        shift.values[:, at.index(name)] for name in ("support__wait__usual__slow", "support / call / began__slow")
+    )
+    assert (usual[count < 0] < 0).mean() > 0.99
+
+
 def test_deviations_average_to_nothing_in_every_segment(company):
     bucket = company.layout.bucket(0)
     touches = with_attempts(bucket.touchpoints)
     (reference,) = fit_references(company.study, [Exposure("support", "wait")], touches, bucket.customers)
     here = np.array(touches["journey"].to_pylist()) == "support"
     contacts = touches.filter(pa.array(here & ~np.isnan(touches["wait"].to_numpy())))
-    deviation = sum(reference.deviations(contacts, bucket.customers))
+    deviation = sum(reference.split(contacts, bucket.customers)[0])
     row = np.searchsorted(bucket.customers["customer_key"].to_numpy(), contacts["customer_key"].to_numpy())
     segment = np.array(bucket.customers["segment"].to_pylist())[row]
     wait = contacts["wait"].to_numpy()
@@ -304,7 +318,7 @@ def test_second_attempts_are_measured_against_second_attempts(company):
     here = np.array(touches["journey"].to_pylist()) == "support"
     contacts = touches.filter(pa.array(here & ~np.isnan(touches["resolved"].to_numpy())))
     attempt, resolved = contacts["attempt"].to_numpy(), contacts["resolved"].to_numpy()
-    deviation = reference.deviations(contacts, bucket.customers)[0]
+    deviation = reference.split(contacts, bucket.customers)[0][0]
     assert resolved[attempt == 1].mean() - resolved[attempt > 1].mean() > 0.05
     assert abs(deviation[attempt > 1].mean()) < 0.02
 

@@ -87,7 +87,7 @@ def test_adding_what_is_felt_earlier_equals_rebuilding_from_the_moved_touchpoint
     at = touches["occurred_at"].to_numpy().copy()
     wait = touches["wait"].to_numpy().copy()
     at[place], wait[place] = found.at, found.delivered["wait"]
-    old = reference.deviations(touches, CUSTOMERS)
+    old, _ = reference.split(touches, CUSTOMERS)
     pieces = zip(reference.pieces(touches["wait"].to_numpy()), reference.pieces(wait), strict=True)
     now = [deviation + (after - before) for deviation, (before, after) in zip(old, pieces, strict=True)]
     key = touches["customer_key"].to_numpy()
