@@ -14,10 +14,10 @@ from flows.settings import turn_telemetry_off
 
 turn_telemetry_off()
 
-from prefect import Task, flow, task  # noqa: E402 (Prefect reads the environment on import)
+from prefect import Flow, Task, task  # noqa: E402 (Prefect reads the environment on import)
 from prefect.cache_policies import NO_CACHE  # noqa: E402
 from prefect.client.schemas.objects import State, TaskRun  # noqa: E402
-from prefect.settings import PREFECT_API_URL  # noqa: E402
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings  # noqa: E402
 
 __all__ = ["flow", "io_step", "may_pass", "start_server", "step"]
 
@@ -33,6 +33,36 @@ class Decorator(Protocol):
 
 
 _LASTING: Final = (JourneyliftError, TypeError, ValueError, LookupError, AttributeError, NameError, AssertionError)
+
+
+class _Flow(Flow[..., Any]):
+    """A flow that sends no heartbeats to a server that ends with this process: stopping them takes up to a second."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if PREFECT_API_URL.value():
+            return super().__call__(*args, **kwargs)
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+            return super().__call__(*args, **kwargs)
+
+
+def flow(name: str) -> Decorator:
+    """Make a function a flow.
+
+    Parameters
+    ----------
+    name : str
+        What Prefect shows it as.
+
+    Returns
+    -------
+    callable
+        The decorator.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        return cast("Callable[P, R]", _Flow(function, name=name))
+
+    return decorate
 
 
 def step(name: str) -> Decorator:

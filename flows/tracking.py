@@ -26,6 +26,7 @@ from sklearn.base import is_classifier
 from features.errors import ModelError
 from features.study import Study
 from flows.identity import flatten, plain_name
+from flows.run_database import ensure_database
 from flows.settings import Settings, turn_telemetry_off
 from flows.storage import Store
 
@@ -39,6 +40,8 @@ with warnings.catch_warnings():
     from mlflow.entities import Metric, Param, RunTag
     from mlflow.exceptions import MlflowException
     from mlflow.models import infer_signature
+    from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 __all__ = [
     "CHALLENGER", "CHAMPION", "TRUSTED_TYPES", "Champion", "Recorded", "Run", "Tracker", "find_champion",
@@ -117,6 +120,7 @@ class Tracker:
     @property
     def client(self) -> Any:
         """An MLflow client."""
+        ensure_database(self.uri, _create_tables)
         return MlflowClient(self.uri, registry_uri=self.uri)
 
     def require(self) -> None:
@@ -380,7 +384,7 @@ class Champion:
 
 
 def open_tracker(study: Study, store: Store, settings: Settings | None = None) -> Tracker:
-    """Open the place where runs are recorded, and create it the first time (about ten seconds).
+    """Open the place where runs are recorded; it is created when the first run is (two seconds).
 
     Parameters
     ----------
@@ -488,6 +492,11 @@ def refuse_foreign(model: object, outcome: str) -> None:
             f"The {outcome} model holds {', '.join(foreign)}. Only classes that load anywhere were expected. "
             "Build it from scikit-learn's classes, or list them in flows/tracking.py: TRUSTED_TYPES."
         )
+
+
+def _create_tables(uri: str) -> None:
+    """Make MLflow's tables in a new database."""
+    SqlAlchemyStore(uri, DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).engine.dispose()
 
 
 def _without_secrets(uri: str) -> str:

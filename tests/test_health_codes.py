@@ -1,4 +1,5 @@
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +21,23 @@ def _measure(name: str = "x", kind: str = "rating", **more: Any) -> Measure:
     return Measure(name=name, unit="points", kind=kind, direction="higher", **more)
 
 
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    """One for all tests, each with a cursor of its own: opening one takes longer than what is asked of it."""
+    return duckdb.connect()
+
+
 def _codes(frame: pd.DataFrame, *measures: Measure) -> tuple[Code, ...]:
     """Stage a frame as the contracts do, and look for codes."""
     rules = [rule for measure in measures for rule in measure_rules(measure)]
     flags = ", ".join(f'false AS "bad {measure.name}"' for measure in measures)
-    with duckdb.connect() as con:
+    with _database().cursor() as con:
         con.register("frame", frame)
         names = ", ".join(
             f'CASE WHEN NOT isnan("{one.name}") THEN "{one.name}" END AS "{one.name}"' for one in measures
         )
         typed = f"SELECT {names}, {flags} FROM frame"
-        con.execute(f'CREATE TABLE staged AS SELECT *, {reason_case(rules)} AS "{REASON}" FROM ({typed})')
+        con.execute(f'CREATE TEMP TABLE staged AS SELECT *, {reason_case(rules)} AS "{REASON}" FROM ({typed})')
         good = con.execute(f'SELECT * FROM staged WHERE "{REASON}" IS NULL').df()
         reasons = {row[0] for row in con.execute(f'SELECT DISTINCT "{REASON}" FROM staged').fetchall()} - {None}
         counts = {measure.name: Counts() for measure in measures}

@@ -16,7 +16,7 @@ from features.study import Study, parse_study
 
 STUDY = """
 study: tiny
-sources: {c: customers.csv, t: touches.csv, x: churn.csv, r: revenue.csv, v: reviews.csv}
+sources: {c: customers.parquet, t: touches.parquet, x: churn.parquet, r: revenue.parquet, v: reviews.parquet}
 customers: {from: c, covariates: [region, age]}
 touchpoints: {from: t}
 churn: {from: x}
@@ -27,6 +27,7 @@ measures:
   - {name: wait, unit: min, kind: duration, direction: lower, journeys: [support]}
   - {name: rating, unit: points, kind: rating, direction: higher, response: voluntary}
 snapshot: {window_days: 60, horizon_days: 30}
+engine: {workers: 1}
 """
 END = datetime(2024, 12, 15, tzinfo=UTC)
 NOW = parse_date("2025-06-01")
@@ -72,7 +73,7 @@ def study_with(old: str = "", new: str = "") -> Study:
 def laid_out(folder: Path, found: dict[str, pd.DataFrame], study: Study, **more: int) -> Layout:
     folder.mkdir(exist_ok=True)
     for name, frame in found.items():
-        frame.to_csv(folder / f"{name}.csv", index=False)
+        frame.to_parquet(folder / f"{name}.parquet", index=False)
     return lay_out(study, folder, folder / "store", now_us=NOW, **more)
 
 
@@ -176,7 +177,8 @@ def test_the_same_layout_gives_the_same_bytes(layout: Layout, tmp_path: Path) ->
 def test_buckets_built_side_by_side_give_the_same_rows(layout: Layout, tmp_path: Path) -> None:
     two = laid_out(tmp_path / "two", tables(), study_with(), buckets=2)
     seen: list[tuple[int, int]] = []
-    build_panel(study_with(), two, tmp_path / "p2", tick=lambda _, done, total: seen.append((done, total)))
+    side_by_side = study_with("workers: 1", "workers: 2")
+    build_panel(side_by_side, two, tmp_path / "p2", tick=lambda _, done, total: seen.append((done, total)))
     built(layout, tmp_path / "p1")
     assert two.manifest.buckets == 2
     assert seen == [(9, 18), (18, 18)]
@@ -350,7 +352,7 @@ def test_the_environment_of_a_contact_joins_by_time_and_is_context(tmp_path: Pat
     )
     study = parse_study(
         STUDY.replace("touchpoints: {from: t}", f"touchpoints: {{sql: '{query}'}}")
-        .replace("v: reviews.csv", "v: reviews.csv, w: weather.csv")
+        .replace("v: reviews.parquet", "v: reviews.parquet, w: weather.csv")
         .replace("snapshot:", "  - {name: wind, unit: m/s, kind: amount, direction: lower, control: none}\nsnapshot:"),
         "study.yaml",
     )

@@ -14,7 +14,7 @@ def _flow_that_fails_with(fault: Exception, counted: list[int]) -> Attempt:
         counted.append(1)
         raise fault
 
-    @flow
+    @flow(name="trial")
     def trial() -> None:
         attempt()
 
