@@ -629,7 +629,8 @@ def _on_study(step: str, common: Common, **options: object) -> None:
 
 def _read_first(step: str, workspace: "Workspace", options: Mapping[str, Any]) -> None:
     """Tell mistakes in the initiatives file and beside it at once, not after the seconds in which Prefect starts."""
-    if step not in _WITH_PLANS:
+    # What a flat table cannot answer is told by the step itself, and comes first.
+    if step not in _WITH_PLANS or (step == "portfolio" and workspace.study.is_flat):
         return
     from flows.plans import overridden, read_plans  # noqa: PLC0415
 

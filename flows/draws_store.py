@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -153,7 +154,7 @@ def draws_from(content: bytes, origin: str) -> Stored | None:
             if said.get("format") != _FORMAT:
                 return None
             return _restored(said, {name: arrays[name] for name in arrays.files})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, BadZipFile, ValueError, LookupError, TypeError, AttributeError) as error:
         raise _unreadable(origin) from error
 
 

@@ -35,11 +35,11 @@ def identity(study: Study, contract: PanelContract, seed: int) -> dict[str, str]
         "feature_contract_hash": contract.feature_contract_hash,
         "seed": str(seed),
         "package_version": version("journeylift"),
-        "git_commit": _git_commit(),
+        "git_commit": git_commit(),
     }
 
 
-def _git_commit() -> str:
+def git_commit() -> str:
     """Commit of the code, with a sign for changes since; empty outside a repository."""
     root = Path(__file__).parents[1]
     if not (root / ".git").exists():  # installed, maybe inside somebody else's repository

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.contract import existing_contract
-from features.errors import EmptyResultError, JourneyliftError, StudyError, UnsupportedError
+from features.errors import EmptyResultError, JourneyliftError, StoreError, StudyError, UnsupportedError
 from flows.draws_store import Stored, read_draws
 from flows.plans import Plans
 from flows.scenarios import FOLDER, Scenario, sized
@@ -264,9 +264,9 @@ def open_bench(study_file: Path | str) -> Bench:
     UnsupportedError
         It is a flat table, which has no months to count money over.
     EmptyResultError
-        Nothing has been simulated yet, or every initiative was refused.
+        Every initiative was refused.
     StoreError
-        The simulation cannot be read.
+        Nothing has been simulated yet, or it cannot be read.
     """
     workspace = open_workspace(study_file, reads_only=True)
     if workspace.study.is_flat:
@@ -276,7 +276,7 @@ def open_bench(study_file: Path | str) -> Bench:
         )
     stored = read_draws(workspace.store.draws)
     if stored is None:
-        raise EmptyResultError(
+        raise StoreError(
             f"Nothing has been simulated for '{study_file}' yet. Run: journeylift simulate --study {study_file}"
         )
     if not stored.surface.samples.initiatives:

@@ -12,6 +12,7 @@ from typing import Final
 from features.contract import PanelContract
 from features.errors import StudyError
 from features.study import Study
+from flows.identity import git_commit
 from flows.storage import Workspace
 from models.funding import Funding
 from models.initiatives import Initiative, parse_funding, parse_initiatives
@@ -67,6 +68,7 @@ def made_from(study: Study, contract: PanelContract, plans: Plans, seed: int) ->
         "estimates_fingerprint": plans.estimates_fingerprint,
         "seed": str(seed),
         "package_version": version("journeylift"),
+        "git_commit": git_commit(),
     }
 
 

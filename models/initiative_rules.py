@@ -82,6 +82,10 @@ def _change_faults(study: Study, where: tuple[int | str, ...], change: dict[str,
     if measure and change.get("convert") is not None and measure.kind != "share":
         message = f"'{measure.name}' is a {measure.kind}; only a share of 0 and 1 has failures to convert. Use scale."
         yield Fault((*where, "convert"), message)
+    other = next((key for key in ("shift", "scale", "cap", "floor") if change.get(key) is not None), None)
+    if measure and measure.task and other:
+        message = f"'{measure.name}' says whether a task was done; tasks fail or do not, so only convert moves it."
+        yield Fault((*where, other), message)
 
 
 def _unknown(what: str, name: str, known: tuple[str, ...]) -> str:

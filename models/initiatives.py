@@ -317,6 +317,11 @@ def refusal(initiative: Initiative, study: Study, observed: frozenset[Exposure])
     """
     for change in initiative.changes:
         if change.way == "remove":
+            if change.journey not in {e.journey for e in observed}:
+                return (
+                    f"Nothing is measured in {change.journey}, so no model knows how often its touchpoints came. "
+                    "Bring a measure of that journey to learn what removing one would do."
+                )
             continue  # whether it was ever absent is asked of the data: models.removal
         measure = next(m for m in study.measures if m.name == change.measure)
         if measure.control == "none":

@@ -53,7 +53,7 @@ def _distance(study: Study, one: Initiative, other: Initiative) -> int | None:
     """0: the same measure; 1: the same journey; 2: one journey leads to the other; None: no path."""
     if set(one.moved) & set(other.moved):
         return 0
-    first, second = ({e.journey for e in item.moved} for item in (one, other))
+    first, second = _journeys(one), _journeys(other)
     if first & second:
         return 1
     after_first = {j for journey in first for j in descendants(study, journey)}
@@ -146,8 +146,13 @@ def _meet(study: Study, one: Initiative, other: Initiative) -> bool:
     if set(one.moved) & set(other.moved):
         return True
     tasks = {m.name for m in study.measures if m.task}
-    shared = {e.journey for e in one.moved} & {e.journey for e in other.moved}
-    return any(e.measure in tasks and e.journey in shared for e in (*one.moved, *other.moved))
+    shared = _journeys(one) & _journeys(other)
+    changes = [change for change in (*one.changes, *other.changes) if change.journey in shared]
+    return any(change.way in ("remove", "speed_up") or change.measure in tasks for change in changes)
+
+
+def _journeys(initiative: Initiative) -> set[str]:
+    return {change.journey for change in initiative.changes}
 
 
 def _overlap(pair: Pair, one: Effect, other: Effect, both: Effect, share: float) -> Overlap:

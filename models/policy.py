@@ -275,7 +275,8 @@ class Moves:
     ) -> None:
         prepared, held, kinds = model.prepared, model.held, model.kinds
         self._prepared, self._moving = prepared, moving
-        self._fixed = {column for r in fixed for column in (*piece_columns(r), usual_column(r))}
+        # What is usual for a held measure still moves where contacts move.
+        self._fixed = {column for r in fixed for column in piece_columns(r)}
         tasks = {m.name for m in prepared.study.measures if m.task}
         ended = {r.exposure.journey for r in moving if r.exposure.measure in tasks} | set(retimed)
         self._shifting = [r for r in held if r in moving or r.exposure.journey in ended]

@@ -178,9 +178,7 @@ def prepare(
     laid.fit.clear()  # large, and in `fit` now
     laid.target.clear()
     fit, target = charged(*encoded(fit, target))
-    follow_ups = tuple(
-        fit_follow_ups(links, [parts[k] for parts in laid.links]) for k, links in enumerate(learnt.links)
-    )
+    follow_ups = tuple(fit_follow_ups(links, parts) for links, parts in zip(learnt.links, laid.links, strict=True))
     sampled = 0.0 if sum(sizes) >= MOST_CUSTOMERS else laid.sampled
     people = [fit.periods.customer_key, *(one.rows.customer for one in follow_ups)]
     if sampled < 1:
@@ -213,10 +211,15 @@ class _LaidOut:
     end: int
     fit: list[Rows] = field(default_factory=list)
     target: list[Rows] = field(default_factory=list)
-    links: list[tuple[LinkRows, ...]] = field(default_factory=list)
     followed: list[People] = field(default_factory=list)
-    linked: int = 0
     at_risk: int = 0
+    links: list[list[LinkRows]] = field(init=False)
+    linked: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin without rows for the links of each measure."""
+        self.links = [[] for _ in self.learnt.links]
+        self.linked = [0] * len(self.links)
 
     @property
     def sampled(self) -> float:
@@ -237,9 +240,12 @@ class _LaidOut:
         for piece in pieces(bucket):
             touchpoints = with_attempts(piece.touchpoints)
             columns = exposure_columns(self.learnt.references, touchpoints, bucket.customers, self.learnt.kinds)
-            if self.linked < MOST_LINK_ROWS:
-                self.links.append(link_rows(self.learnt.links, touchpoints, columns, self.end))
-                self.linked += max((len(one.customer) for one in self.links[-1]), default=0)
+            # Each measure stops by itself: the frequent ones must not leave the rare ones with little.
+            wanted = [k for k, n in enumerate(self.linked) if n < MOST_LINK_ROWS]
+            found = link_rows([self.learnt.links[k] for k in wanted], touchpoints, columns, self.end)
+            for k, rows in zip(wanted, found, strict=True):
+                self.links[k].append(rows)
+                self.linked[k] += len(rows.customer)
             whole = replace(piece, customers=bucket.customers)  # medians of covariates are those of the bucket
             here = _of_piece(fit, piece)
             nothing = np.zeros(int(here.sum()), np.int64)

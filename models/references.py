@@ -197,23 +197,25 @@ def _fit_reference(
     blank = Reference(exposure, tuple(float(knot) for knot in knots), setting, ())
     X, pieces = setting.of(part, customers), blank.pieces(part[exposure.measure].to_numpy())
     half = _halves(part)
-    # Where one half has no contacts there is nothing apart to learn from.
-    others = [half != side if (half != side).any() else half == side for side in range(2)]
-    by_piece = [_cross_fitted(X, piece, others) for piece in pieces]
+    by_piece = [_cross_fitted(X, piece, [half != side for side in range(2)]) for piece in pieces]
     return replace(blank, expected=tuple(zip(*by_piece, strict=True)))
 
 
 def _cross_fitted(X: Array, y: Array, others: Sequence[NDArray[np.bool_]]) -> tuple[HistGradientBoostingRegressor, ...]:
     """Fit each half's model on the other, with as many trees as predict the halves best: few where contacts are few."""
-    models = [_regression(int(rows.sum())).fit(X[rows], y[rows]) for rows in others]
+    if not all(rows.any() for rows in others):  # one half has no contacts: there is nothing apart to learn from
+        return tuple(_fitted(X, y, 1) for _ in others)
+    models = [_fitted(X[rows], y[rows], MOST_TREES) for rows in others]
     loss = np.zeros(MOST_TREES)
     for model, rows in zip(models, others, strict=True):
-        mine = ~rows if (~rows).any() else rows
-        loss += [float(((y[mine] - stage) ** 2).sum()) for stage in model.staged_predict(X[mine])]
+        loss += [float(((y[~rows] - stage) ** 2).sum()) for stage in model.staged_predict(X[~rows])]
     best = int(np.argmin(loss)) + 1
-    if best == MOST_TREES:
-        return tuple(models)
-    return tuple(_regression(int(rows.sum()), best).fit(X[rows], y[rows]) for rows in others)
+    return tuple(models) if best == MOST_TREES else tuple(_fitted(X[rows], y[rows], best) for rows in others)
+
+
+def _fitted(X: Array, y: Array, trees: int) -> HistGradientBoostingRegressor:
+    # The trees refuse a column without any value; one without any difference says as little.
+    return _regression(len(X), trees).fit(np.where(np.isnan(X).all(axis=0), 0.0, X), y)
 
 
 def _halves(touchpoints: pa.Table) -> NDArray[np.intp]:
@@ -232,7 +234,7 @@ def in_exposure(exposure: Exposure, touchpoints: pa.Table) -> NDArray[np.bool_]:
     return np.asarray(in_journey & ~np.isnan(touchpoints[exposure.measure].to_numpy()))
 
 
-def _regression(rows: int, trees: int = MOST_TREES) -> HistGradientBoostingRegressor:
+def _regression(rows: int, trees: int) -> HistGradientBoostingRegressor:
     """Boosted trees: waits multiply over segment and channel, and what a sum of levels leaves over would be confounded.
 
     Leaves of hundreds of contacts cannot follow single customers.

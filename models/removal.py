@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from models.contact_kinds import LEAST_CONTACTS
 from models.initiatives import Change, Initiative
 from models.people import Bucket
 
@@ -17,8 +18,8 @@ OCCURS = (0.02, 0.98)
 """Shares of the journeys that have the touchpoint between which something can be learnt about being without it."""
 
 
-def seen_with(buckets: Iterable[Bucket], journey: str, touchpoint: str) -> float:
-    """Give the share of the instances of a journey in which a touchpoint occurs.
+def seen_with(buckets: Iterable[Bucket], journey: str, touchpoint: str) -> tuple[float, int]:
+    """Give the share of the instances of a journey in which a touchpoint occurs, and how many those are.
 
     Parameters
     ----------
@@ -29,8 +30,8 @@ def seen_with(buckets: Iterable[Bucket], journey: str, touchpoint: str) -> float
 
     Returns
     -------
-    float
-        0 where the journey never happens.
+    tuple of float and int
+        Share, 0 where the journey never happens, and number.
     """
     every = having = 0
     for bucket in buckets:
@@ -39,7 +40,7 @@ def seen_with(buckets: Iterable[Bucket], journey: str, touchpoint: str) -> float
         case = rows["journey_key"].to_numpy()
         every += len(np.unique(case))
         having += len(np.unique(case[here]))
-    return having / every if every else 0.0
+    return (having / every if every else 0.0), having
 
 
 def removal_refusal(initiative: Initiative, buckets: Callable[[], Iterable[Bucket]]) -> str:
@@ -68,10 +69,15 @@ def removal_refusal(initiative: Initiative, buckets: Callable[[], Iterable[Bucke
 def _refusal(change: Change, buckets: Callable[[], Iterable[Bucket]]) -> str:
     if change.way != "remove" or change.touchpoint is None:
         return ""
-    share = seen_with(buckets(), change.journey, change.touchpoint)
+    share, seen = seen_with(buckets(), change.journey, change.touchpoint)
     told = f"{100 * share:.1f} % of the {change.journey} journeys have {change.touchpoint}"
     if share > OCCURS[1]:
         return f"{told}, so what happens without it was hardly ever seen and cannot be learnt. Improve it instead."
     if share < OCCURS[0]:
         return f"{told}, too few to learn what it does. Name a touchpoint that occurs more often."
+    if seen < LEAST_CONTACTS:
+        return (
+            f"{seen} {change.journey} journeys have {change.touchpoint}; at least {LEAST_CONTACTS} are needed to learn "
+            "what it does. Name a touchpoint that occurs more often."
+        )
     return ""

@@ -171,7 +171,7 @@ def test_a_file_with_another_start_is_answered_from_the_last_simulation_and_one_
     # The luck of an initiative is that of the last simulation: a wait of 0.3 is worth about what 0.6 is, and more.
     noise = {k.forecast.initiative.name: k.noise[:, 0] for k in last.surface.samples.initiatives}
     (again,) = estimated.surface.samples.initiatives
-    assert np.corrcoef(noise["faster-phone-support"], again.noise[:, 0])[0, 1] > 0.8
+    assert np.corrcoef(noise["faster-phone-support"], again.noise[:, 0])[0, 1] > 0.7
     # Nothing that was simulated last has been replaced, and the estimate is found again.
     assert workspace.store.draws.read_bytes() == before
     kept = list(workspace.store.compared.iterdir())

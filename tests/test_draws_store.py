@@ -108,6 +108,12 @@ def test_the_file_is_small_and_knows_no_customers(tmp_path: Path) -> None:
 
 def test_no_file_is_none_and_a_broken_one_is_told(tmp_path: Path) -> None:
     assert read_draws(tmp_path / "none.npz") is None
+    write_draws(tmp_path / "whole.npz", stored())
+    whole = (tmp_path / "whole.npz").read_bytes()
+    for content in (b"", whole[: len(whole) // 2]):
+        (tmp_path / "broken.npz").write_bytes(content)
+        with pytest.raises(StoreError, match="Delete it and simulate again"):
+            read_draws(tmp_path / "broken.npz")
     (tmp_path / "broken.npz").write_bytes(b"PK not a zip")
     with pytest.raises(StoreError, match="Delete it and simulate again"):
         read_draws(tmp_path / "broken.npz")

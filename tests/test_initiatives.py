@@ -24,6 +24,7 @@ measures:
   - {name: outage, unit: h, kind: duration, direction: lower, control: none}
   - {name: wait, unit: min, kind: duration, direction: lower, journeys: [support]}
   - {name: resolved, unit: share, kind: share, direction: higher, journeys: [support]}
+  - {name: done, unit: share, kind: share, direction: higher, task: true, journeys: [support]}
   - {name: late, unit: days, kind: duration, direction: lower, known: after}
   - {name: rating, unit: points, kind: rating, direction: higher}
 """,
@@ -132,6 +133,7 @@ def test_two_changes_of_one_measure_act_one_after_the_other():
         ("{journey: support, measure: weight, scale: 0.5}", "", r"no measure is called 'weight'.*wait"),
         ("{journey: billing, measure: wait, scale: 0.5}", "", r"'wait' is not measured in 'billing'"),
         ("{journey: support, measure: wait, convert: 0.5}", "", r"'wait' is a duration; only a share"),
+        ("{journey: support, measure: done, scale: 0.5}", "", r"'done' says whether a task was done"),
         ("{journey: support, measure: wait}", "", r"none of shift, scale.* Expected exactly one"),
         ("{journey: support, measure: wait, scale: 0.5, cap: 3}", "", r"scale, cap of shift.* Expected exactly one"),
         ("{journey: support, measure: wait, scal: 0.5}", "", r"unknown key.*scale"),

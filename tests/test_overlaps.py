@@ -5,7 +5,7 @@ from __future__ import annotations
 from features.study import parse_study
 from models import overlaps
 from models.initiatives import Change, Initiative
-from models.overlaps import pairs_on_a_path
+from models.overlaps import _meet, pairs_on_a_path
 from tests.test_adjustment import STUDY as TEXT
 
 STUDY = parse_study(TEXT, "study.yaml")
@@ -37,3 +37,17 @@ def test_the_closest_come_first_and_the_order_of_the_file_plays_no_part():
 def test_of_many_only_the_closest_are_kept(monkeypatch):
     monkeypatch.setattr(overlaps, "MOST_PAIRS", 2)
     assert pairs_on_a_path(STUDY, [SOLVE, BILLS, PHONE, CHAT]) == (("chat", "phone"), ("chat", "solve"))
+
+
+def changing(name: str, **change: object) -> Initiative:
+    return Initiative(name=name, changes=(Change.model_validate(change),))
+
+
+def test_what_is_removed_or_moved_in_time_meets_all_that_changes_its_journey():
+    fewer = changing("fewer", journey="support", touchpoint="call", remove=0.5)
+    none = changing("none", journey="support", touchpoint="call", remove=1.0)
+    sooner = changing("sooner", journey="support", measure="wait", speed_up=0.5)
+    for one, other in ((fewer, PHONE), (fewer, none), (sooner, SOLVE)):
+        assert pairs_on_a_path(STUDY, [one, other]) == (tuple(sorted((one.name, other.name))),)
+        assert _meet(STUDY, one, other)
+    assert not _meet(STUDY, fewer, BILLS)

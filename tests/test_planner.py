@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features.errors import EmptyResultError, StoreError, StudyError, UnsupportedError
+from features.errors import StoreError, StudyError, UnsupportedError
 from features.templates import write_templates
 from flows.planner import MOST_KEPT, Bench, Desk, Setting, cost_of, open_bench
 from flows.scenarios import Scenario
@@ -105,9 +105,7 @@ def test_a_desk_keeps_what_was_set_and_where(bench: Bench) -> None:
 
 def test_nothing_simulated_names_the_command(tmp_path: Path) -> None:
     write_templates(tmp_path)
-    with pytest.raises(
-        EmptyResultError, match=r"Nothing has been simulated .* journeylift simulate --study .*study\.yaml"
-    ):
+    with pytest.raises(StoreError, match=r"Nothing has been simulated .* journeylift simulate --study .*study\.yaml"):
         open_bench(tmp_path / "study.yaml")
     assert not (tmp_path / "store").exists(), "opening writes nothing"
 

@@ -85,4 +85,15 @@ def test_contacts_of_one_customer_only_are_enough():
     touches = contacts([0.0, 1.0] * 30, np.zeros(60, np.int64))
     customers = people(1, np.random.default_rng(4))
     (reference,) = fit_references(STUDY, SOLVED, touches, customers)
+    # One tree: forty would know each contact.
+    assert reference.split(touches, customers)[1] == pytest.approx(0.5, abs=0.15)
+
+
+def test_a_covariate_that_hardly_anyone_has_is_no_obstacle():
+    rng = np.random.default_rng(5)
+    fee = np.full(400, np.nan)
+    fee[7] = 10.0
+    customers = people(400, rng).set_column(2, "fee", pa.array(fee))
+    touches = contacts(rng.random(400), np.arange(400))
+    (reference,) = fit_references(STUDY, SOLVED, touches, customers)
     assert np.isfinite(reference.split(touches, customers)[1]).all()

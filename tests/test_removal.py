@@ -10,7 +10,7 @@ import pytest
 
 from features.errors import StudyError
 from models.adjustment import Exposure
-from models.initiatives import move_touchpoints
+from models.initiatives import move_touchpoints, refusal
 from models.removal import removal_refusal, seen_with
 from tests.test_initiatives import CUSTOMERS, EVERYTHING, STUDY, TOUCHPOINTS, read
 
@@ -62,16 +62,23 @@ def test_with_a_touchpoint_goes_all_that_is_measured_in_its_journey():
     assert one.changes[0].describe() == "support call 100 % of them removed"
 
 
-@pytest.mark.parametrize(("having", "said"), [(200, "hardly ever seen"), (1, "too few to learn"), (100, "")])
+@pytest.mark.parametrize(
+    ("having", "said"), [(600, "hardly ever seen"), (3, "too few to learn"), (150, "at least 200 are"), (300, "")]
+)
 def test_what_was_never_absent_or_hardly_there_is_refused(having, said):
-    reason = removal_refusal(read(CALLS), buckets(having))
+    reason = removal_refusal(read(CALLS), buckets(having, 600))
     assert said in reason
     assert bool(reason) == bool(said)
-    assert seen_with(buckets(having)(), "support", "call") == having / 200
+    assert seen_with(buckets(having, 600)(), "support", "call") == (having / 600, having)
+
+
+def test_where_nothing_is_measured_in_a_journey_nothing_can_be_removed_from_it():
+    assert "Nothing is measured in support" in refusal(read(CALLS), STUDY, frozenset({Exposure("billing", "error")}))
+    assert refusal(read(CALLS), STUDY, frozenset({Exposure("support", "wait")})) == ""
 
 
 def test_a_journey_that_never_happens_has_no_touchpoints():
-    assert seen_with(buckets(10)(), "billing", "invoice") == 0.0
+    assert seen_with(buckets(10)(), "billing", "invoice") == (0.0, 0)
 
 
 @pytest.mark.parametrize(
