@@ -109,12 +109,15 @@ class Sampled:
         Errors of (churn, spend), of the change as stated and of half of it.
     luck : Luck
         Delivery, cost, and error of the form.
+    size : float
+        Share of the change that was drawn, 0 to 1.
     """
 
     forecast: Forecast
     noise: Array
     half_noise: Array
     luck: Luck
+    size: float = 1.0
 
     @property
     def name(self) -> str:
