@@ -198,10 +198,11 @@ def _run(workspace: Workspace, run_id: str) -> Compared:
         )
     if found.is_deleted:
         raise ModelError(f"The run {run_id} was deleted in MLflow. Restore it there, or simulate again.")
-    if not found.experiment.endswith("/simulate"):
+    wanted = f"{workspace.study.name}/simulate"
+    if found.experiment != wanted:
         raise ModelError(
-            f"The run {run_id} is '{found.name}' of {found.experiment}. A run of {workspace.study.name}/simulate was "
-            "expected. Take the id of a simulation or of one of its initiatives."
+            f"The run {run_id} is '{found.name}' of {found.experiment}. A run of {wanted} was expected. Take the id of "
+            "a simulation of this study or of one of its initiatives."
         )
     content = tracker.artifact(found.parent or run_id, "draws.npz")
     stored = None if content is None else draws_from(content, f"draws.npz of the run {run_id}")
