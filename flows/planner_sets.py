@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from features.errors import StudyError
 from flows.planner import Bench, Setting
-from models.combinations import MOST_ALL_PAIRS, Combinations, Together
+from models.combinations import Combinations, Together, counts_every_pair
 from models.funding import Funding
 from models.funding_plan import FundingPlan, plan_funding
 from models.simulation import WORST, Worth
@@ -128,7 +128,7 @@ def set_worth(bench: Bench, settings: Mapping[str, Setting]) -> SetWorth:
 def pairs_of(bench: Bench, names: Mapping[str, Setting]) -> list[tuple[str, str]]:
     """Name the pairs that are counted, as `models.combinations.combine` does."""
     known = {one.overlap.names for one in bench.surface.samples.overlaps}
-    is_few = len(bench.initiatives) <= MOST_ALL_PAIRS
+    is_few = counts_every_pair(bench.surface.samples)
     return [pair for pair in combinations(sorted(names), 2) if is_few or pair in known]
 
 

@@ -197,12 +197,15 @@ class Samples:
         Of pairs for which they were estimated; the others add up in their hazards.
     seed, draws : int
         Of the random numbers.
+    among : int
+        How many initiatives were simulated together, where these are some of them; 0 where these are all.
     """
 
     initiatives: tuple[Sampled, ...]
     overlaps: tuple[SampledOverlap, ...]
     seed: int
     draws: int
+    among: int = 0
 
 
 def ruled(forecasts: Sequence[Forecast], rng: np.random.Generator, failed_control: str = "") -> tuple[Forecast, ...]:

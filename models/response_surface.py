@@ -154,7 +154,7 @@ class ResponseSurface:
 
         Notes
         -----
-        Each initiative as in `answer`, pairs as in `overlap`.
+        Each initiative as in `answer`, pairs as in `overlap`; which pairs are counted stays as in the simulation.
         """
         stored = {one.name: one for one in self.samples.initiatives}
         if not all(one.name in stored and _moves_alike(one, stored[one.name]) for one in initiatives):
@@ -163,7 +163,9 @@ class ResponseSurface:
         pairs = [one.overlap.names for one in self.samples.overlaps if set(one.overlap.names) <= set(sampled)]
         found = [self.overlap(sampled[one], sampled[other]) for one, other in pairs]
         overlaps = tuple(one for one in found if one is not None)
-        return replace(self, samples=replace(self.samples, initiatives=tuple(sampled.values()), overlaps=overlaps))
+        among = max(self.samples.among, len(self.samples.initiatives))
+        kept = replace(self.samples, initiatives=tuple(sampled.values()), overlaps=overlaps, among=among)
+        return replace(self, samples=kept)
 
 
 def _moves_alike(initiative: Initiative, stored: Sampled) -> bool:

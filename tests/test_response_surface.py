@@ -11,6 +11,7 @@ import pytest
 from features.errors import StudyError
 from features.study import Money
 from models.cash import Cohort
+from models.combinations import counted_pairs, counts_every_pair
 from models.costs import Cost
 from models.forecasts import sample
 from models.response_surface import ResponseSurface
@@ -154,3 +155,15 @@ def test_what_two_do_twice_follows_what_is_done_and_not_estimates_of_it():
     nothing = found.overlap(found.sampled("a", {}, 0.0), found.sampled("b"))
     assert nothing is not None
     assert nothing.overlap.churn.value == 0
+
+
+def test_some_of_many_are_counted_by_the_rule_of_all():
+    samples = sample([a_forecast(f"i{number:02}") for number in range(16)], (), np.random.default_rng(2), 20)
+    found = ResponseSurface(samples, COHORT, MONEY, constant_retention(12))
+    few = found.revised([one.forecast.initiative for one in samples.initiatives[:2]])
+    assert few is not None
+    fewer = few.revised([few.samples.initiatives[0].forecast.initiative])
+    assert fewer is not None
+    assert [counts_every_pair(one.samples) for one in (found, few, fewer, surface(draws=20))] == [False] * 3 + [True]
+    assert counted_pairs(few.samples) == ()
+    assert len(counted_pairs(few.samples, is_every=True)) == 1
