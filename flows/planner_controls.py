@@ -187,7 +187,7 @@ def read_setting(given: Mapping[str, object], before: Setting, simulated: Cost) 
     if not ends["low"] <= ends["likely"] <= ends["high"]:
         shown = ", ".join(f"{key} {100 * value:g} %" for key, value in ends.items())
         raise StudyError(f"Delivered: {shown}. Expected low, then likely, then high. Move one of the three.")
-    costs = {part: moved.get(part, told[part]) for part in COST_PARTS}
+    costs = {part: moved[part] for part in COST_PARTS if part in moved}
     lasts = moved.get("lasts", before.lasts_months or 0)
     return replace(
         before,
@@ -197,7 +197,7 @@ def read_setting(given: Mapping[str, object], before: Setting, simulated: Cost) 
         start_month=int(moved.get("start", before.start_month)),
         ramp_months=int(moved.get("ramp", before.ramp_months)),
         lasts_months=int(lasts) or None,
-        cost=cost_of(costs, simulated) if set(moved) & set(COST_PARTS) else before.cost,
+        cost=_moved_cost(before.cost, costs, simulated),
     )
 
 
@@ -218,6 +218,12 @@ _LIMITS: Final = {
     "low": (0.0, 100.0, " %"), "high": (1.0, 100.0, " %"), "start": (0.0, 600.0, " months"),
     "ramp": (0.0, 600.0, " months"), "lasts": (0.0, 600.0, " months"),
 }  # fmt: skip
+
+
+def _moved_cost(before: Cost, moved: Mapping[str, float], simulated: Cost) -> Cost:
+    """Write the parts that were moved anew; the others stay as they are, ranges too."""
+    anew = cost_of(moved, simulated)
+    return before.model_copy(update={part: getattr(anew, part) for part in moved})
 
 
 def limit_fields(bench: Bench, desk: Desk) -> mo.ui.dictionary:

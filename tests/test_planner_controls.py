@@ -50,6 +50,13 @@ def test_a_cost_that_was_changed_before_stays_when_another_moves() -> None:
     assert found.cost == Cost(once=(2.0, 4.0, 8.0), monthly=6.0)
 
 
+def test_touching_one_cost_leaves_the_ranges_of_the_others() -> None:
+    kept = Cost(once=(2.0, 3.0, 9.0), per_contact=(0.1, 0.2, 0.6), monthly=5.0)
+    found = read_setting(numbers_of(replace(BEFORE, cost=kept)) | {"monthly": 6.0}, replace(BEFORE, cost=kept),
+                         BEFORE.cost)  # fmt: skip
+    assert found.cost == Cost(once=(2.0, 3.0, 9.0), per_contact=(0.1, 0.2, 0.6), monthly=6.0)
+
+
 def test_the_likely_share_takes_the_ends_along_and_ends_that_cross_are_told() -> None:
     assert read(likely=30).delivery == (0.3, 0.3, 1.0)
     assert read(low=20, high=90, likely=90).delivery == (0.2, 0.9, 0.9)
