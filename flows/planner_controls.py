@@ -113,8 +113,10 @@ def setting_fields(bench: Bench, setting: Setting) -> mo.ui.dictionary:
     told = numbers_of(setting)
 
     def share(key: str, label: str, least: int = 0) -> mo.ui.slider:
+        start = min(least, told[key])  # files may say less than can be set
+        step = start if 0 < start < 1 else 1  # so that whole per cents can still be reached
         return mo.ui.slider(
-            least, 100, 1, value=told[key], label=f"{label}, %", include_input=True, full_width=True
+            start, 100, step, value=told[key], label=f"{label}, %", include_input=True, full_width=True
         )  # fmt: skip
 
     def months(key: str, label: str) -> mo.ui.slider:
@@ -171,7 +173,7 @@ def read_setting(given: Mapping[str, object], before: Setting, simulated: Cost) 
     said, faults = dict[str, float](), list[str]()
     for key, value in given.items():
         try:
-            said[key] = _number(key, value)
+            said[key] = _number(key, value, told[key])
         except StudyError as error:
             faults.append(error.message)
     if faults:
@@ -201,8 +203,10 @@ def read_setting(given: Mapping[str, object], before: Setting, simulated: Cost) 
     )
 
 
-def _number(key: str, value: object) -> float:
+def _number(key: str, value: object, told: float) -> float:
+    """Read a number within its limits; what was told before is always within."""
     least, most, unit = _LIMITS.get(key, (0.0, float("inf"), ""))
+    least, most = min(least, told), max(most, told)
     expected = f"{least:g} to {most:g}{unit}" if isfinite(most) else f"an amount of {least:g} or more"
     try:
         found = float(str(value))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,28 @@ def test_touching_one_cost_leaves_the_ranges_of_the_others() -> None:
     found = read_setting(numbers_of(replace(BEFORE, cost=kept)) | {"monthly": 6.0}, replace(BEFORE, cost=kept),
                          BEFORE.cost)  # fmt: skip
     assert found.cost == Cost(once=(2.0, 3.0, 9.0), per_contact=(0.1, 0.2, 0.6), monthly=6.0)
+
+
+@pytest.mark.parametrize(
+    "small",
+    [
+        {"reach": 0.005}, {"reach": 1e-8}, {"delivery": (0.0, 0.004, 0.006)}, {"size": 0.03}, {"start_month": 700},
+        {"lasts_months": 1_000},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_the_file_may_say_can_be_shown_and_read_and_moved(small: dict[str, Any], bench: Bench) -> None:
+    setting = replace(Setting.of(bench.initiatives["good"]), **small)
+    told = setting_fields(bench, setting).value
+    assert read_setting(told, setting, setting.cost) == setting
+    moved = read_setting(told | {"monthly": 60.0}, setting, setting.cost)
+    assert moved == replace(setting, cost=setting.cost.model_copy(update={"monthly": 60.0}))
+
+
+def test_less_than_was_set_is_still_out_of_range() -> None:
+    before = replace(BEFORE, reach=0.005)
+    with pytest.raises(StudyError, match=r"reach is '0\.2'\. Expected 0\.5 to 100 %"):
+        read_setting(numbers_of(before) | {"reach": 0.2}, before, before.cost)
 
 
 def test_the_likely_share_takes_the_ends_along_and_ends_that_cross_are_told() -> None:
