@@ -12,6 +12,7 @@ import marimo as mo
 from features.errors import StudyError
 from flows.cells import study_field
 from flows.planner import Bench, Desk, Setting, cost_of
+from flows.planner_sets import clashes
 from flows.planner_told import is_out
 from models.costs import COST_PARTS, Cost
 
@@ -71,15 +72,41 @@ def study_choice() -> mo.ui.dropdown | mo.ui.text:
 
 
 def choice_field(bench: Bench, desk: Desk) -> mo.ui.multiselect:
-    """Ask which initiatives are looked at together; at first those in support that pay on average, or the best one."""
+    """Ask which initiatives are looked at together; at first, those in support that pay and go together."""
     known = bench.choosable
     if desk.settings:
         chosen = [title for title, name in known.items() if name in desk.settings]
     else:
-        means = {title: bench.mean_npv(name) for title, name in known.items() if not is_out(bench, name)}
-        means = means or {title: bench.mean_npv(name) for title, name in known.items()}
-        chosen = [title for title, mean in means.items() if mean > 0] or [max(means, key=lambda one: means[one])]
+        first = _first_choice(bench)
+        chosen = [title for title, name in known.items() if name in first]
     return mo.ui.multiselect(known, chosen, label="Initiatives in this scenario", full_width=True)
+
+
+def _first_choice(bench: Bench) -> set[str]:
+    """Choose by mean value, the best first: those that pay, fit to those before and have what they need; or the best.
+
+    What one needs comes along where it pays as well. Empty where none can be done as it was simulated.
+    """
+    means = {name: bench.mean_npv(name) for name in bench.initiatives if not is_out(bench, name)}
+    means = means or {name: bench.mean_npv(name) for name in bench.initiatives}
+    order = sorted(means, key=lambda one: (-means[one], one))
+    chosen = set[str]()
+    for name in order:
+        wanted = _with_needs(bench, name)
+        if all(means.get(one, 0.0) > 0 for one in wanted) and not clashes(bench, chosen | wanted):
+            chosen |= wanted
+    alone = (wanted for name in order if not clashes(bench, wanted := _with_needs(bench, name)))
+    return chosen or next(alone, set())
+
+
+def _with_needs(bench: Bench, name: str) -> set[str]:
+    """Name an initiative and all that it needs, as far as it was simulated."""
+    found, ahead = {name}, [name]
+    while ahead:
+        more = {one for one in bench.initiatives[ahead.pop()].needs if one in bench.initiatives} - found
+        found |= more
+        ahead += more
+    return found
 
 
 def set_field(bench: Bench, desk: Desk, chosen: Sequence[str]) -> mo.ui.dropdown:

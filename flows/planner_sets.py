@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import nan
@@ -19,7 +19,7 @@ from models.funding import Funding
 from models.funding_plan import FundingPlan, plan_funding
 from models.simulation import WORST, Worth
 
-__all__ = ["FEWEST", "MOST", "Range", "SetWorth", "compare_sets", "fund", "overlap_lost", "set_worth"]
+__all__ = ["FEWEST", "MOST", "Range", "SetWorth", "clashes", "compare_sets", "fund", "overlap_lost", "set_worth"]
 
 Array = NDArray[np.float64]
 
@@ -132,8 +132,15 @@ def pairs_of(bench: Bench, names: Mapping[str, Setting]) -> list[tuple[str, str]
     return [pair for pair in combinations(sorted(names), 2) if is_few or pair in known]
 
 
-def refuse_clashes(bench: Bench, names: Mapping[str, Setting]) -> None:
+def refuse_clashes(bench: Bench, names: Collection[str]) -> None:
     """Raise a StudyError where two of the chosen exclude each other, or one needs what is not chosen."""
+    faults = clashes(bench, names)
+    if faults:
+        raise StudyError.collect(faults)
+
+
+def clashes(bench: Bench, names: Collection[str]) -> list[str]:
+    """Say which of the chosen exclude each other, and which need what is not chosen, a sentence each."""
     faults = []
     for name in names:
         one = bench.initiatives[name]
@@ -148,8 +155,7 @@ def refuse_clashes(bench: Bench, names: Mapping[str, Setting]) -> None:
             for other in one.needs
             if other not in names
         ]
-    if faults:
-        raise StudyError.collect(faults)
+    return faults
 
 
 def compare_sets(sets: Mapping[str, SetWorth], currency: str) -> pd.DataFrame:

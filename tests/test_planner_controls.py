@@ -18,9 +18,12 @@ from flows.planner_controls import (
     set_field,
     setting_fields,
 )
+from flows.planner_sets import set_worth
 from models.costs import Cost
+from models.forecasts import Forecast
 from models.funding import Funding
 from tests.benches import a_bench
+from tests.worths import a_forecast, an_effect
 
 BEFORE = Setting(1 / 3, (0.5, 0.8, 1.0), 1.0, 2, 3, None, Cost(once=(1.0, 2.0, 4.0), monthly=5.0))
 
@@ -127,6 +130,28 @@ def test_where_nothing_pays_the_best_is_chosen(tmp_path: Path) -> None:
 
     only = a_bench(tmp_path, [forecasts()[1]])
     assert choice_field(only, Desk()).value == ["poor"]
+
+
+def test_at_first_the_better_of_two_that_exclude_each_other_is_chosen_and_needs_come_along(tmp_path: Path) -> None:
+    def of(name: str, churn: float, **given: Any) -> Forecast:
+        return a_forecast(name, an_effect(churn=churn), **given)
+
+    found = [
+        of("best", -0.03, excludes=("good",)), of("good", -0.02), of("fair", -0.01, needs=("small",)),
+        of("small", -0.005), of("base", 0.01), of("lacks", -0.04, needs=("base",)),
+        of("gone", -0.04, needs=("weather",)),
+    ]  # fmt: skip
+    bench = a_bench(tmp_path, found)
+    chosen = choice_field(bench, Desk()).value
+    assert sorted(chosen) == ["best", "fair", "small"]
+    set_worth(bench, {name: Setting.of(bench.initiatives[name]) for name in chosen})
+
+
+def test_where_nothing_pays_by_itself_the_best_comes_with_what_it_needs(tmp_path: Path) -> None:
+    found = [a_forecast("one", needs=("two",)), a_forecast("two", an_effect(churn=0.01)),
+             a_forecast("gone", an_effect(churn=-0.02), needs=("weather",))]  # fmt: skip
+    assert sorted(choice_field(a_bench(tmp_path / "a", found), Desk()).value) == ["one", "two"]
+    assert choice_field(a_bench(tmp_path / "b", found[2:]), Desk()).value == []
 
 
 def test_limits_are_those_of_the_file_or_of_what_was_loaded(bench: Bench) -> None:
