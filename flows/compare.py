@@ -17,6 +17,7 @@ from flows.compared_plans import Compared, differing, find_plans
 from flows.steps import flow, step
 from flows.storage import Workspace, open_workspace, records, write_bytes, write_json
 from flows.wording import chance, span, whole
+from models.combinations import MOST_ALL_PAIRS
 from models.differences import Differences, differences
 from models.outlooks import OUTCOMES
 
@@ -65,10 +66,11 @@ def compare(study_file: str, *, plans: Sequence[str], seed: int | None = None) -
 def hold_against(found: Sequence[Compared]) -> Differences:
     """Count every plan, and the differences draw by draw."""
     with console.progress("compare") as tick:
-        counted = []
+        # One rule for all: a plan that counts more pairs than another would differ by that alone.
+        counted, is_every = [], all(one.counts_every_pair for one in found)
         for number, one in enumerate(found):
             tick(f"counting {one.label}", number, len(found))
-            counted.append(one.outlook())
+            counted.append(one.outlook(is_every=is_every))
         return differences(counted, [one.world for one in found], np.random.default_rng(15))
 
 
@@ -113,6 +115,11 @@ def _warnings(found: Sequence[Compared]) -> tuple[str, ...]:
                 "as independent, so the interval of the difference is wider."
             )
         told += _unlike_money(first, one)
+    if len({one.counts_every_pair for one in found}) > 1:
+        told.append(
+            f"One of the simulations has more than {MOST_ALL_PAIRS} initiatives, so of every plan only pairs are "
+            "counted together whose overlap was estimated."
+        )
     return tuple(dict.fromkeys([*told, *(note for one in found for note in one.notes)]))
 
 

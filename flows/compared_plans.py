@@ -20,6 +20,7 @@ from flows.simulate import estimated
 from flows.steps import io_step
 from flows.storage import Workspace
 from flows.tracking import Recorded, open_tracker
+from models.combinations import counts_every_pair
 from models.initiatives import Initiative, parse_note
 from models.outlooks import Outlook, outlook
 from models.response_surface import ResponseSurface
@@ -81,10 +82,15 @@ class Compared:
         samples = self.surface.samples
         return "|".join([*(self.made_from.get(key, "") for key in _WORLD), str(samples.seed), str(samples.draws)])
 
-    def outlook(self) -> Outlook:
-        """Count what it does over the study's months."""
-        surface = self.surface
-        return outlook(surface.samples, surface.cohort, surface.money, surface.retention, self.names)
+    @property
+    def counts_every_pair(self) -> bool:
+        """Whether its simulation counts what every two initiatives do together."""
+        return counts_every_pair(self.surface.samples)
+
+    def outlook(self, *, is_every: bool | None = None) -> Outlook:
+        """Count what it does over the study's months; pairs as its simulation does, or as all sides of a comparison."""
+        on = self.surface
+        return outlook(on.samples, on.cohort, on.money, on.retention, self.names, is_every=is_every)
 
 
 def differing(first: Compared, other: Compared) -> tuple[str, ...]:
@@ -198,10 +204,11 @@ def _run(workspace: Workspace, run_id: str) -> Compared:
         )
     if found.is_deleted:
         raise ModelError(f"The run {run_id} was deleted in MLflow. Restore it there, or simulate again.")
-    if not found.experiment.endswith("/simulate"):
+    wanted = f"{workspace.study.name}/simulate"
+    if found.experiment != wanted:
         raise ModelError(
-            f"The run {run_id} is '{found.name}' of {found.experiment}. A run of {workspace.study.name}/simulate was "
-            "expected. Take the id of a simulation or of one of its initiatives."
+            f"The run {run_id} is '{found.name}' of {found.experiment}. A run of {wanted} was expected. Take the id of "
+            "a simulation of this study or of one of its initiatives."
         )
     content = tracker.artifact(found.parent or run_id, "draws.npz")
     stored = None if content is None else draws_from(content, f"draws.npz of the run {run_id}")

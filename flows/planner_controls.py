@@ -12,6 +12,7 @@ import marimo as mo
 from features.errors import StudyError
 from flows.cells import study_field
 from flows.planner import Bench, Desk, Setting, cost_of
+from flows.planner_sets import clashes
 from flows.planner_told import is_out
 from models.costs import COST_PARTS, Cost
 
@@ -71,15 +72,41 @@ def study_choice() -> mo.ui.dropdown | mo.ui.text:
 
 
 def choice_field(bench: Bench, desk: Desk) -> mo.ui.multiselect:
-    """Ask which initiatives are looked at together; at first those in support that pay on average, or the best one."""
+    """Ask which initiatives are looked at together; at first, those in support that pay and go together."""
     known = bench.choosable
     if desk.settings:
         chosen = [title for title, name in known.items() if name in desk.settings]
     else:
-        means = {title: bench.mean_npv(name) for title, name in known.items() if not is_out(bench, name)}
-        means = means or {title: bench.mean_npv(name) for title, name in known.items()}
-        chosen = [title for title, mean in means.items() if mean > 0] or [max(means, key=lambda one: means[one])]
+        first = _first_choice(bench)
+        chosen = [title for title, name in known.items() if name in first]
     return mo.ui.multiselect(known, chosen, label="Initiatives in this scenario", full_width=True)
+
+
+def _first_choice(bench: Bench) -> set[str]:
+    """Choose by mean value, the best first: those that pay, fit to those before and have what they need; or the best.
+
+    What one needs comes along where it pays as well. Empty where none can be done as it was simulated.
+    """
+    means = {name: bench.mean_npv(name) for name in bench.initiatives if not is_out(bench, name)}
+    means = means or {name: bench.mean_npv(name) for name in bench.initiatives}
+    order = sorted(means, key=lambda one: (-means[one], one))
+    chosen = set[str]()
+    for name in order:
+        wanted = _with_needs(bench, name)
+        if all(means.get(one, 0.0) > 0 for one in wanted) and not clashes(bench, chosen | wanted):
+            chosen |= wanted
+    alone = (wanted for name in order if not clashes(bench, wanted := _with_needs(bench, name)))
+    return chosen or next(alone, set())
+
+
+def _with_needs(bench: Bench, name: str) -> set[str]:
+    """Name an initiative and all that it needs, as far as it was simulated."""
+    found, ahead = {name}, [name]
+    while ahead:
+        more = {one for one in bench.initiatives[ahead.pop()].needs if one in bench.initiatives} - found
+        found |= more
+        ahead += more
+    return found
 
 
 def set_field(bench: Bench, desk: Desk, chosen: Sequence[str]) -> mo.ui.dropdown:
@@ -113,8 +140,10 @@ def setting_fields(bench: Bench, setting: Setting) -> mo.ui.dictionary:
     told = numbers_of(setting)
 
     def share(key: str, label: str, least: int = 0) -> mo.ui.slider:
+        start = min(least, told[key])  # files may say less than can be set
+        step = start if 0 < start < 1 else 1  # so that whole per cents can still be reached
         return mo.ui.slider(
-            least, 100, 1, value=told[key], label=f"{label}, %", include_input=True, full_width=True
+            start, 100, step, value=told[key], label=f"{label}, %", include_input=True, full_width=True
         )  # fmt: skip
 
     def months(key: str, label: str) -> mo.ui.slider:
@@ -171,7 +200,7 @@ def read_setting(given: Mapping[str, object], before: Setting, simulated: Cost) 
     said, faults = dict[str, float](), list[str]()
     for key, value in given.items():
         try:
-            said[key] = _number(key, value)
+            said[key] = _number(key, value, told[key])
         except StudyError as error:
             faults.append(error.message)
     if faults:
@@ -187,7 +216,7 @@ def read_setting(given: Mapping[str, object], before: Setting, simulated: Cost) 
     if not ends["low"] <= ends["likely"] <= ends["high"]:
         shown = ", ".join(f"{key} {100 * value:g} %" for key, value in ends.items())
         raise StudyError(f"Delivered: {shown}. Expected low, then likely, then high. Move one of the three.")
-    costs = {part: moved.get(part, told[part]) for part in COST_PARTS}
+    costs = {part: moved[part] for part in COST_PARTS if part in moved}
     lasts = moved.get("lasts", before.lasts_months or 0)
     return replace(
         before,
@@ -197,12 +226,14 @@ def read_setting(given: Mapping[str, object], before: Setting, simulated: Cost) 
         start_month=int(moved.get("start", before.start_month)),
         ramp_months=int(moved.get("ramp", before.ramp_months)),
         lasts_months=int(lasts) or None,
-        cost=cost_of(costs, simulated) if set(moved) & set(COST_PARTS) else before.cost,
+        cost=_moved_cost(before.cost, costs, simulated),
     )
 
 
-def _number(key: str, value: object) -> float:
+def _number(key: str, value: object, told: float) -> float:
+    """Read a number within its limits; what was told before is always within."""
     least, most, unit = _LIMITS.get(key, (0.0, float("inf"), ""))
+    least, most = min(least, told), max(most, told)
     expected = f"{least:g} to {most:g}{unit}" if isfinite(most) else f"an amount of {least:g} or more"
     try:
         found = float(str(value))
@@ -218,6 +249,12 @@ _LIMITS: Final = {
     "low": (0.0, 100.0, " %"), "high": (1.0, 100.0, " %"), "start": (0.0, 600.0, " months"),
     "ramp": (0.0, 600.0, " months"), "lasts": (0.0, 600.0, " months"),
 }  # fmt: skip
+
+
+def _moved_cost(before: Cost, moved: Mapping[str, float], simulated: Cost) -> Cost:
+    """Write the parts that were moved anew; the others stay as they are, ranges too."""
+    anew = cost_of(moved, simulated)
+    return before.model_copy(update={part: getattr(anew, part) for part in moved})
 
 
 def limit_fields(bench: Bench, desk: Desk) -> mo.ui.dictionary:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import nan
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from features.errors import StudyError
 from flows.planner import Bench, Setting
-from models.combinations import MOST_ALL_PAIRS, Combinations, Together
+from models.combinations import Combinations, Together, counts_every_pair
 from models.funding import Funding
 from models.funding_plan import FundingPlan, plan_funding
 from models.simulation import WORST, Worth
 
-__all__ = ["FEWEST", "MOST", "Range", "SetWorth", "compare_sets", "fund", "overlap_lost", "set_worth"]
+__all__ = ["FEWEST", "MOST", "Range", "SetWorth", "clashes", "compare_sets", "fund", "overlap_lost", "set_worth"]
 
 Array = NDArray[np.float64]
 
@@ -128,12 +128,19 @@ def set_worth(bench: Bench, settings: Mapping[str, Setting]) -> SetWorth:
 def pairs_of(bench: Bench, names: Mapping[str, Setting]) -> list[tuple[str, str]]:
     """Name the pairs that are counted, as `models.combinations.combine` does."""
     known = {one.overlap.names for one in bench.surface.samples.overlaps}
-    is_few = len(bench.initiatives) <= MOST_ALL_PAIRS
+    is_few = counts_every_pair(bench.surface.samples)
     return [pair for pair in combinations(sorted(names), 2) if is_few or pair in known]
 
 
-def refuse_clashes(bench: Bench, names: Mapping[str, Setting]) -> None:
+def refuse_clashes(bench: Bench, names: Collection[str]) -> None:
     """Raise a StudyError where two of the chosen exclude each other, or one needs what is not chosen."""
+    faults = clashes(bench, names)
+    if faults:
+        raise StudyError.collect(faults)
+
+
+def clashes(bench: Bench, names: Collection[str]) -> list[str]:
+    """Say which of the chosen exclude each other, and which need what is not chosen, a sentence each."""
     faults = []
     for name in names:
         one = bench.initiatives[name]
@@ -148,8 +155,7 @@ def refuse_clashes(bench: Bench, names: Mapping[str, Setting]) -> None:
             for other in one.needs
             if other not in names
         ]
-    if faults:
-        raise StudyError.collect(faults)
+    return faults
 
 
 def compare_sets(sets: Mapping[str, SetWorth], currency: str) -> pd.DataFrame:

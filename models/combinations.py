@@ -16,7 +16,8 @@ from models.forecasts import Sampled, SampledOverlap, Samples
 from models.retention import Retention
 
 __all__ = [
-    "MOST_ALL_PAIRS", "Combinations", "Pair", "Together", "combine", "counted_pairs", "pair_difference",
+    "MOST_ALL_PAIRS", "Combinations", "Pair", "Together", "combine", "counted_pairs", "counts_every_pair",
+    "pair_difference",
 ]  # fmt: skip
 
 Array = NDArray[np.float64]
@@ -119,11 +120,24 @@ def combine(samples: Samples, cohort: Cohort, money: Money, retention: Retention
     return Combinations(tuple(counted(one, other) for one, other in counted_pairs(samples)))
 
 
-def counted_pairs(samples: Samples) -> tuple[tuple[Sampled, Sampled], ...]:
-    """Give the pairs of which it is counted what both are worth together, names sorted within and across them."""
+def counts_every_pair(samples: Samples) -> bool:
+    """Whether so few were simulated together that every pair is counted, and not only those that were estimated."""
+    return max(samples.among, len(samples.initiatives)) <= MOST_ALL_PAIRS
+
+
+def counted_pairs(samples: Samples, *, is_every: bool | None = None) -> tuple[tuple[Sampled, Sampled], ...]:
+    """Give the pairs of which it is counted what both are worth together, names sorted within and across them.
+
+    Parameters
+    ----------
+    samples : Samples
+        Initiatives and overlaps.
+    is_every : bool, optional
+        Every pair, or those whose overlap was estimated; as `counts_every_pair` when left out.
+    """
     ordered = sorted(samples.initiatives, key=lambda one: one.name)
     estimated = {one.overlap.names for one in samples.overlaps}
-    is_every = len(ordered) <= MOST_ALL_PAIRS
+    is_every = counts_every_pair(samples) if is_every is None else is_every
     pairs = combinations(ordered, 2)
     return tuple((one, other) for one, other in pairs if is_every or (one.name, other.name) in estimated)
 

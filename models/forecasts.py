@@ -109,12 +109,15 @@ class Sampled:
         Errors of (churn, spend), of the change as stated and of half of it.
     luck : Luck
         Delivery, cost, and error of the form.
+    size : float
+        Share of the change that was drawn, 0 to 1.
     """
 
     forecast: Forecast
     noise: Array
     half_noise: Array
     luck: Luck
+    size: float = 1.0
 
     @property
     def name(self) -> str:
@@ -194,12 +197,15 @@ class Samples:
         Of pairs for which they were estimated; the others add up in their hazards.
     seed, draws : int
         Of the random numbers.
+    among : int
+        How many initiatives were simulated together, where these are some of them; 0 where these are all.
     """
 
     initiatives: tuple[Sampled, ...]
     overlaps: tuple[SampledOverlap, ...]
     seed: int
     draws: int
+    among: int = 0
 
 
 def ruled(forecasts: Sequence[Forecast], rng: np.random.Generator, failed_control: str = "") -> tuple[Forecast, ...]:

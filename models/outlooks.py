@@ -53,7 +53,13 @@ class Outlook:
 
 
 def outlook(
-    samples: Samples, cohort: Cohort, money: Money, retention: Retention, names: Sequence[str] | None = None
+    samples: Samples,
+    cohort: Cohort,
+    money: Money,
+    retention: Retention,
+    names: Sequence[str] | None = None,
+    *,
+    is_every: bool | None = None,
 ) -> Outlook:
     """Add up what the initiatives of a plan do, each by itself, and what each two do together besides.
 
@@ -65,6 +71,8 @@ def outlook(
         As for `models.simulation.compare`.
     names : sequence of str, optional
         Those of the plan; all that were drawn when left out.
+    is_every : bool, optional
+        As for `models.combinations.counted_pairs`; one answer for all plans that are held against each other.
 
     Returns
     -------
@@ -87,7 +95,7 @@ def outlook(
     total = np.zeros((samples.draws, len(OUTCOMES)))
     for one in chosen:
         total += counted([one.stake], one.forecast.baseline)
-    for one, other in counted_pairs(samples):
+    for one, other in counted_pairs(samples, is_every=is_every):
         if not {one.name, other.name} <= wanted:
             continue
         pair = Pair.of(one, other, overlaps.get((one.name, other.name)))

@@ -109,9 +109,10 @@ class ResponseSurface:
 
         Notes
         -----
-        The stored overlap times the effect on churn of each over that as simulated. In reach that is exact, as both are
-        done at the product of the two shares of customers. In delivery and size it is the first term: what both do
-        twice vanishes with either of them. No overlap is estimated at a smaller size, so the error is not known.
+        The stored overlap times reach, expected delivery and size of each over those as simulated. In reach that is
+        exact, as both are done at the product of the two shares of customers. In delivery and size it is the first
+        term: what both do twice vanishes with either of them. No overlap is estimated at a smaller size, so the error
+        is not known. Effects play no part: a ratio of estimates has no limit where the effect is next to nothing.
         """
         names = (min(one.name, other.name), max(one.name, other.name))
         found = next((pair for pair in self.samples.overlaps if pair.overlap.names == names), None)
@@ -122,11 +123,11 @@ class ResponseSurface:
         return SampledOverlap(replace(found.overlap, churn=churn, revenue=revenue, spend=spend), share * found.noise)
 
     def _share(self, one: Sampled) -> float:
-        """Size of an initiative over that as simulated: reach times delivered size."""
-        before, now = self._stored(one.name).forecast, one.forecast
-        if before.effect.churn.value:
-            return now.effect.churn.value / before.effect.churn.value
-        return now.initiative.reach / before.initiative.reach
+        """How much of an initiative is done, over that as simulated: reach times expected delivery times size."""
+        before = self._stored(one.name)
+        was, now = before.forecast.initiative, one.forecast.initiative
+        delivered = one.size * now.expected_delivery / (before.size * was.expected_delivery)
+        return now.reach / was.reach * delivered
 
     def _stored(self, name: str) -> Sampled:
         found = {one.name: one for one in self.samples.initiatives}
@@ -153,7 +154,7 @@ class ResponseSurface:
 
         Notes
         -----
-        Each initiative as in `answer`, pairs as in `overlap`.
+        Each initiative as in `answer`, pairs as in `overlap`; which pairs are counted stays as in the simulation.
         """
         stored = {one.name: one for one in self.samples.initiatives}
         if not all(one.name in stored and _moves_alike(one, stored[one.name]) for one in initiatives):
@@ -162,7 +163,9 @@ class ResponseSurface:
         pairs = [one.overlap.names for one in self.samples.overlaps if set(one.overlap.names) <= set(sampled)]
         found = [self.overlap(sampled[one], sampled[other]) for one, other in pairs]
         overlaps = tuple(one for one in found if one is not None)
-        return replace(self, samples=replace(self.samples, initiatives=tuple(sampled.values()), overlaps=overlaps))
+        among = max(self.samples.among, len(self.samples.initiatives))
+        kept = replace(self.samples, initiatives=tuple(sampled.values()), overlaps=overlaps, among=among)
+        return replace(self, samples=kept)
 
 
 def _moves_alike(initiative: Initiative, stored: Sampled) -> bool:
@@ -220,7 +223,7 @@ def _resized(stored: Sampled, initiative: Initiative, size: float) -> Sampled:
         reached_share=one.reached_share * reach,
         contacts_per_month=one.contacts_per_month * reach,
     )
-    return Sampled(moved, noise, noise / 2, stored.luck)
+    return Sampled(moved, noise, noise / 2, stored.luck, size)
 
 
 def _scaled(estimate: Estimate, share: float) -> Estimate:

@@ -12,6 +12,8 @@ import pytest
 from features.study import Money
 from features.templates import write_templates
 from flows import cli
+from flows.compare import hold_against
+from flows.compared_plans import Compared
 from flows.draws_store import Stored, draws_bytes, write_draws
 from flows.storage import Workspace, open_workspace
 from flows.tracking import open_tracker
@@ -113,3 +115,16 @@ def test_a_flat_table_has_no_months_to_compare(workspace: Workspace, capsys: pyt
     code = run(workspace, "soon", "late")
     told = capsys.readouterr().err
     assert (code, "flat table without event times" in told) == (8, True), told
+
+
+def test_plans_on_both_sides_of_fifteen_initiatives_are_counted_by_one_rule() -> None:
+    def side(count: int) -> Compared:
+        drawn = sample([a_forecast(f"i{number:02}") for number in range(count)], (), np.random.default_rng(1), 50)
+        surface = ResponseSurface(drawn, Cohort(500, 91), Money(months=12), constant_retention(12))
+        names = tuple(one.name for one in drawn.initiatives)
+        return Compared("x", "file", str(count), "somewhere", surface, names, {})
+
+    many, few = side(16), side(15)
+    last = side(1).outlook().draws["npv"].mean()  # all are alike, and without an overlap values only add up
+    held = hold_against([many, few]).to_frame().set_index("outcome")
+    assert held.loc["npv", "value"] == pytest.approx(-last)

@@ -109,6 +109,15 @@ def test_a_run_that_cannot_be_used_ends_in_a_sentence(workspace: Workspace) -> N
             find_plans(workspace, [run_id, "fast"], None)
 
 
+def test_a_simulation_of_another_study_is_no_plan_of_this_one(workspace: Workspace) -> None:
+    name = workspace.study.name
+    other = replace(workspace, study=workspace.study.model_copy(update={"name": f"not-{name}"}))
+    run_id, _, _ = recorded(other)
+    match = rf"of not-{name}/simulate\. A run of {name}/simulate was expected"
+    with pytest.raises(ModelError, match=match):
+        find_plans(workspace, [run_id, "fast"], None)
+
+
 def test_a_refused_initiative_has_nothing_to_compare(workspace: Workspace) -> None:
     _, _, refused = recorded(workspace)
     for given in ("storms", refused):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,9 +18,12 @@ from flows.planner_controls import (
     set_field,
     setting_fields,
 )
+from flows.planner_sets import set_worth
 from models.costs import Cost
+from models.forecasts import Forecast
 from models.funding import Funding
 from tests.benches import a_bench
+from tests.worths import a_forecast, an_effect
 
 BEFORE = Setting(1 / 3, (0.5, 0.8, 1.0), 1.0, 2, 3, None, Cost(once=(1.0, 2.0, 4.0), monthly=5.0))
 
@@ -48,6 +52,35 @@ def test_a_cost_that_was_changed_before_stays_when_another_moves() -> None:
     before = replace(BEFORE, cost=Cost(once=(2.0, 4.0, 8.0), monthly=5.0))
     found = read_setting(numbers_of(before) | {"monthly": 6.0}, before, BEFORE.cost)
     assert found.cost == Cost(once=(2.0, 4.0, 8.0), monthly=6.0)
+
+
+def test_touching_one_cost_leaves_the_ranges_of_the_others() -> None:
+    kept = Cost(once=(2.0, 3.0, 9.0), per_contact=(0.1, 0.2, 0.6), monthly=5.0)
+    found = read_setting(numbers_of(replace(BEFORE, cost=kept)) | {"monthly": 6.0}, replace(BEFORE, cost=kept),
+                         BEFORE.cost)  # fmt: skip
+    assert found.cost == Cost(once=(2.0, 3.0, 9.0), per_contact=(0.1, 0.2, 0.6), monthly=6.0)
+
+
+@pytest.mark.parametrize(
+    "small",
+    [
+        {"reach": 0.005}, {"reach": 1e-8}, {"delivery": (0.0, 0.004, 0.006)}, {"size": 0.03}, {"start_month": 700},
+        {"lasts_months": 1_000},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_the_file_may_say_can_be_shown_and_read_and_moved(small: dict[str, Any], bench: Bench) -> None:
+    setting = replace(Setting.of(bench.initiatives["good"]), **small)
+    told = setting_fields(bench, setting).value
+    assert read_setting(told, setting, setting.cost) == setting
+    moved = read_setting(told | {"monthly": 60.0}, setting, setting.cost)
+    assert moved == replace(setting, cost=setting.cost.model_copy(update={"monthly": 60.0}))
+
+
+def test_less_than_was_set_is_still_out_of_range() -> None:
+    before = replace(BEFORE, reach=0.005)
+    with pytest.raises(StudyError, match=r"reach is '0\.2'\. Expected 0\.5 to 100 %"):
+        read_setting(numbers_of(before) | {"reach": 0.2}, before, before.cost)
 
 
 def test_the_likely_share_takes_the_ends_along_and_ends_that_cross_are_told() -> None:
@@ -97,6 +130,28 @@ def test_where_nothing_pays_the_best_is_chosen(tmp_path: Path) -> None:
 
     only = a_bench(tmp_path, [forecasts()[1]])
     assert choice_field(only, Desk()).value == ["poor"]
+
+
+def test_at_first_the_better_of_two_that_exclude_each_other_is_chosen_and_needs_come_along(tmp_path: Path) -> None:
+    def of(name: str, churn: float, **given: Any) -> Forecast:
+        return a_forecast(name, an_effect(churn=churn), **given)
+
+    found = [
+        of("best", -0.03, excludes=("good",)), of("good", -0.02), of("fair", -0.01, needs=("small",)),
+        of("small", -0.005), of("base", 0.01), of("lacks", -0.04, needs=("base",)),
+        of("gone", -0.04, needs=("weather",)),
+    ]  # fmt: skip
+    bench = a_bench(tmp_path, found)
+    chosen = choice_field(bench, Desk()).value
+    assert sorted(chosen) == ["best", "fair", "small"]
+    set_worth(bench, {name: Setting.of(bench.initiatives[name]) for name in chosen})
+
+
+def test_where_nothing_pays_by_itself_the_best_comes_with_what_it_needs(tmp_path: Path) -> None:
+    found = [a_forecast("one", needs=("two",)), a_forecast("two", an_effect(churn=0.01)),
+             a_forecast("gone", an_effect(churn=-0.02), needs=("weather",))]  # fmt: skip
+    assert sorted(choice_field(a_bench(tmp_path / "a", found), Desk()).value) == ["one", "two"]
+    assert choice_field(a_bench(tmp_path / "b", found[2:]), Desk()).value == []
 
 
 def test_limits_are_those_of_the_file_or_of_what_was_loaded(bench: Bench) -> None:

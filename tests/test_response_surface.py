@@ -11,6 +11,7 @@ import pytest
 from features.errors import StudyError
 from features.study import Money
 from models.cash import Cohort
+from models.combinations import counted_pairs, counts_every_pair
 from models.costs import Cost
 from models.forecasts import sample
 from models.response_surface import ResponseSurface
@@ -137,3 +138,32 @@ def test_what_two_do_together_follows_the_reach_and_delivery_of_each():
     alone = found.revised(changed[:1])
     assert alone is not None
     assert alone.samples.overlaps == ()
+
+
+def test_what_two_do_twice_follows_what_is_done_and_not_estimates_of_it():
+    # The effect on churn is next to nothing and turns its sign at half of the change; that on spend is large.
+    effect, half = an_effect(churn=1e-7, spend=5.0, se=0.001), an_effect(churn=-1e-5, spend=3.0, se=0.001)
+    forecasts = [a_forecast("a", effect, half=half), a_forecast("b")]
+    samples = sample(forecasts, [an_overlap(("a", "b"), churn=-0.004, se=0.001)], np.random.default_rng(2), 300)
+    found = ResponseSurface(samples, COHORT, MONEY, constant_retention(12))
+    for changed, size, share in [({}, 0.5, 0.5), ({"reach": 0.6}, 0.5, 0.3), ({"delivery": (0.2, 0.2, 0.2)}, 1.0, 0.2)]:
+        less = found.overlap(found.sampled("a", changed, size), found.sampled("b"))
+        assert less is not None
+        assert less.overlap.churn.value == pytest.approx(-0.004 * share)
+        assert less.overlap.churn.se == pytest.approx(samples.overlaps[0].overlap.churn.se * share)
+        assert less.noise == pytest.approx(samples.overlaps[0].noise * share)
+    nothing = found.overlap(found.sampled("a", {}, 0.0), found.sampled("b"))
+    assert nothing is not None
+    assert nothing.overlap.churn.value == 0
+
+
+def test_some_of_many_are_counted_by_the_rule_of_all():
+    samples = sample([a_forecast(f"i{number:02}") for number in range(16)], (), np.random.default_rng(2), 20)
+    found = ResponseSurface(samples, COHORT, MONEY, constant_retention(12))
+    few = found.revised([one.forecast.initiative for one in samples.initiatives[:2]])
+    assert few is not None
+    fewer = few.revised([few.samples.initiatives[0].forecast.initiative])
+    assert fewer is not None
+    assert [counts_every_pair(one.samples) for one in (found, few, fewer, surface(draws=20))] == [False] * 3 + [True]
+    assert counted_pairs(few.samples) == ()
+    assert len(counted_pairs(few.samples, is_every=True)) == 1
