@@ -8,7 +8,7 @@ from pathlib import Path
 from features.contract import PanelContract
 from features.study import Study
 
-__all__ = ["flatten", "identity", "plain_name"]
+__all__ = ["flatten", "git_commit", "identity", "plain_name"]
 
 
 def identity(study: Study, contract: PanelContract, seed: int) -> dict[str, str]:

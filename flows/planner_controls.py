@@ -216,7 +216,7 @@ def read_setting(given: Mapping[str, object], before: Setting, simulated: Cost) 
     if not ends["low"] <= ends["likely"] <= ends["high"]:
         shown = ", ".join(f"{key} {100 * value:g} %" for key, value in ends.items())
         raise StudyError(f"Delivered: {shown}. Expected low, then likely, then high. Move one of the three.")
-    costs = {part: moved[part] for part in COST_PARTS if part in moved}
+    costs: dict[str, float] = {part: moved[part] for part in COST_PARTS if part in moved}
     lasts = moved.get("lasts", before.lasts_months or 0)
     return replace(
         before,
