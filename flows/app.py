@@ -9,7 +9,6 @@ import socket
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +16,7 @@ from features.errors import UnsupportedError
 from flows import console
 from flows.planner import open_bench
 
-__all__ = ["FIRST_PORT", "PortTaken", "free_port", "is_loopback", "serve"]
+__all__ = ["FIRST_PORT", "PortTaken", "free_port", "serve"]
 
 FIRST_PORT: Final = 2718
 _PORTS: Final = 50
@@ -40,7 +39,7 @@ def serve(studies: Sequence[str], *, host: str, port: int | None, browser: bool)
     studies : sequence of str
         Study files to choose from; each must have been simulated.
     host : str
-        Address to listen on. Anything but this machine's own demands a token, which is made and printed.
+        Address to listen on.
     port : int, optional
         Left out: the first free one from `FIRST_PORT`.
     browser : bool
@@ -54,6 +53,12 @@ def serve(studies: Sequence[str], *, host: str, port: int | None, browser: bool)
         The notebooks are not installed.
     PortTaken
         Nothing can listen at this address and port.
+
+    Notes
+    -----
+    A token is made, printed with the address, and asked for. On the machine's own address too: other accounts can
+    reach it, and so can any page that stands open in the planner's browser, as browsers let pages open websockets to
+    any address.
     """
     for study in studies:
         open_bench(study)
@@ -63,21 +68,12 @@ def serve(studies: Sequence[str], *, host: str, port: int | None, browser: bool)
             "a wheel. Install from the repository: pip install -e ."
         )
     chosen = free_port(host, port)
-    token = "" if is_loopback(host) else secrets.token_urlsafe(24)
+    token = secrets.token_urlsafe(24)
     for module in _READY:
         import_module(module)
     shown = f"[{host}]" if ":" in host else host
-    address = f"http://{shown}:{chosen}/" + (f"?access_token={token}" if token else "")
-    console.say(f"The planner's page is at {address} Ctrl-C ends it.")
+    console.say(f"The planner's page is at http://{shown}:{chosen}/?access_token={token} Ctrl-C ends it.")
     _run(_arguments(studies, host, chosen, token, browser=browser))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach an address."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def free_port(host: str, port: int | None) -> int:
@@ -114,12 +110,11 @@ def _obstacle(host: str, port: int) -> str:
 
 
 def _arguments(studies: Sequence[str], host: str, port: int, token: str, *, browser: bool) -> list[str]:
-    access = ["--token", "--token-password", token] if token else ["--no-token"]
     quiet = [] if browser else ["--headless"]
     named = [part for one in studies for part in ("--study", str(Path(one).expanduser().resolve()))]
     return [
-        "marimo", "-q", "run", str(_NOTEBOOK), *quiet, "--host", host, "--port", str(port), *access, "--no-check",
-        "--", "--only", "these", *named,
+        "marimo", "-q", "run", str(_NOTEBOOK), *quiet, "--host", host, "--port", str(port), "--token",
+        "--token-password", token, "--no-check", "--", "--only", "these", *named,
     ]  # fmt: skip
 
 

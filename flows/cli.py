@@ -417,9 +417,10 @@ def planner(
     """Serve the planner's page: try initiatives with sliders, compare scenarios, choose what to fund.
 
     It answers from the last simulation, so simulate first. Nothing leaves this
-    machine, and nobody else can reach the page unless --host says so; then a
-    token is printed that the page asks for. Scenarios that are saved lie in the
-    folder scenarios beside the study. Ctrl-C ends it.
+    machine, and no other machine can reach the page unless --host says so. The
+    page asks for the token in the address that is printed: open that address
+    whole. Scenarios that are saved lie in the folder scenarios beside the study.
+    Ctrl-C ends it.
 
     For example:
 

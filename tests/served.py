@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import HTTPCookieProcessor, build_opener
 
 ROOT = Path(__file__).parents[1]
 
 
 @dataclass(slots=True)
 class Served:
-    """A server, and what it had said when it ended."""
+    """A server with the address that it printed, and what it had said when it ended."""
 
-    url: str
+    origin: str
     process: subprocess.Popen[str]
+    heard: Path
+    url: str = ""
     said: str = ""
     complained: str = ""
     code: int | None = None
@@ -32,7 +36,8 @@ class Served:
         """Press Ctrl-C and wait."""
         if self.code is None:
             self.process.send_signal(signal.SIGINT)
-            self.said, self.complained = self.process.communicate(timeout=60)
+            _, self.complained = self.process.communicate(timeout=60)
+            self.said = self.heard.read_text(encoding="utf-8")
             self.code = self.process.returncode
 
 
@@ -42,15 +47,22 @@ def a_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def ask(url: str, path: str = "/") -> tuple[int, str]:
+def ask(url: str, headers: Mapping[str, str] | None = None) -> tuple[int, str]:
     """Ask for a page: status and body; redirections are not followed."""
-    connection = HTTPConnection(str(urlsplit(url).netloc), timeout=60)
+    asked = urlsplit(url)
+    connection = HTTPConnection(asked.netloc, timeout=60)
     try:
-        connection.request("GET", path)
+        connection.request("GET", f"{asked.path}?{asked.query}", headers=dict(headers or {}))
         found = connection.getresponse()
         return found.status, found.read().decode()
     finally:
         connection.close()
+
+
+def visit(url: str) -> tuple[str, str]:
+    """Open an address as a browser does, with cookies and redirections: where it ends, and the body."""
+    with build_opener(HTTPCookieProcessor()).open(url, timeout=60) as found:
+        return str(found.url), found.read().decode()
 
 
 @contextmanager
@@ -62,10 +74,12 @@ def served(study: Path, home: Path, options: Sequence[str] = ()) -> Iterator[Ser
         "XDG_CONFIG_HOME": str(home / "config"), "XDG_STATE_HOME": str(home / "state"),
     }  # fmt: skip
     command = [sys.executable, "-m", "flows.cli", "app", "--study", str(study), "--port", str(port), "--no-browser"]
-    process = subprocess.Popen(
-        [*command, *options], cwd=home, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    server = Served(f"http://127.0.0.1:{port}/", process)
+    heard = home / f"said-{port}.txt"
+    with heard.open("w", encoding="utf-8") as out:
+        process = subprocess.Popen(
+            [*command, *options], cwd=home, env=environment, stdout=out, stderr=subprocess.PIPE, text=True
+        )
+    server = Served(f"http://127.0.0.1:{port}/", process, heard)
     try:
         _await(server)
         yield server
@@ -77,10 +91,12 @@ def _await(server: Served, seconds: float = 120) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until and server.process.poll() is None:
         try:
-            ask(server.url, "/health")
+            ask(f"{server.origin}health")
         except OSError:
             time.sleep(0.1)
         else:
+            (token,) = re.findall(r"\?access_token=([\w-]+) ", server.heard.read_text(encoding="utf-8"))
+            server.url = f"{server.origin}?access_token={token}"
             return
     server.process.kill()
     raise AssertionError(f"it never answered: {server.process.communicate()}")

@@ -10,18 +10,9 @@ import pytest
 
 from features.templates import write_templates
 from flows import cli
-from flows.app import FIRST_PORT, PortTaken, free_port, is_loopback
+from flows.app import FIRST_PORT, PortTaken, free_port
 from tests.benches import write_simulation
-from tests.served import ask, served
-
-
-@pytest.mark.parametrize(
-    ("host", "is_own"),
-    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("localhost", True), ("0.0.0.0", False),  # noqa: S104
-     ("192.168.1.2", False), ("::", False), ("planner.example", False)],
-)  # fmt: skip
-def test_only_this_machine_needs_no_token(host: str, is_own: bool) -> None:
-    assert is_loopback(host) is is_own
+from tests.served import ask, served, visit
 
 
 def test_a_port_that_is_taken_is_passed_over_or_told() -> None:
@@ -64,8 +55,8 @@ def test_it_serves_until_it_is_interrupted_and_says_one_line(tmp_path: Path) -> 
     home = tmp_path / "home"
     home.mkdir()
     with served(study, home) as server:
-        status, page = ask(server.url)
-        assert status == 200
+        shown, page = visit(server.url)
+        assert shown == server.origin, "the token does not stay in the address"
         assert "Plan initiatives" in page
         assert not re.search(r'(?:src|href)="https?://', page), "nothing is loaded from elsewhere"
         server.interrupt()
@@ -75,9 +66,20 @@ def test_it_serves_until_it_is_interrupted_and_says_one_line(tmp_path: Path) -> 
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_for_others_it_asks_for_the_token_that_it_printed(tmp_path: Path) -> None:
-    with served(write_simulation(tmp_path), tmp_path, ["--host", "0.0.0.0"]) as server:  # noqa: S104
-        assert ask(server.url)[0] in {302, 303, 307, 401, 403}
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])  # noqa: S104
+def test_it_asks_for_the_token_that_it_printed(host: str, tmp_path: Path) -> None:
+    upgrade = {
+        "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Origin": "http://elsewhere.example",
+    }  # fmt: skip
+    with served(write_simulation(tmp_path), tmp_path, ["--host", host]) as server:
+        assert "Plan initiatives" in visit(server.url)[1]
+        for address in (server.origin, f"{server.origin}?access_token=wrong"):
+            assert ask(address)[0] in {302, 303, 307, 401, 403}
+            shown, page = visit(address)
+            assert shown.startswith(f"{server.origin}auth/login")
+            assert "Plan initiatives" not in page
+        assert ask(f"{server.origin}ws?session_id=s_12345", upgrade)[0] in {401, 403}
         server.interrupt()
         (token,) = re.findall(r"\?access_token=([\w-]+) ", server.said)
         assert len(token) >= 32
