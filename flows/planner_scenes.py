@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import marimo as mo
@@ -10,7 +11,7 @@ import marimo as mo
 from features.errors import StudyError
 from flows.planner import Bench, Desk, Setting
 from flows.planner_saving import saved_scenarios
-from flows.planner_sets import MOST, SetWorth, set_worth
+from flows.planner_sets import MOST, SetWorth, refuse_clashes, set_worth
 from flows.scenarios import Scenario
 
 __all__ = ["NOW", "SIMULATED", "compare_field", "compared", "load_field", "members_of", "put"]
@@ -45,14 +46,31 @@ def load_field(bench: Bench) -> mo.ui.dropdown:
 
 
 def compare_field(bench: Bench) -> mo.ui.multiselect:
-    """Ask which two to six scenarios are compared; the first is what the others are compared with."""
+    """Ask which two to six scenarios are compared; the first is what the others are compared with.
+
+    Notes
+    -----
+    Chosen at first are those that can be counted: one that cannot would hide all the others.
+    """
     found, _ = saved_scenarios(bench)
-    names = [SIMULATED, NOW, *(name for name in found if name not in {SIMULATED, NOW})]
+    saved = [name for name in found if name not in {SIMULATED, NOW}]
+    at_first = [SIMULATED, NOW, *(name for name in saved if _counts(bench, found[name]))][:MOST]
     label = f"Two to {MOST} scenarios; the first is what the others are compared with"
-    return mo.ui.multiselect(names, names[:MOST], label=label, max_selections=MOST, full_width=True)
+    return mo.ui.multiselect([SIMULATED, NOW, *saved], at_first, label=label, max_selections=MOST, full_width=True)
 
 
-def compared(bench: Bench, names: Sequence[str], together: Mapping[str, Setting]) -> dict[str, SetWorth]:
+def _counts(bench: Bench, scenario: Scenario) -> bool:
+    """Whether the scenario holds anything that was simulated and that can be done together."""
+    try:
+        refuse_clashes(bench, put(bench, scenario).settings)
+    except StudyError:
+        return False
+    return True
+
+
+def compared(
+    bench: Bench, names: Sequence[str], together: Mapping[str, Setting]
+) -> tuple[dict[str, SetWorth], tuple[str, ...]]:
     """Count what scenarios are worth.
 
     Parameters
@@ -64,22 +82,31 @@ def compared(bench: Bench, names: Sequence[str], together: Mapping[str, Setting]
     together : mapping of str to Setting
         What is set now.
 
+    Returns
+    -------
+    sets : dict of str to SetWorth
+        By name.
+    notes : tuple of str
+        What of saved scenarios is not counted, or was saved from another simulation; a sentence or more each.
+
     Raises
     ------
     StudyError
         A scenario is gone, holds nothing that was simulated, or cannot be done together.
     """
     found, _ = saved_scenarios(bench)
-    sets = dict[str, SetWorth]()
+    sets, notes = dict[str, SetWorth](), list[str]()
     for name in names:
         if name in {NOW, SIMULATED}:
             now = {one: Setting.of(bench.initiatives[one]) if name == SIMULATED else together[one] for one in together}
             sets[name] = set_worth(bench, now)
         elif name in found:
-            sets[name] = set_worth(bench, put(bench, found[name]).settings)
+            desk = put(bench, replace(found[name], name=name))
+            sets[name] = set_worth(bench, desk.settings)
+            notes += desk.notes
         else:
             raise StudyError(f"No scenario is saved as “{name}” any more. Choose another one.")
-    return sets
+    return sets, tuple(notes)
 
 
 def members_of(bench: Bench, sets: Mapping[str, SetWorth]) -> dict[str, list[str]]:

@@ -159,10 +159,11 @@ def _(beside, view):
 @app.cell
 def _(bench, beside, together, view):
     mo.stop(view() != "Compare")
-    sets = attempt(lambda: compared(bench, beside.value, together))
+    sets, uncounted = attempt(lambda: compared(bench, beside.value, together))
     rows = attempt(lambda: compare_sets(sets, bench.currency))
     mo.vstack(
         [
+            *([said_html(warnings=uncounted)] if uncounted else []),
             comparison_html(rows, members_of(bench, sets), bench.currency, bench.months),
             mo.hstack(
                 [

@@ -14,7 +14,7 @@ from flows.planner_sets import set_worth
 from flows.scenarios import Scenario, write_scenario
 from models.funding import Funding
 from tests.benches import a_bench
-from tests.worths import an_initiative
+from tests.worths import a_forecast, an_initiative
 
 
 @pytest.fixture
@@ -30,11 +30,38 @@ def test_what_is_set_stands_beside_what_was_simulated_and_what_was_saved(bench: 
     write_scenario(bench.folder, bench.scenario("mine", moved(bench), Funding()))
     names = compare_field(bench).value
     assert names == [SIMULATED, NOW, "mine"]
-    sets = compared(bench, names, moved(bench))
+    sets, notes = compared(bench, names, moved(bench))
+    assert notes == ()
     assert (sets[NOW].npv == set_worth(bench, moved(bench)).npv).all()
     assert sets["mine"].npv == pytest.approx(sets[NOW].npv)
     assert (sets[SIMULATED].npv == bench.surface.answer("good").npv).all()
     assert members_of(bench, sets)["mine"] == ["good"]
+
+
+def test_what_is_not_counted_of_a_saved_scenario_is_told(bench: Bench) -> None:
+    good, gone = bench.initiatives["good"], bench.initiatives["good"].model_copy(update={"name": "gone"})
+    write_scenario(bench.folder, Scenario("old", (good, gone), made_from={"seed": "9"}))
+    sets, notes = compared(bench, [NOW, "old"], moved(bench))
+    assert sets["old"].names == ("good",)
+    left_out, other = notes
+    assert left_out.startswith("“gone” of “old” is not in the last simulation")
+    assert other.startswith("“old” was saved from another simulation")
+
+
+def test_only_what_can_be_counted_is_chosen_at_first(tmp_path: Path) -> None:
+    found = [a_forecast("good"), a_forecast("poor", excludes=("good",)), a_forecast("far", needs=("good",))]
+    bench = a_bench(tmp_path, found)
+    one = bench.initiatives["good"]
+    alone = bench.initiatives["far"].model_copy(update={"needs": ()})
+    clash = bench.initiatives["poor"].model_copy(update={"excludes": ()})
+    for name, chosen in {
+        "fine": (one,), "gone": (one.model_copy(update={"name": "gone"}),), "needs": (alone,), "clash": (one, clash),
+    }.items():  # fmt: skip
+        write_scenario(bench.folder, Scenario(name, chosen))
+    field = compare_field(bench)
+    assert field.value == [SIMULATED, NOW, "fine"]
+    assert {"gone", "needs", "clash"} <= set(field.options), "they can be chosen, and then say what is wrong"
+    compared(bench, ["fine", NOW], {"good": Setting.of(one)})
 
 
 def test_at_most_six_are_chosen_at_first(bench: Bench) -> None:
