@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, TypeVar
 
 import marimo as mo
 
@@ -14,10 +14,12 @@ from flows.planner_saving import saved_scenarios
 from flows.planner_sets import MOST, SetWorth, refuse_clashes, set_worth
 from flows.scenarios import Scenario
 
-__all__ = ["NOW", "SIMULATED", "compare_field", "compared", "load_field", "members_of", "put"]
+__all__ = ["NOW", "SIMULATED", "compare_field", "compared", "load_field", "members_of", "of_study", "put"]
 
 NOW: Final = "As set now"
 SIMULATED: Final = "As simulated"
+
+Loaded = TypeVar("Loaded")
 
 
 def put(bench: Bench, scenario: Scenario | None) -> Desk:
@@ -39,10 +41,15 @@ def put(bench: Bench, scenario: Scenario | None) -> Desk:
     return Desk(settings, scenario, next(iter(settings)), notes)
 
 
-def load_field(bench: Bench) -> mo.ui.dropdown:
-    """Ask which saved scenario is to be loaded."""
-    found, _ = saved_scenarios(bench)
-    return mo.ui.dropdown(found, label="Saved scenarios", full_width=True)
+def load_field(bench: Bench) -> tuple[mo.ui.dropdown, tuple[str, ...]]:
+    """Ask which saved scenario is to be loaded, and say why files are not among them."""
+    found, faults = saved_scenarios(bench)
+    return mo.ui.dropdown(found, label="Saved scenarios", full_width=True), faults
+
+
+def of_study(path: str, loaded: tuple[str, Loaded] | None) -> Loaded | None:
+    """Give what was loaded or saved on the page if it was for this study, whose file is at `path`; else None."""
+    return loaded[1] if loaded is not None and loaded[0] == path else None
 
 
 def compare_field(bench: Bench) -> mo.ui.multiselect:

@@ -9,7 +9,7 @@ import pytest
 
 from features.errors import StudyError
 from flows.planner import Bench, Desk, Setting
-from flows.planner_scenes import NOW, SIMULATED, compare_field, compared, load_field, members_of, put
+from flows.planner_scenes import NOW, SIMULATED, compare_field, compared, load_field, members_of, of_study, put
 from flows.planner_sets import set_worth
 from flows.scenarios import Scenario, write_scenario
 from models.funding import Funding
@@ -68,7 +68,7 @@ def test_at_most_six_are_chosen_at_first(bench: Bench) -> None:
     for number in range(8):
         write_scenario(bench.folder, bench.scenario(f"s{number}", moved(bench), Funding()))
     assert len(compare_field(bench).value) == 6
-    assert len(load_field(bench).options) == 8
+    assert len(load_field(bench)[0].options) == 8
 
 
 def test_a_scenario_that_is_gone_is_told(bench: Bench) -> None:
@@ -91,3 +91,17 @@ def test_a_scenario_of_which_nothing_was_simulated_is_refused(bench: Bench) -> N
         StudyError, match=r"No initiative of “old” is in the last simulation.*Simulated: good, poor, far"
     ):
         put(bench, Scenario("old", (an_initiative("gone"),)))
+
+
+def test_a_file_that_cannot_be_loaded_is_told_beside_the_others(bench: Bench) -> None:
+    write_scenario(bench.folder, bench.scenario("mine", moved(bench), Funding()))
+    (bench.folder / "broken.yaml").write_text("initiatives: [{name: x}]\n", encoding="utf-8")
+    field, (fault,) = load_field(bench)
+    assert list(field.options) == ["mine"]
+    assert "broken.yaml" in fault
+
+
+def test_what_was_loaded_for_one_study_is_not_taken_for_another() -> None:
+    assert of_study("a.yaml", ("a.yaml", 1)) == 1
+    assert of_study("b.yaml", ("a.yaml", 1)) is None
+    assert of_study("a.yaml", None) is None
