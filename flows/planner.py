@@ -228,8 +228,8 @@ class Bench:
         """
         known = self.initiatives
         notes = [
-            f"“{one.label}” is not in the last simulation, or changes other contacts than there, so it is left out. "
-            f"Simulate the scenario itself: journeylift simulate --initiatives FILE"
+            f"“{one.label}” of “{scenario.name}” is not in the last simulation, or changes other contacts than there, "
+            f"so it is left out. Simulate the scenario itself: journeylift simulate --initiatives FILE"
             for one in scenario.initiatives
             if one.name not in known or _moved(one) != _moved(known[one.name])
         ]

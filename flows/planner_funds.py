@@ -8,7 +8,6 @@ from math import inf
 from typing import Any
 
 import marimo as mo
-import pandas as pd
 
 from features.errors import StudyError
 from flows.cells import show
@@ -81,7 +80,7 @@ def funded_html(bench: Bench, settings: Mapping[str, Setting], funding: Funding)
         The limits contradict each other or let nothing be funded.
     """
     plan = fund(bench, settings, funding)
-    found = portfolio_found(bench, plan, funding)
+    found = portfolio_found(bench, settings, plan, funding)
     moved = sum(bench.setting(name, settings) != Setting.of(one) for name, one in bench.initiatives.items())
     said = "as simulated" if not moved else f"{moved} of them as set under Try, the others as simulated"
     told = f"Chosen among all {len(bench.initiatives)} initiatives of the simulation, {said}."
@@ -102,11 +101,13 @@ def _overlap(bench: Bench, settings: Mapping[str, Setting], plan: FundingPlan) -
     )
 
 
-def portfolio_found(bench: Bench, plan: FundingPlan, funding: Funding) -> PortfolioFound:
-    """Put a plan into the form that the report shows."""
+def portfolio_found(
+    bench: Bench, settings: Mapping[str, Setting], plan: FundingPlan, funding: Funding
+) -> PortfolioFound:
+    """Put a plan, chosen as initiatives are set, into the form that the report shows."""
     chosen = plan.portfolio
     low, high = chosen.interval
-    starts = pd.DataFrame(columns=["initiative", "month", "balance"])
+    waits = {name: bench.setting(name, settings).start_month for name in bench.initiatives}
     return PortfolioFound(
         funded=chosen.members,
         titles={name: one.label for name, one in bench.initiatives.items()},
@@ -124,7 +125,7 @@ def portfolio_found(bench: Bench, plan: FundingPlan, funding: Funding) -> Portfo
         frontier=plan.frontier.to_frame(),
         limits=plan.costs.to_frame(),
         pilots=plan.pilots.to_frame(),
-        starts=starts if plan.schedule is None else plan.schedule.to_frame(),
+        starts=plan.starts(waits),
         knowing_everything=plan.pilots.everything,
         notes=plan.notes,
     )

@@ -16,7 +16,7 @@ from features.errors import JourneyliftError, ModelError
 from flows.intervals import Axis, Estimates, interval_plot
 from flows.planner import Bench, Desk, Setting
 from flows.planner_sets import SetWorth, compare_sets, set_worth
-from flows.scenarios import FOLDER, Scenario, list_scenarios, write_scenario
+from flows.scenarios import FOLDER, Scenario, completed, list_scenarios, write_scenario
 from flows.theme import to_png
 from flows.wording import chance, money_short
 from models.funding import Funding
@@ -74,7 +74,7 @@ def save(bench: Bench, desk: Desk, name: str, settings: Mapping[str, Setting], f
     The file comes first: it is what counts. Where MLflow does not answer it stays, and the sentence says so.
     """
     now = datetime.now(UTC).replace(microsecond=0)
-    scenario = replace(bench.scenario(name.strip(), settings, funding), saved_at=now)
+    scenario = completed(replace(bench.scenario(name, settings, funding), saved_at=now))
     found = set_worth(bench, settings)
     path = write_scenario(bench.folder, scenario, replaces=desk.loaded.fingerprint if desk.loaded else "")
     desk.loaded = scenario

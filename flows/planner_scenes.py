@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from dataclasses import replace
+from typing import Final, TypeVar
 
 import marimo as mo
 
 from features.errors import StudyError
 from flows.planner import Bench, Desk, Setting
 from flows.planner_saving import saved_scenarios
-from flows.planner_sets import MOST, SetWorth, set_worth
+from flows.planner_sets import MOST, SetWorth, refuse_clashes, set_worth
 from flows.scenarios import Scenario
 
-__all__ = ["NOW", "SIMULATED", "compare_field", "compared", "load_field", "members_of", "put"]
+__all__ = ["NOW", "SIMULATED", "compare_field", "compared", "load_field", "members_of", "of_study", "put"]
 
 NOW: Final = "As set now"
 SIMULATED: Final = "As simulated"
+
+Loaded = TypeVar("Loaded")
 
 
 def put(bench: Bench, scenario: Scenario | None) -> Desk:
@@ -38,21 +41,43 @@ def put(bench: Bench, scenario: Scenario | None) -> Desk:
     return Desk(settings, scenario, next(iter(settings)), notes)
 
 
-def load_field(bench: Bench) -> mo.ui.dropdown:
-    """Ask which saved scenario is to be loaded."""
-    found, _ = saved_scenarios(bench)
-    return mo.ui.dropdown(found, label="Saved scenarios", full_width=True)
+def load_field(bench: Bench) -> tuple[mo.ui.dropdown, tuple[str, ...]]:
+    """Ask which saved scenario is to be loaded, and say why files are not among them."""
+    found, faults = saved_scenarios(bench)
+    return mo.ui.dropdown(found, label="Saved scenarios", full_width=True), faults
+
+
+def of_study(path: str, loaded: tuple[str, Loaded] | None) -> Loaded | None:
+    """Give what was loaded or saved on the page if it was for this study, whose file is at `path`; else None."""
+    return loaded[1] if loaded is not None and loaded[0] == path else None
 
 
 def compare_field(bench: Bench) -> mo.ui.multiselect:
-    """Ask which two to six scenarios are compared; the first is what the others are compared with."""
+    """Ask which two to six scenarios are compared; the first is what the others are compared with.
+
+    Notes
+    -----
+    Chosen at first are those that can be counted: one that cannot would hide all the others.
+    """
     found, _ = saved_scenarios(bench)
-    names = [SIMULATED, NOW, *(name for name in found if name not in {SIMULATED, NOW})]
+    saved = [name for name in found if name not in {SIMULATED, NOW}]
+    at_first = [SIMULATED, NOW, *(name for name in saved if _counts(bench, found[name]))][:MOST]
     label = f"Two to {MOST} scenarios; the first is what the others are compared with"
-    return mo.ui.multiselect(names, names[:MOST], label=label, max_selections=MOST, full_width=True)
+    return mo.ui.multiselect([SIMULATED, NOW, *saved], at_first, label=label, max_selections=MOST, full_width=True)
 
 
-def compared(bench: Bench, names: Sequence[str], together: Mapping[str, Setting]) -> dict[str, SetWorth]:
+def _counts(bench: Bench, scenario: Scenario) -> bool:
+    """Whether the scenario holds anything that was simulated and that can be done together."""
+    try:
+        refuse_clashes(bench, put(bench, scenario).settings)
+    except StudyError:
+        return False
+    return True
+
+
+def compared(
+    bench: Bench, names: Sequence[str], together: Mapping[str, Setting]
+) -> tuple[dict[str, SetWorth], tuple[str, ...]]:
     """Count what scenarios are worth.
 
     Parameters
@@ -64,22 +89,31 @@ def compared(bench: Bench, names: Sequence[str], together: Mapping[str, Setting]
     together : mapping of str to Setting
         What is set now.
 
+    Returns
+    -------
+    sets : dict of str to SetWorth
+        By name.
+    notes : tuple of str
+        What of saved scenarios is not counted, or was saved from another simulation; a sentence or more each.
+
     Raises
     ------
     StudyError
         A scenario is gone, holds nothing that was simulated, or cannot be done together.
     """
     found, _ = saved_scenarios(bench)
-    sets = dict[str, SetWorth]()
+    sets, notes = dict[str, SetWorth](), list[str]()
     for name in names:
         if name in {NOW, SIMULATED}:
             now = {one: Setting.of(bench.initiatives[one]) if name == SIMULATED else together[one] for one in together}
             sets[name] = set_worth(bench, now)
         elif name in found:
-            sets[name] = set_worth(bench, put(bench, found[name]).settings)
+            desk = put(bench, replace(found[name], name=name))
+            sets[name] = set_worth(bench, desk.settings)
+            notes += desk.notes
         else:
             raise StudyError(f"No scenario is saved as “{name}” any more. Choose another one.")
-    return sets
+    return sets, tuple(notes)
 
 
 def members_of(bench: Bench, sets: Mapping[str, SetWorth]) -> dict[str, list[str]]:

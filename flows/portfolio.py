@@ -161,34 +161,15 @@ def _show(plan: FundingPlan, plans: Plans, funding: Funding, currency: str) -> N
     console.say(f"knowing everything would be worth {write(plan.pilots.everything)}.")
 
 
-def starts_of(plan: FundingPlan, plans: Plans) -> pd.DataFrame:
-    """Lay out when each initiative starts, in months from the decision, its own `start_month` counted in.
-
-    Parameters
-    ----------
-    plan : FundingPlan
-        With its order, or none.
-    plans : Plans
-        Initiatives by name.
-
-    Returns
-    -------
-    DataFrame
-        Columns `initiative`, `month`, and `balance` at the end of that month, currency.
-    """
-    waits = {one.name: one.start_month for one in plans.initiatives}
-    order = plan.schedule
-    rows = [] if order is None else [(one.name, one.month + waits[one.name]) for one in order.starts]
-    found = pd.DataFrame(rows, columns=["initiative", "month"]).sort_values(["month", "initiative"], ignore_index=True)
-    return found.assign(
-        balance=[] if order is None else order.balance[found["month"].clip(upper=len(order.balance) - 1)]
-    )
+def _waits(plans: Plans) -> dict[str, int]:
+    """Months that each initiative takes of itself before it starts."""
+    return {one.name: one.start_month for one in plans.initiatives}
 
 
 def _show_starts(plan: FundingPlan, plans: Plans, currency: str) -> None:
     write = partial(money, currency=currency)
     if plan.schedule is not None:
-        found = starts_of(plan, plans)
+        found = plan.starts(_waits(plans))
         starts = ", ".join(
             f"{name} in month {month}" for name, month in zip(found["initiative"], found["month"], strict=True)
         )
@@ -230,7 +211,7 @@ class _Tables:
             plan.frontier.to_frame(),
             plan.costs.to_frame(),
             plan.pilots.to_frame(),
-            starts_of(plan, plans),
+            plan.starts(_waits(plans)),
         )
 
     def items(self) -> dict[str, pd.DataFrame]:

@@ -29,7 +29,7 @@ from models.initiatives import Initiative, parse_funding, parse_initiatives, par
 from models.scenario_note import MOST_CHARACTERS, ScenarioNote
 
 __all__ = [
-    "FOLDER", "Scenario", "list_scenarios", "read_scenario", "scenario_file", "sized", "write_scenario",
+    "FOLDER", "Scenario", "completed", "list_scenarios", "read_scenario", "scenario_file", "sized", "write_scenario",
 ]  # fmt: skip
 
 FOLDER: Final = "scenarios"
@@ -123,6 +123,46 @@ def scenario_file(folder: Path, name: str) -> Path:
     return folder / f"{plain}.yaml"
 
 
+def completed(scenario: Scenario) -> Scenario:
+    """Give a scenario as `write_scenario` writes it.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What is to be saved.
+
+    Returns
+    -------
+    Scenario
+        Name without spaces around it; without exclusions, limits and demands about what is not in the scenario.
+
+    Raises
+    ------
+    StudyError
+        The name is empty, too long or more than one line, or an initiative needs one that is left out.
+    """
+    name = scenario.name.strip()
+    try:
+        ScenarioNote(name=name, saved_at=scenario.saved_at)
+    except ValidationError as error:
+        shown = f"'{name[:MOST_CHARACTERS]}'" if name else "nothing"
+        raise StudyError(
+            f"{shown} is no name for a scenario. Expected one line of 1 to {MOST_CHARACTERS} characters. Name it anew."
+        ) from error
+    if not scenario.initiatives:
+        raise StudyError("The scenario holds no initiative. Expected at least one. Choose one.")
+    names = {one.name for one in scenario.initiatives}
+    left = [
+        f"'{one.name}' needs '{other}', which is left out. Choose '{other}' as well."
+        for one in scenario.initiatives
+        for other in one.needs
+        if other not in names
+    ]
+    if left:
+        raise StudyError.collect(left)
+    return replace(scenario, name=name, initiatives=_within(scenario.initiatives), funding=_limits(scenario))
+
+
 def write_scenario(folder: Path, scenario: Scenario, *, replaces: str = "") -> Path:
     """Write a scenario whole or not at all.
 
@@ -148,7 +188,7 @@ def write_scenario(folder: Path, scenario: Scenario, *, replaces: str = "") -> P
     StoreError
         The folder cannot be written.
     """
-    kept = _complete(scenario)
+    kept = completed(scenario)
     path = scenario_file(folder, kept.name)
     with _alone(folder):
         if path.exists():
@@ -217,30 +257,6 @@ def list_scenarios(folder: Path, study: Study) -> tuple[tuple[Scenario, ...], tu
         except StudyError as error:
             faults.append(error.message)
     return tuple(sorted(found, key=lambda one: (one.name.casefold(), one.name))), tuple(faults)
-
-
-def _complete(scenario: Scenario) -> Scenario:
-    """Check the name, and leave out exclusions of what is not in the scenario."""
-    name = scenario.name.strip()
-    try:
-        ScenarioNote(name=name, saved_at=scenario.saved_at)
-    except ValidationError as error:
-        shown = f"'{name[:MOST_CHARACTERS]}'" if name else "nothing"
-        raise StudyError(
-            f"{shown} is no name for a scenario. Expected one line of 1 to {MOST_CHARACTERS} characters. Name it anew."
-        ) from error
-    if not scenario.initiatives:
-        raise StudyError("The scenario holds no initiative. Expected at least one. Choose one.")
-    names = {one.name for one in scenario.initiatives}
-    left = [
-        f"'{one.name}' needs '{other}', which is left out. Choose '{other}' as well."
-        for one in scenario.initiatives
-        for other in one.needs
-        if other not in names
-    ]
-    if left:
-        raise StudyError.collect(left)
-    return replace(scenario, name=name, initiatives=_within(scenario.initiatives), funding=_limits(scenario))
 
 
 def _within(initiatives: Sequence[Initiative]) -> tuple[Initiative, ...]:

@@ -13,7 +13,7 @@ European Journal of Operational Research 29, doi:10.1016/0377-2217(87)90240-2 (n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,12 +88,25 @@ class Schedule:
         """The lowest balance, currency."""
         return float(self.balance.min())
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row per initiative: initiative, month, and the balance at the end of it (currency)."""
-        return pd.DataFrame(
-            [(one.name, one.month, self.balance[one.month]) for one in self.starts],
-            columns=["initiative", "month", "balance"],
+    def to_frame(self, waits: Mapping[str, int]) -> pd.DataFrame:
+        """Lay out when each initiative starts, in months from the decision.
+
+        Parameters
+        ----------
+        waits : mapping of str to int
+            Months that each initiative takes of itself before it starts (`start_month`); by name, all of them.
+
+        Returns
+        -------
+        DataFrame
+            By month, then name: initiative, month, and the balance at the end of that month, currency; after the last
+            month of the balance nothing moves it any more.
+        """
+        rows = [(one.name, one.month + waits[one.name]) for one in self.starts]
+        found = pd.DataFrame(rows, columns=["initiative", "month"]).sort_values(
+            ["month", "initiative"], ignore_index=True
         )
+        return found.assign(balance=self.balance[found["month"].clip(upper=len(self.balance) - 1)])
 
 
 def order_starts(rollouts: Sequence[Rollout], purse: Purse, nodes: int = NODES) -> Schedule:

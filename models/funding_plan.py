@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from features.errors import StudyError
@@ -89,6 +90,12 @@ class FundingPlan:
     def most_uncertain(self) -> PilotWorth:
         """The initiative whose exact value would be worth most to know; equals by name."""
         return max(self.pilots.pilots, key=lambda one: (one.perfect, one.name))
+
+    def starts(self, waits: Mapping[str, int]) -> pd.DataFrame:
+        """Lay out when each initiative starts, as `models.early_wins.Schedule.to_frame`; no row without an order."""
+        if self.schedule is None:
+            return pd.DataFrame(columns=["initiative", "month", "balance"])
+        return self.schedule.to_frame(waits)
 
 
 def plan_funding(

@@ -31,7 +31,7 @@ with app.setup:
         save,
         settings_csv,
     )
-    from flows.planner_scenes import compare_field, compared, load_field, members_of, put
+    from flows.planner_scenes import compare_field, compared, load_field, members_of, of_study, put
     from flows.planner_sets import compare_sets, set_worth
 
 
@@ -58,14 +58,20 @@ def _():
 
 @app.cell
 def _(path):
+    path
+    return
+
+
+@app.cell
+def _(path):
     bench = attempt(lambda: open_bench(path.value))
     heading_html(bench)
     return (bench,)
 
 
 @app.cell
-def _(bench, scenario):
-    desk = attempt(lambda: put(bench, scenario()))
+def _(bench, path, scenario):
+    desk = attempt(lambda: put(bench, of_study(path.value, scenario())))
     chosen = choice_field(bench, desk)
     limits = limit_fields(bench, desk)
     said_html(warnings=desk.notes)
@@ -87,8 +93,8 @@ def _(bench, desk, which):
 
 
 @app.cell
-def _(chosen, path):
-    grid(path, chosen)
+def _(chosen):
+    chosen
     return
 
 
@@ -159,10 +165,11 @@ def _(beside, view):
 @app.cell
 def _(bench, beside, together, view):
     mo.stop(view() != "Compare")
-    sets = attempt(lambda: compared(bench, beside.value, together))
+    sets, uncounted = attempt(lambda: compared(bench, beside.value, together))
     rows = attempt(lambda: compare_sets(sets, bench.currency))
     mo.vstack(
         [
+            *([said_html(warnings=uncounted)] if uncounted else []),
             comparison_html(rows, members_of(bench, sets), bench.currency, bench.months),
             mo.hstack(
                 [
@@ -220,35 +227,35 @@ def _(name, pressed, view):
 
 
 @app.cell
-def _(bench, desk, limits, name, pressed, set_told, together):
+def _(bench, desk, limits, name, path, pressed, set_told, together):
     mo.stop(not pressed.value)
     with mo.status.spinner("Saving and recording"):
         saying = attempt(
             lambda: save(bench, desk, name.value, together, read_limits(limits.value, desk.funding(bench)))
         )
-    set_told(saying)
+    set_told((path.value, saying.sentence))
     return
 
 
 @app.cell
 def _(bench, told):
     told()
-    saved = load_field(bench)
+    saved, unread = load_field(bench)
     load = mo.ui.run_button(label="Load")
-    return load, saved
+    return load, saved, unread
 
 
 @app.cell
-def _(load, saved, told, view):
+def _(load, path, saved, told, unread, view):
     mo.stop(view() != "Save and export")
-    mo.vstack([said_html(*([told().sentence] if told() else [])), saved, load])
+    mo.vstack([said_html(*filter(None, [of_study(path.value, told())]), warnings=unread), saved, load])
     return
 
 
 @app.cell
-def _(load, saved, set_scenario):
+def _(load, path, saved, set_scenario):
     mo.stop(not load.value or saved.value is None)
-    set_scenario(saved.value)
+    set_scenario((path.value, saved.value))
     return
 
 

@@ -197,5 +197,15 @@ def test_cash_that_is_none_is_refused(cash: np.ndarray) -> None:
 
 
 def test_a_frame_holds_the_starts_with_the_balance() -> None:
-    frame = order_starts([Rollout("a", np.array([-3.0, 5.0]))], Purse(4, 2, 0.1)).to_frame()
-    assert frame.to_dict("records") == [{"initiative": "a", "month": 0, "balance": 1.0}]
+    found = order_starts([Rollout("a", np.array([-3.0, 5.0]))], Purse(4, 2, 0.1))
+    assert found.to_frame({"a": 0}).to_dict("records") == [{"initiative": "a", "month": 0, "balance": 1.0}]
+
+
+def test_months_of_its_own_come_on_top_and_the_balance_is_that_of_the_start() -> None:
+    found = order_starts([Rollout(one, np.array([-3.0, 5.0])) for one in "ab"], Purse(9, 2, 0.1, starts_a_month=2))
+    assert [one.month for one in found.starts] == [0, 0]
+    frame = found.to_frame({"a": 1, "b": 0})
+    assert frame[["initiative", "month"]].to_numpy().tolist() == [["b", 0], ["a", 1]]
+    assert frame["balance"].tolist() == [3.0, 13.0]
+    late = found.to_frame({"a": 99, "b": 0})
+    assert late["balance"].tolist() == [3.0, 13.0], "nothing moves the balance after its last month"

@@ -116,3 +116,17 @@ def test_the_same_seed_gives_the_same_plan():
     one, two = (planned([good("a"), good("b", once=60_000)])[0] for _ in range(2))
     assert (one.stability.by_sample == two.stability.by_sample).all()
     assert one.pilots == two.pilots
+
+
+def test_an_initiative_starts_its_own_months_after_it_is_decided() -> None:
+    plan, _ = planned([good("a", start_month=5), good("b")])
+    assert plan.schedule is not None
+    assert {one.name: one.month for one in plan.schedule.starts} == {"b": 0, "a": 1}
+    found = plan.starts({"a": 5, "b": 0})
+    assert found[["initiative", "month"]].to_numpy().tolist() == [["b", 0], ["a", 6]]
+    assert found["balance"].tolist() == [plan.schedule.balance[0], plan.schedule.balance[6]]
+
+
+def test_where_nothing_starts_there_is_no_order() -> None:
+    plan, _ = planned([good("a", once=1e9)])
+    assert plan.starts({}).empty

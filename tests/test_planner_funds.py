@@ -62,7 +62,18 @@ def test_limits_that_let_nothing_be_chosen_are_one_sentence(bench: Bench) -> Non
 def test_the_plan_is_the_one_that_was_found(bench: Bench) -> None:
     funding = Funding(budget=5_000.0)
     plan = fund(bench, {}, funding)
-    found = portfolio_found(bench, plan, funding)
+    found = portfolio_found(bench, {}, plan, funding)
     assert found.funded == plan.portfolio.members == ("good",)
     assert (found.value, found.cost, found.budget) == (plan.portfolio.mean, plan.portfolio.cost, 5_000.0)
     assert len(found.members) == 2
+
+
+@pytest.mark.parametrize("month", [1, 7])
+def test_an_initiative_starts_in_the_month_that_is_set(month: int, bench: Bench) -> None:
+    settings = {"good": replace(Setting.of(bench.initiatives["good"]), start_month=month)}
+    plan = fund(bench, settings, Funding())
+    assert plan.schedule is not None
+    (start,) = plan.schedule.starts
+    found = portfolio_found(bench, settings, plan, Funding()).starts
+    assert found[["initiative", "month"]].to_numpy().tolist() == [["good", start.month + month]]
+    assert found["balance"].tolist() == [plan.schedule.balance[start.month + month]]

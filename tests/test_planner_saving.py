@@ -18,6 +18,7 @@ from flows.planner_sets import compare_sets, set_worth
 from flows.tracking import open_tracker
 from models.funding import Funding
 from tests.benches import a_bench
+from tests.worths import a_forecast
 
 
 @pytest.fixture
@@ -62,6 +63,21 @@ def test_two_tabs_saving_one_name_the_second_is_told(bench: Bench, monkeypatch: 
     with pytest.raises(StudyError, match=r"saved as 'plan\.yaml' already"):
         save(bench, Desk(), "plan", settings(bench, reach=0.2), Funding())
     assert saved_scenarios(bench)[0]["plan"] == first.scenario
+
+
+def test_a_tab_saves_again_what_it_saved_with_rules_about_what_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOURNEYLIFT_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    found = [a_forecast("good", excludes=("poor",)), a_forecast("poor", capacity={"people": 2.0}), a_forecast("far")]
+    bench, desk = a_bench(tmp_path, found), Desk()
+    limits = Funding(capacity={"people": 3.0}, must=("poor",), never=("far",))
+    first = save(bench, desk, " plan ", settings(bench), limits)
+    assert saved_scenarios(bench)[0] == {"plan": first.scenario}, "the tab knows what is in the file"
+    again = save(bench, desk, "plan", settings(bench, reach=0.2), limits)
+    assert saved_scenarios(bench)[0] == {"plan": again.scenario}
+    assert again.scenario.initiatives[0].reach == 0.2
 
 
 def test_tables_hold_the_numbers_and_no_formula(bench: Bench) -> None:

@@ -10,12 +10,8 @@ from typing import Any
 import pytest
 
 from flows import cli
-from flows.plans import Plans
-from flows.portfolio import starts_of
 from flows.storage import open_workspace
 from flows.tracking import open_tracker
-from models.funding import Funding
-from tests.test_funding_plan import good, planned
 
 
 @pytest.fixture(scope="module")
@@ -88,18 +84,3 @@ def test_bad_input_ends_in_a_sentence_and_code_2(
     assert match in told.err
     assert "Traceback" not in told.out + told.err
     assert (demo_dir / "store" / "results" / "portfolio.json").read_bytes() == before
-
-
-def test_an_initiative_starts_its_own_months_after_it_is_decided() -> None:
-    forecasts = [good("a", start_month=5), good("b")]
-    plan, _ = planned(forecasts)
-    assert plan.schedule is not None
-    assert {one.name: one.month for one in plan.schedule.starts} == {"a": 0, "b": 0}
-    found = starts_of(plan, Plans("", tuple(one.initiative for one in forecasts), Funding()))
-    assert found[["initiative", "month"]].to_numpy().tolist() == [["b", 0], ["a", 5]]
-    assert found["balance"].tolist() == [plan.schedule.balance[0], plan.schedule.balance[5]]
-
-
-def test_where_nothing_starts_there_is_no_order() -> None:
-    plan, _ = planned([good("a", once=1e9)])
-    assert starts_of(plan, Plans("", (), Funding())).empty
