@@ -29,9 +29,9 @@ def test_a_port_that_is_taken_is_passed_over_or_told() -> None:
         free_port("203.0.113.7", None)
 
 
-def test_nothing_simulated_is_exit_5_with_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_simulated_is_exit_6_with_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_templates(tmp_path)
-    assert cli.main(["app", "--study", str(tmp_path / "study.yaml"), "--no-browser"]) == 5
+    assert cli.main(["app", "--study", str(tmp_path / "study.yaml"), "--no-browser"]) == 6
     told = capsys.readouterr().err
     assert "Run: journeylift simulate --study" in told
     assert told.count("\n") == 1
