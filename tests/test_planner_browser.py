@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from features.templates import write_templates
 from flows.planner import Setting, open_bench
 from flows.scenarios import write_scenario
+from flows.storage import open_workspace
 from models.funding import Funding
 from tests.benches import forecasts, write_simulation
 from tests.served import Served, served
@@ -183,16 +183,16 @@ def test_of_two_tabs_that_save_one_name_the_second_is_told(open_page: Callable[.
 def test_what_was_loaded_stays_with_its_study_and_one_that_fails_leaves_the_choice(
     chromium: Browser, tmp_path: Path
 ) -> None:
-    one, other, empty = (tmp_path / name for name in ("one", "other", "empty"))
-    for folder in (one, other, empty):
+    one, other, third = (tmp_path / name for name in ("one", "other", "third"))
+    for folder in (one, other, third):
         folder.mkdir()
     first, second = write_simulation(one), write_simulation(other, [a_forecast("elsewhere", title="Only here")])
-    write_templates(empty)
+    gone = write_simulation(third)
     bench = open_bench(first)
     saved = {"good": replace(Setting.of(bench.initiatives["good"]), reach=0.3)}
     write_scenario(bench.folder, bench.scenario("Mine", saved, Funding()))
     (bench.folder / "broken.yaml").write_text("initiatives: [{name: x}]\n", encoding="utf-8")
-    options = ["--study", str(second), "--study", str(empty / "study.yaml")]
+    options = ["--study", str(second), "--study", str(gone)]
     with served(first, tmp_path, options) as server:
         visit = Visit(chromium.new_page(viewport={"width": 1440, "height": 1_000}))
         visit.page.goto(server.url)
@@ -206,7 +206,8 @@ def test_what_was_loaded_stays_with_its_study_and_one_that_fails_leaves_the_choi
         study = visit.page.get_by_label("Study", exact=True)
         study.select_option(str(second))
         visit.page.get_by_role("heading", name="Only here").wait_for(timeout=120_000)
-        study.select_option(str(empty / "study.yaml"))
+        open_workspace(gone).store.draws.unlink()
+        study.select_option(str(gone))
         visit.wait("Nothing has been simulated for")
         study.select_option(str(first))
         visit.wait("Changed: reach 80\u00a0% → 30\u00a0%.")
