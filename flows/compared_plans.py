@@ -17,7 +17,6 @@ from flows.build_features import ensure_layout, ensure_panel
 from flows.draws_store import Stored, draws_from, read_draws, write_draws
 from flows.plans import Plans, made_from, read_plans
 from flows.simulate import estimated
-from flows.steps import io_step
 from flows.storage import Workspace
 from flows.tracking import Recorded, open_tracker
 from models.combinations import counts_every_pair
@@ -191,7 +190,6 @@ def _refuse_refused(name: str, stored: Stored) -> None:
             raise StudyError(f"'{name}' was refused, so there is nothing to compare: {one.reason}")
 
 
-@io_step("read a run")
 def _run(workspace: Workspace, run_id: str) -> Compared:
     """Find the draws of a run, or of the run it belongs to."""
     tracker = open_tracker(workspace.study, workspace.store)
