@@ -38,6 +38,7 @@ _WORLD: Final = {
     "feature_contract_hash": "the features",
     "seed": "the seed",
     "package_version": "the version of journeylift",
+    "git_commit": "the code",
 }
 """What two simulations must have in common for their draws to be the same possible truths."""
 

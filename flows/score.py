@@ -1,10 +1,8 @@
 """Score every customer at risk with the champion models: one partition a cutoff, replaced as a whole."""
 
 import time
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,45 +11,17 @@ from features.contract import PanelContract
 from features.errors import EmptyResultError, StudyError, closest
 from features.panel import read_panel
 from features.publish import staged
-from features.snapshot import Snapshot, iso, parse_date
+from features.snapshot import iso, parse_date
 from flows import console
 from flows.build_features import ensure_panel
 from flows.identity import identity
+from flows.score_rows import LoadedModel, score_rows
 from flows.steps import flow, io_step, step
 from flows.storage import Workspace, open_workspace, write_json
 from flows.tracking import Champion, open_tracker
 from flows.train import ensure_models
-from models.churn import predict_churn
-from models.reasons import reasons
-from models.revenue import predict_revenue
-from models.splits import cutoff_microseconds
 
 __all__ = ["choose_cutoff", "score"]
-
-REASONS: Final = 3
-_TIME: Final = pa.timestamp("us", tz="UTC")
-_SCHEMA: Final = pa.schema(
-    [
-        ("customer_id", pa.string()),
-        ("cutoff", _TIME),
-        ("churn_risk", pa.float64()),
-        ("expected_revenue", pa.float64()),
-        ("revenue_at_risk", pa.float64()),
-        *((f"reason_{number}", pa.string()) for number in range(1, REASONS + 1)),
-        ("churn_model_version", pa.string()),
-        ("revenue_model_version", pa.string()),
-        ("feature_contract_hash", pa.string()),
-        ("outcome_matures_at", _TIME),
-    ]
-)
-
-
-@dataclass(frozen=True, slots=True)
-class _Model:
-    """A loaded champion."""
-
-    version: str
-    estimator: Any
 
 
 @flow(name="score")
@@ -85,7 +55,7 @@ def score(study_file: str, *, cutoff: str | None = None) -> None:
         tick("loading the champions")
         models = load_models(champions, contract)
         tick(f"scoring {len(frame):,} customers")
-        scores = score_rows(workspace, contract, frame, models)
+        scores = score_all(workspace, contract, frame, models)
         tick("writing the scores")
         where = write_scores(workspace, scores, at)
         result = record_scores(workspace, contract, scores, at)
@@ -147,40 +117,18 @@ def read_rows(workspace: Workspace, at: int) -> pd.DataFrame:
 
 
 @io_step("load the champions")
-def load_models(champions: dict[str, Champion], contract: PanelContract) -> dict[str, _Model]:
+def load_models(champions: dict[str, Champion], contract: PanelContract) -> dict[str, LoadedModel]:
     """Load the versions that the alias stood for; a mismatch of features is refused."""
     wanted = contract.feature_contract_hash
-    return {outcome: _Model(one.version, one.load(wanted)) for outcome, one in champions.items()}
+    return {outcome: LoadedModel(one.version, one.load(wanted)) for outcome, one in champions.items()}
 
 
 @step("score")
-def score_rows(
-    workspace: Workspace, contract: PanelContract, frame: pd.DataFrame, models: dict[str, _Model]
+def score_all(
+    workspace: Workspace, contract: PanelContract, frame: pd.DataFrame, models: dict[str, LoadedModel]
 ) -> pa.Table:
-    """Compute risk, expected revenue and reasons of every row."""
-    churn, revenue = models["churn"], models.get("revenue")
-    risk = predict_churn(churn.estimator, frame, contract.features)
-    expected = np.full(len(frame), np.nan)
-    if revenue is not None:
-        expected = predict_revenue(revenue.estimator, frame, contract.features)
-    why = reasons(churn.estimator, frame, contract.features, top=REASONS)
-    cutoffs = cutoff_microseconds(frame)
-    snapshot = Snapshot.of(workspace.study.snapshot)
-    n = len(frame)
-    columns = {
-        "customer_id": frame["customer_id"].astype(str),
-        "cutoff": cutoffs,
-        "churn_risk": risk,
-        "expected_revenue": expected,
-        "revenue_at_risk": risk * np.maximum(expected, 0.0),
-        **{name: why[name] for name in why.columns},
-        "churn_model_version": [churn.version] * n,
-        "revenue_model_version": [revenue.version if revenue else None] * n,
-        "feature_contract_hash": [contract.feature_contract_hash] * n,
-        "outcome_matures_at": [snapshot.matures_at(int(cutoff)) for cutoff in cutoffs],
-    }
-    arrays = [pa.array(columns[field.name], type=field.type, from_pandas=True) for field in _SCHEMA]
-    return pa.Table.from_arrays(arrays, schema=_SCHEMA)
+    """Score every row of the cutoff."""
+    return score_rows(workspace.study, contract, frame, models)
 
 
 @io_step("write the scores")
