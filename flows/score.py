@@ -13,6 +13,7 @@ from features.panel import read_panel
 from features.publish import staged
 from features.snapshot import iso, parse_date
 from flows import console
+from flows.artefacts import leave
 from flows.build_features import ensure_panel
 from flows.identity import identity
 from flows.score_rows import LoadedModel, score_rows
@@ -60,6 +61,7 @@ def score(study_file: str, *, cutoff: str | None = None) -> None:
         where = write_scores(workspace, scores, at)
         result = record_scores(workspace, contract, scores, at)
     write_json(workspace.store.result("score"), {**result, "path": where})
+    leave(workspace, "score")
     rows = f"{len(frame):,} customers at {iso(at)}"
     closing = console.Closing("score", rows, f"{scores.num_rows:,} scores", time.perf_counter() - started, where)
     console.say(closing.line())

@@ -1,0 +1,29 @@
+"""What a process does that a Prefect server has asked to run a flow: it has no command line of ours around it."""
+
+import atexit
+import logging
+import os
+import sys
+
+__all__ = ["settle_run"]
+
+
+def settle_run() -> None:
+    """Show our lines in the log of whoever runs this process, and let DuckDB keep its complaints to itself.
+
+    Prefect sends lines of ours to the server (``PREFECT_LOGGING_EXTRA_LOGGERS``) and shows them nowhere else.
+    """
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter("%(asctime)s | %(message)s", "%H:%M:%S"))
+    logger = logging.getLogger("journeylift")
+    logger.addHandler(handler)
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+    atexit.register(_hush)
+
+
+def _hush() -> None:
+    """Close standard error as the last exit function: what follows are objects that DuckDB calls leaked."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -1,0 +1,336 @@
+"""``journeylift serve``: scores, monitors and retrains by itself, by the study's schedule, until it is told to end.
+
+A Prefect server holds schedules and what ran; a runner in this process asks it every few seconds what is due, and runs
+that in a child process. Runs of a study go one after the other.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import features.errors
+from features.errors import JourneyliftError, ModelError, StoreError
+from flows import console
+from flows.deployments import Deployment, deployments, prepared
+from flows.ports import is_loopback
+from flows.prefect_server import AUTH, Server, running
+from flows.storage import Workspace, open_workspace
+
+__all__ = ["Unguarded", "serve"]
+
+_POLL_S: Final = 5.0
+"""Seconds between two looks for what is due."""
+_LOOK_S: Final = 0.5
+
+
+class Unguarded(Exception):  # noqa: N818 (what was asked for, not what is wrong with the study)
+    """Other machines were to reach the server without a password."""
+
+
+def serve(study_file: str, *, host: str = "127.0.0.1", port: int = 4200, once: bool = False) -> None:
+    """Run a study by its schedule until interrupted.
+
+    Parameters
+    ----------
+    study_file : str
+        The study.
+    host : str
+        Address that Prefect's server listens on; unused where ``PREFECT_API_URL`` names one.
+    port : int
+        Its port.
+    once : bool
+        Run ``nightly`` once, now, and end.
+
+    Raises
+    ------
+    Unguarded
+        The address can be reached from elsewhere, and ``PREFECT_SERVER_API_AUTH_STRING`` names no password.
+    PortTaken
+        Something else listens there.
+    StoreError
+        Another process serves this study, or the server cannot be started or reached.
+    JourneyliftError
+        With ``once``: what the run ended with.
+
+    Notes
+    -----
+    Ctrl-C and SIGTERM end it: a run that is on is stopped, which leaves what is complete and nothing half-written,
+    then the server. What would have run while it was down is made up for once, not once for each time.
+    """
+    workspace = open_workspace(study_file)
+    _require_guard(host)
+    with ExitStack() as stack:
+        stack.enter_context(_only_one(workspace))
+        from flows.steps import PREFECT_API_URL, temporary_settings  # noqa: PLC0415 (reads what was just settled)
+
+        given = PREFECT_API_URL.value()
+        server = None if given else stack.enter_context(_own_server(workspace, host, port))
+        api = given or (server.api if server else "")
+        os.environ["PREFECT_API_URL"] = api  # for the runs, which are processes of their own
+        stack.enter_context(temporary_settings({PREFECT_API_URL: api}))
+        with _deaf_children():
+            asyncio.run(_serve(workspace, server, api, once=once))
+
+
+def _require_guard(host: str) -> None:
+    if not is_loopback(host) and not os.environ.get(AUTH):
+        raise Unguarded(
+            f"At --host {host} other machines could start runs without a password. Set {AUTH}=user:password in the "
+            "environment, or listen on 127.0.0.1."
+        )
+    if AUTH in os.environ:
+        os.environ.setdefault("PREFECT_API_AUTH_STRING", os.environ[AUTH])
+
+
+@contextmanager
+def _own_server(workspace: Workspace, host: str, port: int) -> Iterator[Server]:
+    console.say("serve: starting Prefect's server (the first time takes up to a minute)")
+    from prefect.settings import PREFECT_HOME  # noqa: PLC0415
+
+    with running(PREFECT_HOME.value(), host=host, port=port) as server:
+        yield server
+
+
+@contextmanager
+def _only_one(workspace: Workspace) -> Iterator[None]:
+    """Hold the study, so that no second process runs it; the lock ends with the process, however it ends."""
+    if sys.platform == "win32":  # no such locks: two of them would only wait for each other's runs
+        yield
+        return
+    import fcntl  # noqa: PLC0415
+
+    path = workspace.store.root / "serve.lock"
+    with path.open("a+", encoding="utf-8") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            held.seek(0)
+            raise StoreError(
+                f"Study '{workspace.study.name}' is already served by process {held.read().strip() or 'unknown'}. "
+                "End that one first, or leave it to it."
+            ) from None
+        held.truncate(0)
+        held.write(str(os.getpid()))
+        held.flush()
+        yield
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Let Ctrl-C reach this process and not its runs, which the terminal sends it to as well.
+
+    Children inherit which signals are blocked in the thread that starts them. A signal that is blocked in the main
+    thread is taken by another one, and Python handles it here all the same. Runs are ended by SIGTERM.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    over = threading.Event()
+    listener = threading.Thread(target=over.wait, name="takes-signals", daemon=True)
+    listener.start()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        over.set()
+
+
+@dataclass(slots=True)
+class _Kept:
+    """A deployment as the server knows it."""
+
+    one: Deployment
+    id: Any
+
+
+async def _serve(workspace: Workspace, server: Server | None, api: str, *, once: bool) -> None:
+    from prefect.runner import Runner  # noqa: PLC0415 (seconds)
+
+    runner = Runner(
+        name=f"journeylift-{workspace.study.name}",
+        limit=1,
+        pause_on_shutdown=False,
+        query_seconds=1.0 if once else _POLL_S,
+    )
+    kept = await _register(workspace, runner)
+    late = await _drop_late(kept, keep=not once)
+    asked = await _ask_for(kept, "nightly") if once else None
+    _tell(workspace, server, api, late, once=once)
+    ending, work = asyncio.Event(), asyncio.create_task(runner.start())
+    await _listen(runner, work, ending)
+    if not once:
+        await _tell_next(workspace, kept)
+    outcome = await _watch(work, ending, server, asked)
+    await _wind_up(runner, work)
+    if outcome is not None:
+        raise outcome
+
+
+async def _register(workspace: Workspace, runner: Any) -> list[_Kept]:
+    from prefect.exceptions import PrefectHTTPStatusError  # noqa: PLC0415
+
+    try:
+        return [
+            _Kept(one, await runner.aadd_deployment(await prepared(workspace, one)))
+            for one in deployments(workspace.study)
+        ]
+    except PrefectHTTPStatusError as error:
+        status = error.response.status_code
+        raise StoreError(
+            f"Prefect's server answers {status}. Expected that it takes deployments. "
+            + ("Set PREFECT_API_AUTH_STRING=user:password." if status in {401, 403} else "Look at its log.")
+        ) from error
+
+
+async def _drop_late(kept: Sequence[_Kept], *, keep: bool) -> int:
+    """Delete runs that were due while nobody ran them, but the latest of each flow; give the number of these."""
+    from prefect.client.orchestration import get_client  # noqa: PLC0415
+    from prefect.client.schemas.filters import (  # noqa: PLC0415
+        DeploymentFilter,
+        DeploymentFilterId,
+        FlowRunFilter,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+    )  # fmt: skip
+    from prefect.client.schemas.objects import StateType  # noqa: PLC0415
+
+    now, left = datetime.now(UTC), 0
+    async with get_client() as client:
+        for one in kept:
+            waiting = await client.read_flow_runs(
+                flow_run_filter=FlowRunFilter(
+                    state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED]))
+                ),
+                deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[one.id])),
+            )
+            late = sorted(
+                (run for run in waiting if run.expected_start_time is not None and run.expected_start_time < now),
+                key=lambda run: run.expected_start_time,
+            )
+            for run in late[:-1] if keep else late:
+                await client.delete_flow_run(run.id)
+            left += bool(late) and keep
+    return left
+
+
+async def _ask_for(kept: Sequence[_Kept], flow: str) -> Any:
+    from prefect.client.orchestration import get_client  # noqa: PLC0415
+
+    one = next((one for one in kept if one.one.flow == flow), None)
+    if one is None:
+        raise features.errors.UnsupportedError(
+            "A flat table is held once: nothing of it runs by itself. Run: journeylift train, then journeylift score"
+        )
+    async with get_client() as client:
+        return (await client.create_flow_run_from_deployment(one.id)).id
+
+
+def _tell(workspace: Workspace, server: Server | None, api: str, late: int, *, once: bool) -> None:
+    """Say where the pages are, what runs when, and how it ends."""
+    schedule = workspace.study.schedule
+    ui = server.ui if server else api.removesuffix("/api")
+    console.say(f"serve: study {workspace.study.name}; what runs and ran is shown at {ui}")
+    if once:
+        console.say("serve: runs nightly once, now, and ends.")
+        return
+    for flow, key in (("nightly", "score"), ("retrain", "train")):
+        console.say(f"  {flow:<8} {schedule.told(key)}")
+    if late:
+        console.say(f"serve: {console.count(late, 'run')} fell due while nobody served: made up for now, once each.")
+
+
+async def _tell_next(workspace: Workspace, kept: Sequence[_Kept]) -> None:
+    """Say what runs next, as soon as the server has planned it."""
+    from prefect.client.orchestration import get_client  # noqa: PLC0415
+    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId  # noqa: PLC0415
+    from prefect.client.schemas.sorting import FlowRunSort  # noqa: PLC0415
+
+    names = {one.id: one.one.flow for one in kept if one.one.cron(workspace.study) is not None}
+    if not names:
+        console.say("serve: nothing runs by itself; start runs on the page. Ctrl-C ends it.")
+        return
+    async with get_client() as client:
+        for _ in range(40):
+            planned = await client.read_flow_runs(
+                deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=list(names))),
+                sort=FlowRunSort.NEXT_SCHEDULED_START_TIME_ASC,
+                limit=1,
+            )
+            if planned and planned[0].next_scheduled_start_time is not None:
+                at = planned[0].next_scheduled_start_time
+                shown = at.astimezone(_zone(workspace)).strftime("%A %Y-%m-%d %H:%M")
+                next_one = f"{names[planned[0].deployment_id]} on {shown} ({workspace.study.schedule.timezone})"
+                console.say(f"serve: next is {next_one}. Ctrl-C ends it.")
+                return
+            await asyncio.sleep(_LOOK_S)
+    console.say("serve: the server has not planned the next run yet. Ctrl-C ends it.")
+
+
+def _zone(workspace: Workspace) -> Any:
+    from zoneinfo import ZoneInfo  # noqa: PLC0415
+
+    return ZoneInfo(workspace.study.schedule.timezone)
+
+
+async def _listen(runner: Any, work: "asyncio.Task[None]", ending: asyncio.Event) -> None:
+    """Take signals once the runner has set its own handler, which would exit without winding up."""
+    while not runner.started and not work.done():
+        await asyncio.sleep(0.05)
+    loop = asyncio.get_running_loop()
+    for one in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):  # Windows
+            loop.add_signal_handler(one, ending.set)
+
+
+async def _watch(
+    work: "asyncio.Task[None]", ending: asyncio.Event, server: Server | None, asked: Any
+) -> Exception | None:
+    """Wait until something ends it, and give what it ends with."""
+    while not ending.is_set():
+        if work.done():
+            return StoreError(f"The runner has ended: {work.exception() or 'it gave no reason'}. Start it again.")
+        if server is not None and server.has_ended():
+            return StoreError(
+                "Prefect's server has ended. What it said is in server.log in its folder. Start it again."
+            )
+        if asked is not None:
+            state = await _state_of(asked)
+            if state is not None and state.is_final():
+                return None if state.is_completed() else _fault(state)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ending.wait(), _LOOK_S)
+    return None
+
+
+async def _state_of(run_id: Any) -> Any:
+    from prefect.client.orchestration import get_client  # noqa: PLC0415
+
+    async with get_client() as client:
+        return (await client.read_flow_run(run_id)).state
+
+
+def _fault(state: Any) -> Exception:
+    """Give the fault of a run that failed, of its own class where it is one of ours: exit codes tell them apart."""
+    message = str(state.message or state.name)
+    known = {name: getattr(features.errors, name) for name in features.errors.__all__}
+    for name, kind in known.items():
+        if isinstance(kind, type) and issubclass(kind, JourneyliftError) and f" {name}: " in message:
+            return kind(message.split(f" {name}: ", 1)[1])
+    return ModelError(f"The run ended as {state.name}: {message}. Its page on the server shows more.")
+
+
+async def _wind_up(runner: Any, work: "asyncio.Task[None]") -> None:
+    """Stop what runs, and the runner."""
+    if not work.done():
+        await runner.astop()
+    with suppress(asyncio.CancelledError, Exception):
+        await work
+    console.say("serve: ended. What was complete is kept.")
