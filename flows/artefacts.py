@@ -45,8 +45,9 @@ def leave(workspace: Workspace, flow: str) -> None:
 
     Notes
     -----
-    Told is what stands in ``results/<flow>.json``. Called from within a flow; elsewhere nothing happens. Two requests to the server over one connection. What goes
-    wrong is told in the log and nowhere else: the result is safe in the store.
+    Told is what stands in ``results/<flow>.json``. Called from within a flow; elsewhere nothing happens. Two requests
+    to the server over one connection. What goes wrong is told in the log and nowhere else: the result is safe in the
+    store.
     """
     run_id = _run_id()
     if run_id is None:

@@ -269,6 +269,7 @@ def retrain(
     common: Common = _DEFAULTS,
     if_act: Annotated[bool, Parameter(name="--if-act", negative="")] = False,
     seed: Seed = 0,
+    budget: float | None = None,
 ) -> None:
     """Train on what has come true since, promote what is better, and say which version scores next.
 
@@ -287,8 +288,10 @@ def retrain(
     ----------
     if_act : bool
         Ask the last monitoring first, and train at most once for the same reasons and outcomes.
+    budget : float, optional
+        Seconds for trying settings of the candidates; all are tried when left out.
     """
-    _on_study("retrain", common, if_act=if_act, seed=seed)
+    _on_study("retrain", common, if_act=if_act, seed=seed, budget=budget)
 
 
 @app.command(sort_key=6)

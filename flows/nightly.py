@@ -16,7 +16,7 @@ __all__ = ["nightly"]
 
 @flow(name="nightly")
 def nightly(study_file: str, *, retrain_on_act: bool = True) -> None:
-    """Build what is missing of the panel, score the latest cutoff, monitor it, and retrain if that can mend what is wrong.
+    """Build what is missing of the panel, score the latest cutoff, monitor it, and retrain where that can mend it.
 
     Parameters
     ----------

@@ -95,7 +95,7 @@ def _is_to_act(reason: object) -> bool:
 
 
 @flow(name="retrain")
-def retrain(study_file: str, *, if_act: bool = False, seed: int = 0) -> None:
+def retrain(study_file: str, *, if_act: bool = False, seed: int = 0, budget: float | None = None) -> None:
     """Train the models of a study anew on all outcomes that are known by now, and promote them if they are better.
 
     Parameters
@@ -107,6 +107,8 @@ def retrain(study_file: str, *, if_act: bool = False, seed: int = 0) -> None:
         reasons and outcomes: the same rows teach nothing new.
     seed : int
         Seed of everything random.
+    budget : float, optional
+        Seconds for trying settings, as in :func:`flows.train.train`.
 
     Raises
     ------
@@ -131,7 +133,7 @@ def retrain(study_file: str, *, if_act: bool = False, seed: int = 0) -> None:
         answered = question
     console.say(f"retrain: {call.why}")
     if call.is_wanted:
-        train(study_file, seed=seed)
+        train(study_file, seed=seed, budget=budget)
     outcomes = _outcomes(workspace) if call.is_wanted else {}
     for name, one in outcomes.items():
         console.say(f"{name}: version {one['scores_next']} scores next.")

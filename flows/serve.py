@@ -28,6 +28,7 @@ __all__ = ["Unguarded", "serve"]
 _POLL_S: Final = 5.0
 """Seconds between two looks for what is due."""
 _LOOK_S: Final = 0.5
+_LOOKS: Final = 60
 
 
 class Unguarded(Exception):  # noqa: N818 (what was asked for, not what is wrong with the study)
@@ -71,7 +72,7 @@ def serve(study_file: str, *, host: str = "127.0.0.1", port: int = 4200, once: b
         from flows.steps import PREFECT_API_URL, temporary_settings  # noqa: PLC0415 (reads what was just settled)
 
         given = PREFECT_API_URL.value()
-        server = None if given else stack.enter_context(_own_server(workspace, host, port))
+        server = None if given else stack.enter_context(_own_server(host, port))
         api = given or (server.api if server else "")
         os.environ["PREFECT_API_URL"] = api  # for the runs, which are processes of their own
         stack.enter_context(temporary_settings({PREFECT_API_URL: api}))
@@ -90,7 +91,7 @@ def _require_guard(host: str) -> None:
 
 
 @contextmanager
-def _own_server(workspace: Workspace, host: str, port: int) -> Iterator[Server]:
+def _own_server(host: str, port: int) -> Iterator[Server]:
     console.say("serve: starting Prefect's server (the first time takes up to a minute)")
     from prefect.settings import PREFECT_HOME  # noqa: PLC0415
 
@@ -164,24 +165,24 @@ async def _serve(workspace: Workspace, server: Server | None, api: str, *, once:
     late = await _drop_late(kept, keep=not once)
     asked = await _ask_for(kept, "nightly") if once else None
     _tell(workspace, server, api, late, once=once)
-    ending, work = asyncio.Event(), asyncio.create_task(runner.start())
+    ending, work = asyncio.Event(), asyncio.create_task(runner.start(run_once=once))
     await _listen(runner, work, ending)
     if not once:
-        await _tell_next(workspace, kept)
-    outcome = await _watch(work, ending, server, asked)
+        await _tell_next(workspace, kept, ending)
+    fault = await _watch(work, ending, server, once=once)
     await _wind_up(runner, work)
-    if outcome is not None:
-        raise outcome
+    if asked is not None and fault is None and not ending.is_set():
+        fault = await _fault_of(asked)
+    if fault is not None:
+        raise fault
 
 
 async def _register(workspace: Workspace, runner: Any) -> list[_Kept]:
     from prefect.exceptions import PrefectHTTPStatusError  # noqa: PLC0415
 
     try:
-        return [
-            _Kept(one, await runner.aadd_deployment(await prepared(workspace, one)))
-            for one in deployments(workspace.study)
-        ]
+        known = [(one, await prepared(workspace, one)) for one in deployments(workspace.study)]
+        return [_Kept(one, await runner.aadd_deployment(form)) for one, form in known]
     except PrefectHTTPStatusError as error:
         status = error.response.status_code
         raise StoreError(
@@ -193,28 +194,12 @@ async def _register(workspace: Workspace, runner: Any) -> list[_Kept]:
 async def _drop_late(kept: Sequence[_Kept], *, keep: bool) -> int:
     """Delete runs that were due while nobody ran them, but the latest of each flow; give the number of these."""
     from prefect.client.orchestration import get_client  # noqa: PLC0415
-    from prefect.client.schemas.filters import (  # noqa: PLC0415
-        DeploymentFilter,
-        DeploymentFilterId,
-        FlowRunFilter,
-        FlowRunFilterState,
-        FlowRunFilterStateType,
-    )  # fmt: skip
-    from prefect.client.schemas.objects import StateType  # noqa: PLC0415
 
     now, left = datetime.now(UTC), 0
     async with get_client() as client:
         for one in kept:
-            waiting = await client.read_flow_runs(
-                flow_run_filter=FlowRunFilter(
-                    state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED]))
-                ),
-                deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[one.id])),
-            )
-            late = sorted(
-                (run for run in waiting if run.expected_start_time is not None and run.expected_start_time < now),
-                key=lambda run: run.expected_start_time,
-            )
+            late = [run for run in await _waiting(client, [one.id]) if run.expected_start_time <= now]
+            late.sort(key=lambda run: run.expected_start_time)
             for run in late[:-1] if keep else late:
                 await client.delete_flow_run(run.id)
             left += bool(late) and keep
@@ -247,31 +232,41 @@ def _tell(workspace: Workspace, server: Server | None, api: str, late: int, *, o
         console.say(f"serve: {console.count(late, 'run')} fell due while nobody served: made up for now, once each.")
 
 
-async def _tell_next(workspace: Workspace, kept: Sequence[_Kept]) -> None:
+async def _tell_next(workspace: Workspace, kept: Sequence[_Kept], ending: asyncio.Event) -> None:
     """Say what runs next, as soon as the server has planned it."""
     from prefect.client.orchestration import get_client  # noqa: PLC0415
-    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId  # noqa: PLC0415
-    from prefect.client.schemas.sorting import FlowRunSort  # noqa: PLC0415
 
     names = {one.id: one.one.flow for one in kept if one.one.cron(workspace.study) is not None}
     if not names:
         console.say("serve: nothing runs by itself; start runs on the page. Ctrl-C ends it.")
         return
+    now = datetime.now(UTC)
     async with get_client() as client:
-        for _ in range(40):
-            planned = await client.read_flow_runs(
-                deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=list(names))),
-                sort=FlowRunSort.NEXT_SCHEDULED_START_TIME_ASC,
-                limit=1,
-            )
-            if planned and planned[0].next_scheduled_start_time is not None:
-                at = planned[0].next_scheduled_start_time
-                shown = at.astimezone(_zone(workspace)).strftime("%A %Y-%m-%d %H:%M")
-                next_one = f"{names[planned[0].deployment_id]} on {shown} ({workspace.study.schedule.timezone})"
-                console.say(f"serve: next is {next_one}. Ctrl-C ends it.")
-                return
+        for _ in range(_LOOKS):
+            waiting = [run for run in await _waiting(client, list(names)) if run.expected_start_time > now]
+            if waiting or ending.is_set():
+                break
             await asyncio.sleep(_LOOK_S)
-    console.say("serve: the server has not planned the next run yet. Ctrl-C ends it.")
+    planned = min(waiting, key=lambda run: run.expected_start_time, default=None)
+    if planned is None:
+        console.say("serve: the server has not planned the next run yet. Ctrl-C ends it.")
+        return
+    shown = planned.expected_start_time.astimezone(_zone(workspace)).strftime("%A %Y-%m-%d %H:%M")
+    zone = workspace.study.schedule.timezone
+    console.say(f"serve: next is {names[planned.deployment_id]} on {shown} ({zone}). Ctrl-C ends it.")
+
+
+async def _waiting(client: Any, ids: Sequence[Any]) -> list[Any]:
+    """Read the runs of deployments that have not begun."""
+    from prefect.client.schemas import filters  # noqa: PLC0415
+    from prefect.client.schemas.objects import StateType  # noqa: PLC0415
+
+    state = filters.FlowRunFilterState(type=filters.FlowRunFilterStateType(any_=[StateType.SCHEDULED]))
+    found = await client.read_flow_runs(
+        flow_run_filter=filters.FlowRunFilter(state=state),
+        deployment_filter=filters.DeploymentFilter(id=filters.DeploymentFilterId(any_=list(ids))),
+    )
+    return [run for run in found if run.expected_start_time is not None]
 
 
 def _zone(workspace: Workspace) -> Any:
@@ -291,34 +286,29 @@ async def _listen(runner: Any, work: "asyncio.Task[None]", ending: asyncio.Event
 
 
 async def _watch(
-    work: "asyncio.Task[None]", ending: asyncio.Event, server: Server | None, asked: Any
+    work: "asyncio.Task[None]", ending: asyncio.Event, server: Server | None, *, once: bool
 ) -> Exception | None:
-    """Wait until something ends it, and give what it ends with."""
+    """Wait until something ends it, and give the fault if it is one."""
     while not ending.is_set():
         if work.done():
+            if once and work.exception() is None:
+                return None
             return StoreError(f"The runner has ended: {work.exception() or 'it gave no reason'}. Start it again.")
         if server is not None and server.has_ended():
-            return StoreError(
-                "Prefect's server has ended. What it said is in server.log in its folder. Start it again."
-            )
-        if asked is not None:
-            state = await _state_of(asked)
-            if state is not None and state.is_final():
-                return None if state.is_completed() else _fault(state)
+            return StoreError("Prefect's server has ended. Its last words are in server.log. Start it again.")
         with suppress(TimeoutError):
             await asyncio.wait_for(ending.wait(), _LOOK_S)
     return None
 
 
-async def _state_of(run_id: Any) -> Any:
+async def _fault_of(run_id: Any) -> Exception | None:
+    """Give the fault of a run that failed, of its own class where it is one of ours: exit codes tell them apart."""
     from prefect.client.orchestration import get_client  # noqa: PLC0415
 
     async with get_client() as client:
-        return (await client.read_flow_run(run_id)).state
-
-
-def _fault(state: Any) -> Exception:
-    """Give the fault of a run that failed, of its own class where it is one of ours: exit codes tell them apart."""
+        state = (await client.read_flow_run(run_id)).state
+    if state is None or state.is_completed():
+        return None
     message = str(state.message or state.name)
     known = {name: getattr(features.errors, name) for name in features.errors.__all__}
     for name, kind in known.items():

@@ -94,7 +94,7 @@ def use_store(root: Path, *, verbose: bool = False) -> None:
 
 
 def use_server(root: Path) -> None:
-    """Settle what :func:`use_store` does for ``journeylift serve`` and the runs it starts, which tell a server what they do.
+    """As :func:`use_store`, for ``journeylift serve`` and the runs it starts, which tell a server what they do.
 
     Parameters
     ----------

@@ -63,7 +63,7 @@ def _features(result: Result) -> Story:
     cutoffs, matured = result["cutoffs"], result["matured"]
     read = f" from {whole(result['touchpoints'])} touchpoints" if "touchpoints" in result else ""
     built, kept = result["parts_built"], result["parts_reused"]
-    outcomes = f"{len(matured)} of them have outcomes" if matured else "none of them has outcomes yet"
+    outcomes = f"outcomes are known at {len(matured)}"
     rows = sorted(result["quarantined"], key=lambda one: (-one["rows"], one["table"], one["reason"]))
     table = [{"table": one["table"], "set aside because": one["reason"], "rows": whole(one["rows"])} for one in rows]
     return Story(
