@@ -11,16 +11,15 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
-import features.errors
-from features.errors import JourneyliftError, ModelError, StoreError
+from features.errors import StoreError
 from flows import console
-from flows.deployments import Deployment, deployments, prepared
 from flows.ports import is_loopback
 from flows.prefect_server import AUTH, Server, running
+from flows.run_queue import Kept, ask_for, close_abandoned, drop_late, fault_of, next_planned, register
+from flows.settings import turn_telemetry_off
 from flows.storage import Workspace, open_workspace
 
 __all__ = ["Unguarded", "serve"]
@@ -28,7 +27,6 @@ __all__ = ["Unguarded", "serve"]
 _POLL_S: Final = 5.0
 """Seconds between two looks for what is due."""
 _LOOK_S: Final = 0.5
-_LOOKS: Final = 60
 
 
 class Unguarded(Exception):  # noqa: N818 (what was asked for, not what is wrong with the study)
@@ -67,9 +65,10 @@ def serve(study_file: str, *, host: str = "127.0.0.1", port: int = 4200, once: b
     """
     workspace = open_workspace(study_file)
     _require_guard(host)
+    turn_telemetry_off()
     with ExitStack() as stack:
         stack.enter_context(_only_one(workspace))
-        from flows.steps import PREFECT_API_URL, temporary_settings  # noqa: PLC0415 (reads what was just settled)
+        from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: PLC0415 (reads what was settled)
 
         given = PREFECT_API_URL.value()
         server = None if given else stack.enter_context(_own_server(host, port))
@@ -144,14 +143,6 @@ def _deaf_children() -> Iterator[None]:
         over.set()
 
 
-@dataclass(slots=True)
-class _Kept:
-    """A deployment as the server knows it."""
-
-    one: Deployment
-    id: Any
-
-
 async def _serve(workspace: Workspace, server: Server | None, api: str, *, once: bool) -> None:
     from prefect.runner import Runner  # noqa: PLC0415 (seconds)
 
@@ -161,9 +152,11 @@ async def _serve(workspace: Workspace, server: Server | None, api: str, *, once:
         pause_on_shutdown=False,
         query_seconds=1.0 if once else _POLL_S,
     )
-    kept = await _register(workspace, runner)
-    late = await _drop_late(kept, keep=not once)
-    asked = await _ask_for(kept, "nightly") if once else None
+    kept = await register(workspace, runner, only="nightly" if once else None)
+    if server is not None:
+        await close_abandoned(kept)
+    late = await drop_late(kept, keep=not once)
+    asked = await ask_for(kept, "nightly") if once else None
     _tell(workspace, server, api, late, once=once)
     ending, work = asyncio.Event(), asyncio.create_task(runner.start(run_once=once))
     await _listen(runner, work, ending)
@@ -172,50 +165,9 @@ async def _serve(workspace: Workspace, server: Server | None, api: str, *, once:
     fault = await _watch(work, ending, server, once=once)
     await _wind_up(runner, work)
     if asked is not None and fault is None and not ending.is_set():
-        fault = await _fault_of(asked)
+        fault = await fault_of(asked)
     if fault is not None:
         raise fault
-
-
-async def _register(workspace: Workspace, runner: Any) -> list[_Kept]:
-    from prefect.exceptions import PrefectHTTPStatusError  # noqa: PLC0415
-
-    try:
-        known = [(one, await prepared(workspace, one)) for one in deployments(workspace.study)]
-        return [_Kept(one, await runner.aadd_deployment(form)) for one, form in known]
-    except PrefectHTTPStatusError as error:
-        status = error.response.status_code
-        raise StoreError(
-            f"Prefect's server answers {status}. Expected that it takes deployments. "
-            + ("Set PREFECT_API_AUTH_STRING=user:password." if status in {401, 403} else "Look at its log.")
-        ) from error
-
-
-async def _drop_late(kept: Sequence[_Kept], *, keep: bool) -> int:
-    """Delete runs that were due while nobody ran them, but the latest of each flow; give the number of these."""
-    from prefect.client.orchestration import get_client  # noqa: PLC0415
-
-    now, left = datetime.now(UTC), 0
-    async with get_client() as client:
-        for one in kept:
-            late = [run for run in await _waiting(client, [one.id]) if run.expected_start_time <= now]
-            late.sort(key=lambda run: run.expected_start_time)
-            for run in late[:-1] if keep else late:
-                await client.delete_flow_run(run.id)
-            left += bool(late) and keep
-    return left
-
-
-async def _ask_for(kept: Sequence[_Kept], flow: str) -> Any:
-    from prefect.client.orchestration import get_client  # noqa: PLC0415
-
-    one = next((one for one in kept if one.one.flow == flow), None)
-    if one is None:
-        raise features.errors.UnsupportedError(
-            "A flat table is held once: nothing of it runs by itself. Run: journeylift train, then journeylift score"
-        )
-    async with get_client() as client:
-        return (await client.create_flow_run_from_deployment(one.id)).id
 
 
 def _tell(workspace: Workspace, server: Server | None, api: str, late: int, *, once: bool) -> None:
@@ -232,47 +184,17 @@ def _tell(workspace: Workspace, server: Server | None, api: str, late: int, *, o
         console.say(f"serve: {console.count(late, 'run')} fell due while nobody served: made up for now, once each.")
 
 
-async def _tell_next(workspace: Workspace, kept: Sequence[_Kept], ending: asyncio.Event) -> None:
-    """Say what runs next, as soon as the server has planned it."""
-    from prefect.client.orchestration import get_client  # noqa: PLC0415
-
-    names = {one.id: one.one.flow for one in kept if one.one.cron(workspace.study) is not None}
-    if not names:
+async def _tell_next(workspace: Workspace, kept: Sequence[Kept], ending: asyncio.Event) -> None:
+    if all(one.one.cron(workspace.study) is None for one in kept):
         console.say("serve: nothing runs by itself; start runs on the page. Ctrl-C ends it.")
         return
-    now = datetime.now(UTC)
-    async with get_client() as client:
-        for _ in range(_LOOKS):
-            waiting = [run for run in await _waiting(client, list(names)) if run.expected_start_time > now]
-            if waiting or ending.is_set():
-                break
-            await asyncio.sleep(_LOOK_S)
-    planned = min(waiting, key=lambda run: run.expected_start_time, default=None)
-    if planned is None:
+    found = await next_planned(workspace, kept, ending)
+    if found is None:
         console.say("serve: the server has not planned the next run yet. Ctrl-C ends it.")
         return
-    shown = planned.expected_start_time.astimezone(_zone(workspace)).strftime("%A %Y-%m-%d %H:%M")
     zone = workspace.study.schedule.timezone
-    console.say(f"serve: next is {names[planned.deployment_id]} on {shown} ({zone}). Ctrl-C ends it.")
-
-
-async def _waiting(client: Any, ids: Sequence[Any]) -> list[Any]:
-    """Read the runs of deployments that have not begun."""
-    from prefect.client.schemas import filters  # noqa: PLC0415
-    from prefect.client.schemas.objects import StateType  # noqa: PLC0415
-
-    state = filters.FlowRunFilterState(type=filters.FlowRunFilterStateType(any_=[StateType.SCHEDULED]))
-    found = await client.read_flow_runs(
-        flow_run_filter=filters.FlowRunFilter(state=state),
-        deployment_filter=filters.DeploymentFilter(id=filters.DeploymentFilterId(any_=list(ids))),
-    )
-    return [run for run in found if run.expected_start_time is not None]
-
-
-def _zone(workspace: Workspace) -> Any:
-    from zoneinfo import ZoneInfo  # noqa: PLC0415
-
-    return ZoneInfo(workspace.study.schedule.timezone)
+    shown = found.at.astimezone(ZoneInfo(zone)).strftime("%A %Y-%m-%d %H:%M")
+    console.say(f"serve: next is {found.flow} on {shown} ({zone}). Ctrl-C ends it.")
 
 
 async def _listen(runner: Any, work: "asyncio.Task[None]", ending: asyncio.Event) -> None:
@@ -299,22 +221,6 @@ async def _watch(
         with suppress(TimeoutError):
             await asyncio.wait_for(ending.wait(), _LOOK_S)
     return None
-
-
-async def _fault_of(run_id: Any) -> Exception | None:
-    """Give the fault of a run that failed, of its own class where it is one of ours: exit codes tell them apart."""
-    from prefect.client.orchestration import get_client  # noqa: PLC0415
-
-    async with get_client() as client:
-        state = (await client.read_flow_run(run_id)).state
-    if state is None or state.is_completed():
-        return None
-    message = str(state.message or state.name)
-    known = {name: getattr(features.errors, name) for name in features.errors.__all__}
-    for name, kind in known.items():
-        if isinstance(kind, type) and issubclass(kind, JourneyliftError) and f" {name}: " in message:
-            return kind(message.split(f" {name}: ", 1)[1])
-    return ModelError(f"The run ended as {state.name}: {message}. Its page on the server shows more.")
 
 
 async def _wind_up(runner: Any, work: "asyncio.Task[None]") -> None:
