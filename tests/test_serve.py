@@ -214,11 +214,41 @@ def test_its_own_server_ends_with_it_however_it_ends(home: Path, company: Worksp
         found.hears("serve: next is ")
         assert f"is shown at http://127.0.0.1:{port}" in found.said()
         assert _ask(f"http://127.0.0.1:{port}/api", "/health") is True
+        api = f"http://127.0.0.1:{port}/api"
+        later = {"type": "SCHEDULED", "state_details": {"scheduled_time": "2099-01-01T00:00:00Z"}}
+        explain = _deployment(api, "explain")
+        run = _ask(api, f"/deployments/{explain['id']}/create_flow_run", {"state": later})["id"]
+        _ask(api, f"/flow_runs/{run}/set_state", {"state": {"type": "RUNNING"}, "force": True})
         family = found.family()
         assert len(family) >= 2
         found.process.kill()
         found.process.wait()
         _until(lambda: not _alive(family), seconds=40)
+    with _serving(company, home, ["--port", str(port)]) as again:
+        again.hears("serve: next is ")
+        assert _ask(api, f"/flow_runs/{run}")["state_type"] == "CRASHED", "nobody runs it any more"
+        family = again.family()
+        again.process.send_signal(signal.SIGTERM)
+        assert again.process.wait(timeout=120) == 0
+        assert _alive(family) == set()
+
+
+def test_the_file_for_work_pools_is_taken_as_it_stands(server: Server, home: Path, company: Workspace) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT")}
+    environment |= {
+        "PREFECT_API_URL": server.api, "PREFECT_HOME": str(home), "PYTHONPATH": str(ROOT), "DO_NOT_TRACK": "true",
+        "JOURNEYLIFT_STUDY": str(company.study_file), "JOURNEYLIFT_POOL": "night pool",
+    }  # fmt: skip
+    _ask(server.api, "/work_pools/", {"name": "night pool", "type": "process", "base_job_template": {}})
+    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    pooled = [one for one in _ask(server.api, "/deployments/filter", {}) if one["work_pool_name"] == "night pool"]
+    assert {one["entrypoint"] for one in pooled} == {
+        "flows.nightly.nightly", "flows.retrain.retrain", "flows.score.score",
+    }  # fmt: skip
+    assert {one["parameters"]["study_file"] for one in pooled} == {str(company.study_file)}
+    assert {json.dumps(one["pull_steps"]) for one in pooled} <= {"[]", "null"}, "nothing is cloned or copied"
 
 
 def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
