@@ -1,6 +1,6 @@
 """What a scheduled run costs before it does anything: imports, Prefect, MLflow. The aim: under 15 s on two idle cores.
 
-    python benchmarks/scheduled.py --study STUDY     # a study with champions, whose panel is up to date
+    python -m benchmarks.scheduled --study STUDY     # a study with champions, whose panel is up to date
 
 On the study everything is up to date and small, so nearly all of the time is fixed cost. Each line is a process of its
 own, wall clock and processor time (with its children), the median of three. On a busy machine read processor time.

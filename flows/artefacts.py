@@ -3,14 +3,14 @@
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 from flows.storage import Workspace, read_json
 from flows.stories import as_markdown, told
 
-__all__ = ["Advance", "key_of", "leave", "steps_shown"]
+__all__ = ["Advance", "key_of", "leave", "leave_summary", "steps_shown"]
 
 _LOGGER: Final = logging.getLogger("journeylift.artefacts")
 
@@ -65,11 +65,37 @@ def leave(workspace: Workspace, flow: str) -> None:
         if workspace.store.report.exists():
             links.append(("report", str(workspace.store.report)))
         key = key_of(workspace.study.name, flow)
-        kept = [("markdown", key, as_markdown(story, links), _sentence(workspace, flow))]
+        kept = [("markdown", key, as_markdown(story, links), story.sentences[0])]
         if story.table:
             kept.append(("table", f"{key}-table", json.dumps(list(story.table)), f"**{story.title}**"))
         _post(run_id, kept)
     except Exception as error:  # noqa: BLE001 (a page that is not written must not fail what it tells of)
+        _LOGGER.warning("What Prefect was to show of '%s' could not be kept: %s", flow, error)
+
+
+def leave_summary(workspace: Workspace, flow: str, parts: Sequence[str]) -> None:
+    """Leave the first sentence of each of several results with the run that made them.
+
+    Parameters
+    ----------
+    workspace : Workspace
+        The study.
+    flow : str
+        The run's flow.
+    parts : sequence of str
+        Names of results, in the order in which they are to be read.
+    """
+    run_id = _run_id()
+    if run_id is None:
+        return
+    try:
+        found = {part: read_json(workspace.store.result(part)) for part in parts}
+        stories = {part: told(part, result) for part, result in found.items() if result}
+        lines = [f"**{part}**: {story.sentences[0]}" for part, story in stories.items() if story]
+        _post(
+            run_id, [("markdown", key_of(workspace.study.name, flow), "\n\n".join(lines), "What the night has found")]
+        )
+    except Exception as error:  # noqa: BLE001 (as above)
         _LOGGER.warning("What Prefect was to show of '%s' could not be kept: %s", flow, error)
 
 
@@ -105,10 +131,6 @@ def steps_shown(workspace: Workspace, flow: str) -> Iterator[Advance]:
             _LOGGER.warning("Progress of '%s' could not be shown: %s", flow, error)
 
     yield advance
-
-
-def _sentence(workspace: Workspace, flow: str) -> str:
-    return f"**{flow}** of study {workspace.study.name}"
 
 
 def _run_id() -> Any:

@@ -4,7 +4,7 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from flows import console
-from flows.artefacts import steps_shown
+from flows.artefacts import leave_summary, steps_shown
 from flows.build_features import build_features
 from flows.retrain import retrain
 from flows.score import score
@@ -42,6 +42,8 @@ def nightly(study_file: str, *, retrain_on_act: bool = True) -> None:
             advance(0.75, "retraining, if monitoring calls for it")
             retrain(study_file, if_act=True)
         advance(1.0, "done")
+        asked = [*(("monitor",) if is_monitored else ()), *(("retrain",) if retrain_on_act and is_monitored else ())]
+        leave_summary(workspace, "nightly", ["features", "score", *asked])
     console.say(f"nightly: the scores of study {workspace.study.name} are up to date.")
 
 

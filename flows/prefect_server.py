@@ -29,6 +29,10 @@ AUTH: Final = "PREFECT_SERVER_API_AUTH_STRING"
 _PATIENCE_S: Final = 240.0
 """The database of the first start takes twenty seconds on two idle cores."""
 _GRACE_S: Final = 10.0
+_POLICY: Final = (
+    b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    b"img-src 'self' data: blob:; font-src 'self' data:; worker-src 'self' blob:; frame-ancestors 'none'"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +165,20 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
+def _closed(app: Any) -> Any:
+    """Forbid the pages to ask anybody but this server: they call a company that watches visitors, settings or not."""
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        async def send_closed(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), (b"content-security-policy", _POLICY)]}
+            await send(message)
+
+        await app(scope, receive, send_closed)
+
+    return answer
+
+
 def main(host: str, port: int) -> None:
     """Serve in this process until it is told to end."""
     threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
@@ -168,7 +186,7 @@ def main(host: str, port: int) -> None:
     from prefect.server.api.server import create_app  # noqa: PLC0415
     from starlette.middleware.trustedhost import TrustedHostMiddleware  # noqa: PLC0415
 
-    app: Any = create_app(final=True)
+    app: Any = _closed(create_app(final=True))
     if is_loopback(host):
         # A name that somebody else's server of names points here is not ours.
         app = TrustedHostMiddleware(app, allowed_hosts=["127.0.0.1", "localhost", "[::1]", host])

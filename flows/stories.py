@@ -93,7 +93,7 @@ def _train(result: Result) -> Story:
               for name, one in outcomes.items()),
             *(one["sentence"] for one in outcomes.values()),
         ),
-        "The winners on rows they had not learned from",
+        "Metrics of the winners, out of time",
         tuple(table),
     )  # fmt: skip
 

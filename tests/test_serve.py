@@ -145,6 +145,7 @@ def test_the_server_is_for_this_machine_and_for_no_page_of_another_site(server: 
     with urlopen(Request(f"{server.api}/health", headers={"Origin": "https://elsewhere.example"})) as found:  # noqa: S310
         assert found.headers.get("Access-Control-Allow-Origin") != "*"
         assert "elsewhere" not in str(found.headers.get("Access-Control-Allow-Origin"))
+        assert "default-src 'self'" in str(found.headers["Content-Security-Policy"])
     settings = _ask(server.ui, "/ui-settings")
     assert settings["api_url"] == server.api
 
