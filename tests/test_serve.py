@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -16,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
@@ -204,9 +206,29 @@ def test_it_runs_what_was_missed_once_shows_what_it_found_and_ends_at_ctrl_c(
         kept["northline-score-table"]["data"]
     )
     assert kept["northline-nightly-progress"]["data"] is not None
+    assert f"**score**: **{scored['customers']} customers** scored" in kept["northline-nightly"]["data"]
     assert "rows** of 300 customers" in kept["northline-features"]["data"]
     lines = [one["message"] for one in _ask(server.api, "/logs/filter", {"limit": 200})]
     assert any(line.startswith("score: ") for line in lines), "our own lines are on the page of the run"
+
+
+@pytest.mark.browser
+def test_the_pages_show_what_was_found_and_ask_nobody_else(server: Server) -> None:
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("no Chromium on this machine")
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415
+
+    answered: set[str] = set()
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.on("response", lambda response: answered.add(urlsplit(response.url).netloc))
+        page.goto(f"{server.ui}/artifacts", timeout=120_000)
+        page.get_by_text("northline-score", exact=True).wait_for(timeout=120_000)
+        assert page.get_by_text(re.compile(r"\d+ customers")).count() >= 1
+        browser.close()
+    assert answered == {urlsplit(server.ui).netloc}
 
 
 def test_its_own_server_ends_with_it_however_it_ends(home: Path, company: Workspace) -> None:
