@@ -26,8 +26,8 @@ __all__ = ["AUTH", "Server", "running"]
 AUTH: Final = "PREFECT_SERVER_API_AUTH_STRING"
 """Environment variable with user and password, ``user:password``, that the server asks for."""
 
-_PATIENCE_S: Final = 240.0
-"""The database of the first start takes twenty seconds on two idle cores."""
+_PATIENCE_S: Final = 420.0
+"""The database of the first start takes twenty seconds on two idle cores, minutes on busy ones."""
 _GRACE_S: Final = 10.0
 _POLICY: Final = (
     b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
