@@ -9,14 +9,12 @@ __all__ = ["settle_run"]
 
 
 def settle_run() -> None:
-    """Show our lines in the log of whoever runs this process, and let DuckDB keep its complaints to itself.
+    """Let our lines be shown, and DuckDB keep its complaints to itself.
 
-    Prefect sends lines of ours to the server (``PREFECT_LOGGING_EXTRA_LOGGERS``) and shows them nowhere else.
+    Prefect sends lines of ours to the server (``PREFECT_LOGGING_EXTRA_LOGGERS``) and shows them in the log of whoever
+    runs this process; but without a level of their own, only warnings are.
     """
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(asctime)s | %(message)s", "%H:%M:%S"))
     logger = logging.getLogger("journeylift")
-    logger.addHandler(handler)
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)
     atexit.register(_hush)
