@@ -13,15 +13,17 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
 from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit, urlunsplit
 from urllib.request import urlopen
 
 from features.errors import StoreError
 from flows.ports import PortTaken, is_loopback, obstacle
 
-__all__ = ["AUTH", "Server", "running"]
+__all__ = ["AUTH", "Server", "require_answer", "running", "shown_address"]
 
 AUTH: Final = "PREFECT_SERVER_API_AUTH_STRING"
 """Environment variable with user and password, ``user:password``, that the server asks for."""
@@ -110,6 +112,39 @@ def running(home: Path, *, host: str = "127.0.0.1", port: int = 4200) -> Iterato
         yield server
     finally:
         _stop(process)
+
+
+def require_answer(api: str) -> None:
+    """Make sure that a server which is there already answers.
+
+    Raises
+    ------
+    StoreError
+        Nobody answers at its address.
+    """
+    asked = shown_address(api)
+    try:
+        with urlopen(f"{asked}/health", timeout=20):  # noqa: S310 (the address that the user has set)
+            return
+    except HTTPError:  # it answers; what it asks for is told when deployments are registered
+        return
+    except (OSError, ValueError, HTTPException) as error:
+        raise StoreError(
+            f"Prefect's server at {asked} does not answer: {error}. Expected the one that PREFECT_API_URL "
+            "names. Start it, or unset PREFECT_API_URL to have one started here."
+        ) from error
+
+
+def shown_address(url: str) -> str:
+    """Write an address without user and password.
+
+    Examples
+    --------
+    >>> shown_address("http://me:secret@prefect.example:4200/api")
+    'http://prefect.example:4200/api'
+    """
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _environment(home: Path, host: str, shown: str, port: int) -> Mapping[str, str]:

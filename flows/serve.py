@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from features.errors import StoreError
 from flows import console
 from flows.ports import is_loopback
-from flows.prefect_server import AUTH, Server, running
+from flows.prefect_server import AUTH, Server, require_answer, running, shown_address
 from flows.run_queue import Kept, ask_for, close_abandoned, drop_late, fault_of, next_planned, register
 from flows.settings import turn_telemetry_off
 from flows.storage import Workspace, open_workspace
@@ -71,6 +71,8 @@ def serve(study_file: str, *, host: str = "127.0.0.1", port: int = 4200, once: b
         from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: PLC0415 (reads what was settled)
 
         given = PREFECT_API_URL.value()
+        if given:
+            require_answer(given)
         server = None if given else stack.enter_context(_own_server(host, port))
         api = given or (server.api if server else "")
         os.environ["PREFECT_API_URL"] = api  # for the runs, which are processes of their own
@@ -173,7 +175,7 @@ async def _serve(workspace: Workspace, server: Server | None, api: str, *, once:
 def _tell(workspace: Workspace, server: Server | None, api: str, late: int, *, once: bool) -> None:
     """Say where the pages are, what runs when, and how it ends."""
     schedule = workspace.study.schedule
-    ui = server.ui if server else api.removesuffix("/api")
+    ui = server.ui if server else shown_address(api).removesuffix("/api")
     console.say(f"serve: study {workspace.study.name}; what runs and ran is shown at {ui}")
     if once:
         console.say("serve: runs nightly once, now, and ends.")

@@ -25,7 +25,7 @@ import pytest
 from features.errors import StoreError
 from flows import cli
 from flows.ports import PortTaken
-from flows.prefect_server import Server, running
+from flows.prefect_server import Server, require_answer, running
 from flows.serve import Unguarded, serve
 from flows.storage import Workspace, read_json
 from tests.nights import small_company, with_champions
@@ -281,6 +281,15 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
         port = int(taken.getsockname()[1])
         with pytest.raises(PortTaken, match=rf"Port {port} at 127.0.0.1 cannot be listened at: .*--port"):
             running(tmp_path, port=port).__enter__()
+
+
+@pytest.mark.parametrize("secret", ["", "me:secret@"])
+def test_a_server_that_does_not_answer_is_told_without_its_password(secret: str) -> None:
+    port = a_port()
+    with pytest.raises(
+        StoreError, match=rf"server at http://127\.0\.0\.1:{port}/api does not answer: .*unset PREFECT_API"
+    ):
+        require_answer(f"http://{secret}127.0.0.1:{port}/api")
 
 
 def test_a_server_that_does_not_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
