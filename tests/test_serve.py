@@ -286,10 +286,9 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("secret", ["", "me:secret@"])
 def test_a_server_that_does_not_answer_is_told_without_its_password(secret: str) -> None:
     port = a_port()
-    with pytest.raises(
-        StoreError, match=rf"server at http://127\.0\.0\.1:{port}/api does not answer: .*unset PREFECT_API"
-    ):
+    with pytest.raises(StoreError, match=rf"http://127\.0\.0\.1:{port}/api does not answer: .*unset PREFECT") as told:
         require_answer(f"http://{secret}127.0.0.1:{port}/api")
+    assert "secret" not in told.value.message
 
 
 def test_a_server_that_does_not_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
