@@ -1,9 +1,9 @@
 """How old the data are: the newest row of each table against the present, and what the study allows."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -11,18 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from features.contract import PanelContract
 from features.errors import DataError, StoreError, StudyError
 from features.layout import Layout, open_layout
 from features.scoring_rules import GROWING, age_limit
 from features.snapshot import DAY, iso
 from features.study import Study
-from flows.wording import join_words
 
-__all__ = ["Age", "ages", "present", "refuse_stale", "told"]
+__all__ = ["Age", "ages", "clock_warnings", "present", "refuse_stale", "stale", "told"]
 
 _TIMES: Final = {"customers": "joined_at", "touchpoints": "known_at", "churn": "churned_at"}
 """The column that says when a row of a table came; ``occurred_at`` in the others."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,10 @@ class Age:
 
     @property
     def text(self) -> str:
-        """Its age for people."""
-        age = self.now - self.newest
-        days = abs(age) // DAY
-        size = f"{days:,} day{'' if days == 1 else 's'}" if days else f"{abs(age) // (DAY // 24)} h"
-        return f"{size} {'old' if age >= 0 else 'ahead of the clock'}"
+        """Its age for people, in whole days; in hours below one."""
+        age = abs(self.now - self.newest)
+        n, unit = (age // DAY, "day") if age >= DAY else (age // (DAY // 24), "hour")
+        return f"{n:,} {unit}{'' if n == 1 else 's'} {'old' if self.now >= self.newest else 'ahead of the clock'}"
 
 
 def present(now: str | None) -> int:
@@ -67,6 +66,11 @@ def present(now: str | None) -> int:
     ----------
     now : str or None
         ISO 8601 for a run that shall take place at another time (UTC where no zone is given); None for the clock.
+
+    Returns
+    -------
+    int
+        Since 1970.
 
     Raises
     ------
@@ -85,8 +89,7 @@ def present(now: str | None) -> int:
     except ValueError as error:
         message = f"'{now}' is not a time. A date or time such as 2025-06-01 or 2025-06-01T04:00:00Z was expected."
         raise StudyError(message) from error
-    aware = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return int((aware - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()) * 1_000_000
+    return ((at if at.tzinfo else at.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
 
 
 def ages(study: Study, store: Path, now: int) -> tuple[Age, ...]:
@@ -104,93 +107,84 @@ def ages(study: Study, store: Path, now: int) -> tuple[Age, ...]:
     Returns
     -------
     tuple of Age
-        None for a flat table, whose rows have no times; a table without good rows is left out.
+        Empty for a flat table, whose rows have no times; a table without good rows is left out.
     """
     if study.is_flat:
         return ()
     limits, layout = study.scoring.freshness, open_layout(store)
-    found = {table: _newest(layout, table) for table in (*GROWING, *(name for name in limits if name not in GROWING))}
-    return tuple(Age(table, at, now, limits.get(table)) for table, at in found.items() if at is not None)
+    tables = dict.fromkeys([*GROWING, *limits])
+    newest = {table: _newest(layout, table) for table in tables}
+    return tuple(Age(table, at, now, limits.get(table)) for table, at in newest.items() if at is not None)
 
 
-def refuse_stale(found: tuple[Age, ...], contract: PanelContract) -> None:
-    """Refuse to score data that are older than the study allows.
+def stale(found: Sequence[Age]) -> dict[str, str]:
+    """Name the tables that are too old, with the day of their newest row."""
+    return {one.table: iso(one.newest) for one in found if one.is_stale}
+
+
+def refuse_stale(found: Sequence[Age]) -> None:
+    """Refuse data that are older than the study allows.
 
     Parameters
     ----------
-    found : tuple of Age
+    found : sequence of Age
         Of each table.
-    contract : PanelContract
-        Knows the latest cutoff.
 
     Raises
     ------
     DataError
         Names every table that is too old.
     """
-    stale = [one for one in found if one.is_stale]
-    if not stale:
-        return
     faults = [
         f"The newest row of {one.table} is of {iso(one.newest)}, {one.text}. At most {one.limit} were expected "
-        f"(scoring.freshness)."
-        for one in stale
+        "(scoring.freshness in the study)."
+        for one in found
+        if one.is_stale
     ]
-    raise DataError.collect(
-        faults,
-        f"Bring newer data, or score {iso(max(contract.cutoffs))} all the same with: journeylift score --stale-anyway",
-    )
+    if faults:
+        advice = "Bring newer data and run again, or score what there is: journeylift score --stale-anyway"
+        raise DataError.collect(faults, advice)
 
 
-def told(found: tuple[Age, ...]) -> str:
-    """Say how old the tables are, in one line; empty without any."""
-    if not found:
-        return ""
-    return f"newest rows: {join_words([f'{one.table} {iso(one.newest)} ({one.text})' for one in found])}"
+def told(found: Sequence[Age]) -> str:
+    """Say how old the tables are, in one line."""
+    return "newest rows: " + ", ".join(f"{one.table} {iso(one.newest)} ({one.text})" for one in found)
 
 
-def clock_warnings(found: tuple[Age, ...], now: int, last_scored: int | None) -> list[str]:
+def clock_warnings(found: Sequence[Age], now: int, last_scored: int | None) -> Iterator[str]:
     """Say where the clock cannot be right: before the newest row, or before the last scoring.
 
     Parameters
     ----------
-    found : tuple of Age
+    found : sequence of Age
         Of each table.
     now : int
         The present, microseconds.
     last_scored : int or None
         When scores were made before, microseconds.
 
-    Returns
-    -------
-    list of str
+    Yields
+    ------
+    str
         A sentence each. Scores do not depend on the clock, so these are warnings.
     """
-    ahead = [f"the newest row of {one.table} ({iso(one.newest)})" for one in found if one.newest > now]
+    later = [f"the newest row of {one.table}, {iso(one.newest)}" for one in found if one.newest > now]
     if last_scored is not None and last_scored > now:
-        ahead.append(f"the last scoring ({iso(last_scored)})")
-    return [
-        f"warning: the clock says {iso(now)}, which is before {what}. Ages of data cannot be told; check the clock."
-        for what in ahead
-    ]
+        later.append(f"the last scoring, {iso(last_scored)}")
+    for what in later:
+        yield f"warning: the clock says {iso(now)}, before {what}. Scores do not depend on it, ages of data do: set it."
 
 
 def _newest(layout: Layout, table: str) -> int | None:
-    moments = [
-        pc.max(_column(layout.root / f"bucket-{number:03d}" / f"{table}.parquet", _TIMES.get(table, "occurred_at")))
-        for number in range(layout.manifest.buckets)
-    ]
-    known = [moment.as_py() for moment in moments if moment.is_valid]
-    return max(known, default=None)
+    """Look for the latest time in all buckets."""
+    column = _TIMES.get(table, "occurred_at")
+    latest = [pc.max(_column(layout, number, table, column)).as_py() for number in range(layout.manifest.buckets)]
+    return max((one for one in latest if one is not None), default=None)
 
 
-def _column(path: Path, name: str) -> pa.ChunkedArray:
+def _column(layout: Layout, number: int, table: str, name: str) -> pa.ChunkedArray:
+    path = layout.root / f"bucket-{number:03d}" / f"{table}.parquet"
     try:
         return pq.read_table(path, columns=[name], partitioning=None)[name]
     except (OSError, pa.ArrowException) as error:
-        raise StoreError(f"'{path}' is missing or damaged. Remove '{path.parents[1]}' and run again.") from error
-
-
-def stale_tables(found: tuple[Age, ...]) -> Mapping[str, str]:
-    """Name the tables that are too old, with the day of their newest row, for the record of scores."""
-    return {one.table: iso(one.newest) for one in found if one.is_stale}
+        raise StoreError(f"'{path}' is missing or damaged. Remove '{layout.root}' and run again.") from error

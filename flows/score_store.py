@@ -1,7 +1,7 @@
 """Scores on disk: one folder a cutoff with what it was made from, replaced as a whole; earlier revisions beside.
 
-``scores/cutoff_date=D/`` holds the current revision: ``part-0.parquet``, and its key in ``_scores.json``, which readers of
-Parquet folders pass over because of the underscore. Before another revision takes its place, the folder is kept as
+``scores/cutoff_date=D/`` holds the current revision: ``part-0.parquet``, and its key in ``_scores.json``, which readers
+of Parquet folders pass over because of the underscore. Before another revision takes its place, the folder is kept as
 ``scores_superseded/cutoff_date=D/revision=N/``: whoever reads ``scores/`` meets exactly one revision of each cutoff.
 """
 
