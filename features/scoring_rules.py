@@ -19,6 +19,9 @@ __all__ = ["GROWING", "Scoring", "Sink", "age_limit", "scoring_faults"]
 GROWING: Final = ("touchpoints", "revenue")
 """Tables that grow as long as there is business: one age for all holds for these."""
 
+_LONGEST: Final = 50
+"""Postgres cuts names off after 63 bytes, and one of the tables is called ``<table>_deliveries``."""
+
 _UNITS: Final = {"hour": DAY // 24, "day": DAY, "week": 7 * DAY}
 _EXPECTED: Final = "Expected a number of hours, days or weeks above 0, such as 40 days."
 
@@ -83,6 +86,8 @@ def _table(value: str) -> str:
     parts = value.split(".")
     if len(parts) > 2 or not all(part.strip() and part.isprintable() for part in parts):
         raise ValueError(f"{value!r} is not a table. Expected table or schema.table.")
+    if any(len(part.encode()) > _LONGEST for part in parts):
+        raise ValueError(f"{value!r} is too long for Postgres. Expected names of at most {_LONGEST} bytes.")
     return value
 
 

@@ -24,10 +24,10 @@ from flows.storage import Store
 KEY = Key("2025-06-01", "1", "2", "feature hash", "data", "2025-08-31")
 
 
-def scores(n: int, risk: float = 0.25) -> pa.Table:
+def scores(n: int, risk: float = 0.25, cutoff: str = "2025-06-01") -> pa.Table:
     columns = {
         "customer_id": [f"c{at:06}" for at in range(n)],
-        "cutoff": [pd.Timestamp("2025-06-01", tz="UTC")] * n,
+        "cutoff": [pd.Timestamp(cutoff, tz="UTC")] * n,
         "churn_risk": np.full(n, risk),
         "expected_revenue": [None] * n,
         "revenue_at_risk": np.arange(n) / 8,

@@ -63,6 +63,7 @@ def test_a_sink_names_its_secret_and_its_table() -> None:
         ("{sink: {duckdb: ../a.duckdb}}", r"'\.\./a.duckdb' leaves the folder of the study"),
         ("{sink: {duckdb: /tmp/a.duckdb}}", "leaves the folder of the study"),
         ("{sink: {duckdb: a.duckdb, table: a.b.c}}", "'a.b.c' is not a table"),
+        (f"{{sink: {{duckdb: a.duckdb, table: {'a' * 51}}}}}", "too long for Postgres"),
         ("{sinks: {duckdb: a.duckdb}}", "unknown key. Did you mean 'sink'"),
     ],
 )
