@@ -39,7 +39,7 @@ class ScoringRun:
     again : bool
         Compute also what is there by the same key.
     stale : mapping of str to str
-        Tables that are too old, and scored all the same, with the day of their newest row.
+        Tables that are too old, and scored all the same, with the day of their newest row; of the latest cutoff only.
     """
 
     workspace: Workspace
@@ -95,7 +95,7 @@ def score_cutoff(run: ScoringRun, at: int, tick: console.Tick) -> Scored:
     how: How | None = None
     if there is None or not is_there or not is_whole or run.again:
         tick(f"{iso(at)}: scoring {len(frame):,} customers")
-        now, how = publish(run, frame, key)
+        now, how = publish(run, run.models, frame, key)
     else:
         now = there
     tick(f"{iso(at)}: recording")
@@ -127,15 +127,15 @@ def load_models(champions: Mapping[str, Champion], contract_hash: str) -> dict[s
 
 
 @step("score and publish")
-def publish(run: ScoringRun, frame: pd.DataFrame, key: Key) -> tuple[Published, How]:
+def publish(run: ScoringRun, models: Mapping[str, LoadedModel], frame: pd.DataFrame, key: Key) -> tuple[Published, How]:
     """Score rows into a new partition, and put it in its place if the champions are still registered."""
-    models = run.models
+    is_latest = key.cutoff == iso(max(run.contract.cutoffs))
 
     def tables() -> Iterator[pa.Table]:
         yield score_rows(run.workspace.study, run.contract, frame, models)
         require_registered(run.champions)
 
-    return publish_scores(run.workspace.store, key, tables(), stale=run.stale)
+    return publish_scores(run.workspace.store, key, tables(), stale=run.stale if is_latest else {})
 
 
 @io_step("record the scores in MLflow")
