@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from features.marked import compose, validated
 from features.overrules import Overrule
+from features.schedule import Schedule
 from features.scoring_rules import Scoring
 from features.study_rules import study_faults
 
@@ -27,6 +28,7 @@ __all__ = [
     "Money",
     "Outcome",
     "Overrule",
+    "Schedule",
     "Scoring",
     "SnapshotGrid",
     "Source",
@@ -84,7 +86,7 @@ def _memory(value: str) -> str:
     return value
 
 
-_OPERATIONS: Final = frozenset({"engine", "scoring"})
+_OPERATIONS: Final = frozenset({"engine", "schedule", "scoring"})
 """Sections that say how a study is run: they change no result, so a change of them makes nothing stale."""
 
 Name = Annotated[str, AfterValidator(_name)]
@@ -391,6 +393,7 @@ class Study(_Declared):
     snapshot: SnapshotGrid = SnapshotGrid()
     money: Money = Money()
     engine: Engine = Engine()
+    schedule: Schedule = Schedule()
     scoring: Scoring = Scoring()
     store: Annotated[str, AfterValidator(_inner_folder)] = "store"
     flat: Flat | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import runpy
 import secrets
-import socket
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -15,6 +14,7 @@ from typing import Final
 from features.errors import UnsupportedError
 from flows import console
 from flows.planner import open_bench
+from flows.ports import PortTaken, first_free
 
 __all__ = ["FIRST_PORT", "PortTaken", "free_port", "serve"]
 
@@ -25,10 +25,6 @@ _NOTEBOOK: Final = Path(__file__).parents[1] / "notebooks" / "04_plan_initiative
 
 # Imported before the first visitor comes, who would wait for them otherwise.
 _READY: Final = ("flows.planner_scenes", "flows.planner_funds", "flows.planner_page", "flows.planner_controls")
-
-
-class PortTaken(Exception):  # noqa: N818 (what has happened, not what is wrong with the study)
-    """Something else listens where the page was to be served."""
 
 
 def serve(studies: Sequence[str], *, host: str, port: int | None, browser: bool) -> None:
@@ -85,28 +81,14 @@ def free_port(host: str, port: int | None) -> int:
         With what to do.
     """
     tried = range(FIRST_PORT, FIRST_PORT + _PORTS) if port is None else (port,)
-    why = ""
-    for one in tried:
-        why = _obstacle(host, one)
-        if not why:
-            return one
+    found, why = first_free(host, tried)
+    if found is not None:
+        return found
     if port is None:
         raise PortTaken(
             f"No port from {FIRST_PORT} to {FIRST_PORT + _PORTS - 1} is free at {host}: {why}. Name one: --port"
         )
     raise PortTaken(f"Port {port} at {host} cannot be listened at: {why}. Name another with --port, or leave it out.")
-
-
-def _obstacle(host: str, port: int) -> str:
-    """Why nothing can listen there; empty where it can."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        return str(error.strerror or error).lower()
-    return ""
 
 
 def _arguments(studies: Sequence[str], host: str, port: int, token: str, *, browser: bool) -> list[str]:

@@ -13,6 +13,7 @@ from features.layout import Layout, lay_out
 from features.panel import PanelInfo, build_panel
 from features.snapshot import cutoffs_between, day_end, iso, parse_date
 from flows import console
+from flows.artefacts import leave
 from flows.steps import flow, io_step, step
 from flows.storage import Workspace, open_workspace, write_json
 
@@ -53,6 +54,7 @@ def build_features(study_file: str, backfill: tuple[str, str] | None = None) -> 
     if info.built or not workspace.store.dictionary.exists():
         write_dictionary(workspace.store.dictionary, info.contract, workspace.store.root)
     write_json(workspace.store.result("features"), _result(workspace, tables, info))
+    leave(workspace, "features")
     for note in info.contract.notes:
         console.say(f"note: {note}")
     contract, count = info.contract, console.count

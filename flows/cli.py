@@ -263,6 +263,37 @@ def rollback(
     _on_study("rollback", common, outcome=outcome, to=to, force=force)
 
 
+@app.command(sort_key=5)
+def retrain(
+    *,
+    common: Common = _DEFAULTS,
+    if_act: Annotated[bool, Parameter(name="--if-act", negative="")] = False,
+    seed: Seed = 0,
+    budget: float | None = None,
+) -> None:
+    """Train on what has come true since, promote what is better, and say which version scores next.
+
+    New versions are compared with the champions as `journeylift train` does it. A
+    version that is not better does not score. With --if-act, only where monitoring
+    says act for what newer rows can mend: features or scores that have moved,
+    predictions that came true worse than promised. A changed unit, stale tables or a
+    broken column want a person: a model would learn them as if they were true.
+
+    For example:
+
+        journeylift retrain
+        journeylift retrain --if-act --json -
+
+    Parameters
+    ----------
+    if_act : bool
+        Ask the last monitoring first, and train at most once for the same reasons and outcomes.
+    budget : float, optional
+        Seconds for trying settings of the candidates; all are tried when left out.
+    """
+    _on_study("retrain", common, if_act=if_act, seed=seed, budget=budget)
+
+
 @app.command(sort_key=6)
 def explain(*, common: Common = _DEFAULTS, seed: Seed = 0) -> None:
     """Say what goes along with churn and revenue (association), and what would change them (effect).
@@ -500,6 +531,57 @@ def score(
     _on_study("score", common, cutoff=cutoff, **options)
 
 
+@app.command(name="serve", sort_key=10)
+def serve_study(
+    *,
+    study: Annotated[Path, Parameter(help="The study file.")] = Path("study.yaml"),
+    host: str = "127.0.0.1",
+    port: int = 4200,
+    once: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Score, monitor and retrain by the study's schedule, until Ctrl-C.
+
+    Starts a Prefect server on this machine, or uses the one that PREFECT_API_URL
+    names, and runs there: nightly (features, scores, monitoring, and a retraining
+    where monitoring calls for one) and retrain. When, says the section schedule of
+    the study; without one, scores every Monday at 05:00 and training on the 1st of
+    the month at 03:00, in UTC. The server's pages show what ran and what it found.
+
+    Runs go one after the other. What fell due while nobody served is made up for
+    once. Ctrl-C and SIGTERM stop a run that is on, then the server, and end with
+    code 0; nothing is left half-written.
+
+    For example:
+
+        journeylift serve
+        journeylift serve --study my-company/study.yaml --port 4300
+        journeylift serve --once
+
+    Parameters
+    ----------
+    host : str
+        Address to listen on. Other than this machine's own it needs PREFECT_SERVER_API_AUTH_STRING=user:password in
+        the environment.
+    port : int
+        Port to listen on.
+    once : bool
+        Run nightly once, now, and end with its exit code: to see that it works.
+    """
+    from flows import console, settings, storage  # noqa: PLC0415
+
+    console.set_up()
+    workspace = storage.open_workspace(study)
+    settings.use_server(workspace.store.root)
+    from flows.ports import PortTaken  # noqa: PLC0415
+    from flows.serve import Unguarded, serve  # noqa: PLC0415 (imports what reads the settings)
+
+    try:
+        serve(str(workspace.study_file), host=host, port=port, once=once)
+    except (PortTaken, Unguarded) as error:
+        _complain(str(error))
+        raise CycloptsError from error
+
+
 @app.command(sort_key=9)
 def report(*, common: Common = _DEFAULTS, out: Path | None = None) -> None:
     """Write the latest results as one HTML file that opens from disk.
@@ -554,6 +636,7 @@ _STEPS: Final = {
     "train": ("train", "train"),
     "models": ("registry", "list_models"),
     "rollback": ("registry", "roll_back"),
+    "retrain": ("retrain", "retrain"),
     "explain": ("explain", "explain"),
     "premium": ("premium", "premium"),
     "simulate": ("simulate", "simulate"),

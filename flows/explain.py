@@ -11,6 +11,7 @@ from features.contract import PanelContract
 from features.errors import EmptyResultError
 from features.flat import FlatTable
 from flows import console
+from flows.artefacts import leave
 from flows.build_features import Tables, ensure_layout, ensure_panel
 from flows.charts import churn_effects_chart
 from flows.driver_charts import drawings
@@ -85,6 +86,7 @@ def explain(study_file: str, *, seed: int = 0) -> None:
     general = pd.DataFrame({"outcome": "", "note": [*ranking.notes, *said]}, dtype=object)
     drivers = Drivers(ranking, table, pd.concat([general, notes], ignore_index=True), effects)
     write_json(workspace.store.result("explain"), record(workspace, contract, drivers, seed))
+    leave(workspace, "explain")
     _show(drivers, workspace)
     rows_out = f"{len(ranking.shares)} associations and {len(effects)} effects"
     seconds, where = time.perf_counter() - started, str(workspace.store.result("explain"))

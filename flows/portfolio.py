@@ -14,6 +14,7 @@ import pandas as pd
 from features.contract import PanelContract
 from features.errors import UnsupportedError
 from flows import console
+from flows.artefacts import leave
 from flows.build_features import ensure_panel
 from flows.draws_store import Stored, read_draws
 from flows.identity import identity
@@ -76,6 +77,7 @@ def portfolio(
     stored = _simulated(workspace, contract, plans, initiatives, seed)
     plan = choose(stored, plans, funding)
     write_json(workspace.store.result("portfolio"), record(workspace, contract, plans, funding, plan, stored))
+    leave(workspace, "portfolio")
     _show(plan, plans, funding, workspace.study.currency)
     rows_in = console.count(len(plans.initiatives), "initiative")
     seconds, where = time.perf_counter() - started, str(workspace.store.result("portfolio"))

@@ -8,6 +8,7 @@ from features.errors import EmptyResultError, StoreError, StudyError, Unsupporte
 from features.layout import open_layout
 from features.snapshot import cutoffs_between, day_end, iso, parse_date
 from flows import console
+from flows.artefacts import leave
 from flows.build_features import build_features, ensure_panel
 from flows.fence import overtaken
 from flows.freshness import ages, clock_warnings, present, refuse_stale, stale, told
@@ -77,6 +78,7 @@ def score(
         for note in overtaken(champions):
             console.say(note)
         write_json(workspace.store.result("score"), _result(run, found, moment))
+        leave(workspace, "score")
     _close(workspace, found, span is not None, time.perf_counter() - started)
 
 

@@ -3,6 +3,7 @@
 The only module that imports Prefect, after the environment has been settled.
 """
 
+import os
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -10,6 +11,7 @@ from threading import Thread
 from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 from features.errors import JourneyliftError
+from flows.runs import settle_run
 from flows.settings import turn_telemetry_off
 
 turn_telemetry_off()
@@ -18,6 +20,9 @@ from prefect import Flow, Task, task  # noqa: E402 (Prefect reads the environmen
 from prefect.cache_policies import NO_CACHE  # noqa: E402
 from prefect.client.schemas.objects import State, TaskRun  # noqa: E402
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings  # noqa: E402
+
+if "PREFECT__FLOW_RUN_ID" in os.environ:  # this process is a run that a server has asked for
+    settle_run()
 
 __all__ = ["flow", "io_step", "may_pass", "start_server", "step"]
 

@@ -14,6 +14,7 @@ from features.errors import StudyError, UnsupportedError, closest
 from features.measures import Feature
 from features.panel import read_panel
 from flows import console
+from flows.artefacts import leave
 from flows.build_features import ensure_panel
 from flows.identity import identity
 from flows.interrupted import Remembered, remembered
@@ -112,6 +113,7 @@ def train(
     rate = float(np.average(frame["is_churned"], weights=frame["weight"]))
     result = {**record(workspace, contract, judged, seed, promote), "rows": len(frame), "churn_rate": rate}
     write_json(workspace.store.result("train"), result)
+    leave(workspace, "train")
     kept.forget()
     rows_in = console.count(len(frame), "mature row")
     seconds = time.perf_counter() - started

@@ -32,6 +32,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "engine": study.Engine,
     "scoring": study.Scoring,
     "scoring.sink": scoring_rules.Sink,
+    "schedule": study.Schedule,
     "flat": study.Flat,
     "initiatives.yaml": initiatives.Initiative,
     "changes": initiatives.Change,
