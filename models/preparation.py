@@ -19,7 +19,9 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEnc
 if TYPE_CHECKING:
     from features.measures import Feature
 
-__all__ = ["STORED_TYPES", "columns_of", "inputs", "linear_preparation", "tree_preparation", "usable"]
+FloatArray = NDArray[np.float64]
+
+__all__ = ["STORED_TYPES", "columns_of", "dummies", "inputs", "linear_preparation", "tree_matrix", "tree_preparation", "usable"]
 
 STORED_TYPES = (
     "numpy.dtype",
@@ -166,6 +168,36 @@ def tree_preparation(features: Sequence[Feature]) -> ColumnTransformer:
     return ColumnTransformer([block for block in blocks if block[2]], sparse_threshold=0.0)
 
 
+def tree_matrix(preparation: ColumnTransformer, table: pd.DataFrame) -> FloatArray:
+    """Apply a fitted :func:`tree_preparation`: its very numbers, with each category encoded once and not once a row.
+
+    Parameters
+    ----------
+    preparation : ColumnTransformer
+        Fitted.
+    table : DataFrame
+        From :func:`inputs`.
+
+    Returns
+    -------
+    ndarray of float64, shape (rows, columns)
+    """
+    found = np.empty((len(table), len(columns_of(preparation))))
+    for block, step, columns in preparation.transformers_:
+        if block == "numbers":
+            found[:, preparation.output_indices_[block]] = table[columns].to_numpy(np.float64)
+        elif block == "text":
+            coded = [pd.factorize(table[name], use_na_sentinel=False) for name in columns]
+            for number, (slot, (code, levels)) in enumerate(
+                zip(range(len(table.columns))[preparation.output_indices_[block]], coded, strict=True)
+            ):
+                some = pd.DataFrame({name: np.resize(np.asarray(known, object), len(levels)) for name, known in
+                                     zip(columns, step.categories_, strict=True)})
+                some[columns[number]] = levels
+                found[:, slot] = step.transform(some)[:, number][code]
+    return found
+
+
 def columns_of(preparation: ColumnTransformer) -> tuple[str, ...]:
     """Name the feature behind each output column of a fitted preparation.
 
@@ -184,7 +216,7 @@ def columns_of(preparation: ColumnTransformer) -> tuple[str, ...]:
         if block == "remainder":
             continue
         if block == "text" and hasattr(step, "steps"):
-            widths = _dummies(step[-1])
+            widths = dummies(step[-1])
         else:
             slots = preparation.output_indices_[block]
             widths = [(slots.stop - slots.start) // len(columns)] * len(columns)
@@ -192,13 +224,13 @@ def columns_of(preparation: ColumnTransformer) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _dummies(encoder: OneHotEncoder) -> list[int]:
+def dummies(encoder: OneHotEncoder) -> list[int]:
     """Count the 0/1 columns of each category feature: rare categories share one."""
-    widths = []
+    found = []
     for known, rare in zip(encoder.categories_, encoder.infrequent_categories_, strict=True):
         n_rare = 0 if rare is None else len(rare)
-        widths.append(len(known) - n_rare + (n_rare > 0))
-    return widths
+        found.append(len(known) - n_rare + (n_rare > 0))
+    return found
 
 
 def _standardised() -> tuple[StandardScaler, SimpleImputer]:
