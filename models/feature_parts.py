@@ -78,6 +78,8 @@ class FeatureParts:
             found = linear_parts(self.prepare, self.coefficients, table)
         elif self.trees is not None:
             order = columns_of(self.prepare)  # one column a feature
-            found = self.trees.amounts(tree_matrix(self.prepare, table))[:, [order.index(name) for name in table.columns]]
+            found = self.trees.amounts(tree_matrix(self.prepare, table))[
+                :, [order.index(name) for name in table.columns]
+            ]
         found *= self.slope
         return np.asarray(found, dtype=np.float64)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import BSpline
 from sklearn.compose import ColumnTransformer
 
-from models.preparation import columns_of, dummies
+from models.preparation import by_level, columns_of
 
 __all__ = ["linear_parts"]
 
@@ -57,6 +57,11 @@ def linear_parts(preparation: ColumnTransformer, coefficients: FloatArray, table
             own[block] = np.zeros(len(place))
             own[block][at] = mine
             continue
+        if block == "text":
+            weights = [mine[at == place[name]] for name in columns]
+            for name, column in zip(columns, by_level(step, table[columns], weights), strict=True):
+                amounts[:, place[name]] += column
+            continue
         for number, name in enumerate(columns):
             amounts[:, place[name]] += _CURVES[block](step, number, table[name], mine[at == place[name]])
     _add_numbers(preparation, own, table, amounts)
@@ -86,26 +91,14 @@ def _logarithm(step: Any, number: int, column: pd.Series, coefficients: FloatArr
     return np.asarray(np.nan_to_num(z, nan=0.0) * coefficients[0], dtype=np.float64)
 
 
-def _levels(step: Any, number: int, column: pd.Series, coefficients: FloatArray) -> FloatArray:
-    """Look up what each level adds, for each row that has it."""
-    code, levels = pd.factorize(column, use_na_sentinel=False)
-    encoder = step[-1]
-    some = np.empty((len(levels), len(encoder.categories_)), dtype=object)
-    some[:] = [known[0] for known in encoder.categories_]
-    some[:, number] = levels
-    names = list(step.feature_names_in_)
-    columns = np.repeat(np.arange(len(names)), dummies(encoder)) == number
-    return np.asarray((step.transform(pd.DataFrame(some, columns=names))[:, columns] @ coefficients)[code], np.float64)
-
-
-_CURVES = {"spline": _spline, "log": _logarithm, "text": _levels}
+_CURVES = {"spline": _spline, "log": _logarithm}
 
 
 def _add_numbers(
     preparation: ColumnTransformer, own: dict[str, FloatArray], table: pd.DataFrame, amounts: FloatArray
 ) -> None:
     """Add what bent and plain numbers and flags for missing ones contribute, in place."""
-    names = [name for name in table.columns if table[name].dtype != object]
+    names = [name for name, kind in table.dtypes.items() if kind != object]
     numbers = np.array([table.columns.get_loc(name) for name in names], dtype=np.intp)
     if len(numbers) == 0:
         return

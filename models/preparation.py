@@ -5,8 +5,8 @@ Everything here is made of scikit-learn's own classes, so that a stored model lo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 
 FloatArray = NDArray[np.float64]
 
-__all__ = ["STORED_TYPES", "columns_of", "dummies", "inputs", "linear_preparation", "tree_matrix", "tree_preparation", "usable"]
+__all__ = [
+    "STORED_TYPES",
+    "by_level",
+    "columns_of",
+    "inputs",
+    "linear_preparation",
+    "tree_matrix",
+    "tree_preparation",
+    "usable",
+]
 
 STORED_TYPES = (
     "numpy.dtype",
@@ -187,15 +196,42 @@ def tree_matrix(preparation: ColumnTransformer, table: pd.DataFrame) -> FloatArr
         if block == "numbers":
             found[:, preparation.output_indices_[block]] = table[columns].to_numpy(np.float64)
         elif block == "text":
-            coded = [pd.factorize(table[name], use_na_sentinel=False) for name in columns]
-            for number, (slot, (code, levels)) in enumerate(
-                zip(range(len(table.columns))[preparation.output_indices_[block]], coded, strict=True)
+            for slot, column in zip(
+                range(found.shape[1])[preparation.output_indices_[block]], by_level(step, table[columns]), strict=True
             ):
-                some = pd.DataFrame({name: np.resize(np.asarray(known, object), len(levels)) for name, known in
-                                     zip(columns, step.categories_, strict=True)})
-                some[columns[number]] = levels
-                found[:, slot] = step.transform(some)[:, number][code]
+                found[:, slot] = column
     return found
+
+
+def by_level(step: Any, table: pd.DataFrame, weights: Sequence[FloatArray] | None = None) -> Iterator[FloatArray]:
+    """Encode the levels of some categories, not their rows: an encoder takes long for objects.
+
+    Parameters
+    ----------
+    step : OrdinalEncoder, OneHotEncoder or Pipeline that ends in one
+        Fitted on these columns, each by itself.
+    table : DataFrame
+        The columns, as objects.
+    weights : sequence of ndarray, optional
+        For each column what its output columns are multiplied by and added up with.
+
+    Yields
+    ------
+    ndarray of float64, shape (rows,)
+        One a column: its code, or the weighted sum.
+    """
+    coded = [pd.factorize(table[name], use_na_sentinel=False) for name in table.columns]
+    longest = max(len(levels) for _, levels in coded)
+    every = {
+        name: np.resize(np.asarray(levels, object), longest) for name, (_, levels) in zip(table, coded, strict=True)
+    }
+    encoded = np.asarray(step.transform(pd.DataFrame(every)), np.float64)
+    start = 0
+    for place, (code, levels) in enumerate(coded):
+        weight = np.ones(1) if weights is None else weights[place]
+        stop = start + len(weight)
+        yield (encoded[: len(levels), start:stop] * weight).sum(axis=1)[code]
+        start = stop
 
 
 def columns_of(preparation: ColumnTransformer) -> tuple[str, ...]:
@@ -216,7 +252,7 @@ def columns_of(preparation: ColumnTransformer) -> tuple[str, ...]:
         if block == "remainder":
             continue
         if block == "text" and hasattr(step, "steps"):
-            widths = dummies(step[-1])
+            widths = _dummies(step[-1])
         else:
             slots = preparation.output_indices_[block]
             widths = [(slots.stop - slots.start) // len(columns)] * len(columns)
@@ -224,7 +260,7 @@ def columns_of(preparation: ColumnTransformer) -> tuple[str, ...]:
     return tuple(names)
 
 
-def dummies(encoder: OneHotEncoder) -> list[int]:
+def _dummies(encoder: OneHotEncoder) -> list[int]:
     """Count the 0/1 columns of each category feature: rare categories share one."""
     found = []
     for known, rare in zip(encoder.categories_, encoder.infrequent_categories_, strict=True):

@@ -1,4 +1,4 @@
-"""Which groups of features are reasons for a row, and which feature speaks for each: one compiled pass over the rows."""
+"""Which groups of features are reasons for a row, and which feature speaks for each: one compiled pass over rows."""
 
 from __future__ import annotations
 

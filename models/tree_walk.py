@@ -1,7 +1,7 @@
 """Trees of any size walked for many rows: the prediction of a boosted model to the last bit, compiled.
 
-Scikit-learn sends all rows through one tree after the other, so that every tree reads the whole matrix from memory. Here
-a few rows go through all trees while they are in the processor's cache. Sums are made in the same order.
+Scikit-learn sends all rows through one tree after the other, so that every tree reads the whole matrix from memory.
+Here a few rows go through all trees while they are in the processor's cache. Sums are made in the same order.
 """
 
 from __future__ import annotations
