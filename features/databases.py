@@ -17,7 +17,7 @@ import pyarrow as pa
 from features.errors import DataError
 from features.study import Source, Table
 
-__all__ = ["read_database"]
+__all__ = ["cause", "read_database"]
 
 _BATCH_ROWS = 50_000
 
@@ -79,7 +79,7 @@ def read_database(source: Source, address: str, table: Table, label: str) -> Ite
     except (DataError, duckdb.OutOfMemoryException, duckdb.IOException):
         raise
     except Exception as error:  # noqa: BLE001 - drivers raise many classes, all with secrets in their text
-        message = f"{label}: {_shown(source, address)} could not be read: {_cause(error)}."
+        message = f"{label}: {_shown(source, address)} could not be read: {cause(error)}."
         raise DataError(f"{message} Correct the table or the query.") from None
 
 
@@ -154,7 +154,7 @@ def _connect(variable: str, label: str) -> Any:
         return ibis.connect(where)
     except Exception as error:  # noqa: BLE001 - as above
         shown = f"the database named by {variable}"
-        raise DataError(f"{label}: {shown} could not be opened: {_cause(error)}. Correct its address.") from None
+        raise DataError(f"{label}: {shown} could not be opened: {cause(error)}. Correct its address.") from None
 
 
 def _query(con: Any, sql: str) -> Any:
@@ -201,7 +201,24 @@ def _shown(source: Source, address: str) -> str:
     return Path(address).name if source.kind == "sqlite" else f"the database named by {address}"
 
 
-def _cause(error: Exception) -> str:
+def cause(error: Exception) -> str:
+    """Say why a database failed, in our words.
+
+    Parameters
+    ----------
+    error : Exception
+        What its driver raised; its own text may hold the address and the password.
+
+    Returns
+    -------
+    str
+        Without a capital and without a full stop.
+
+    Examples
+    --------
+    >>> cause(RuntimeError("connection to server at 10.0.0.7 failed: Connection refused"))
+    'nothing answers at that address'
+    """
     text = f"{type(error).__name__}: {error}".lower()
     found = next((plain for part, plain in _CAUSES if part in text), None)
     return found or f"it failed with {type(error).__name__}"

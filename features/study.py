@@ -8,12 +8,13 @@ import json
 import re
 from datetime import date
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from features.marked import compose, validated
 from features.overrules import Overrule
+from features.scoring_rules import Scoring
 from features.study_rules import study_faults
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Money",
     "Outcome",
     "Overrule",
+    "Scoring",
     "SnapshotGrid",
     "Source",
     "Study",
@@ -81,6 +83,9 @@ def _memory(value: str) -> str:
         raise ValueError(f"{value!r} is not an amount of memory. Expected a number and a unit, such as 4GB or 512MB.")
     return value
 
+
+_OPERATIONS: Final = frozenset({"engine", "scoring"})
+"""Sections that say how a study is run: they change no result, so a change of them makes nothing stale."""
 
 Name = Annotated[str, AfterValidator(_name)]
 SourceName = Annotated[str, AfterValidator(_source_name)]
@@ -386,6 +391,7 @@ class Study(_Declared):
     snapshot: SnapshotGrid = SnapshotGrid()
     money: Money = Money()
     engine: Engine = Engine()
+    scoring: Scoring = Scoring()
     store: Annotated[str, AfterValidator(_inner_folder)] = "store"
     flat: Flat | None = None
 
@@ -414,14 +420,14 @@ class Study(_Declared):
 
         64 hexadecimal digits. Tables may grow and cutoffs be added without a change.
         """
-        apart = {"engine", "money", "store", "sources", "adjustment"}
+        apart = {*_OPERATIONS, "money", "store", "sources", "adjustment"}
         grid = self.snapshot.model_dump(include={"window_days", "gap_days", "horizon_days"})
         plain = self.model_dump(mode="json", by_alias=True, exclude=apart) | {"snapshot": grid}
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
     def fingerprint(self) -> str:
         """Give the SHA-256 of the study in canonical form: 64 hexadecimal digits, equal for equal studies."""
-        plain = self.model_dump(mode="json", by_alias=True, exclude={"engine"})
+        plain = self.model_dump(mode="json", by_alias=True, exclude=set(_OPERATIONS))
         canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -452,23 +452,52 @@ def planner(
 
 
 @app.command(sort_key=8)
-def score(*, common: Common = _DEFAULTS, cutoff: str | None = None) -> None:
+def score(
+    *,
+    common: Common = _DEFAULTS,
+    cutoff: str | None = None,
+    backfill: tuple[str, str] | None = None,
+    again: Annotated[bool, Parameter(negative="")] = False,
+    stale_anyway: Annotated[bool, Parameter(negative="")] = False,
+    revisions: Annotated[bool, Parameter(negative="")] = False,
+    now: Annotated[str | None, Parameter(show=False)] = None,
+) -> None:
     """Score every customer at risk with the champion models.
 
-    The scores of a cutoff are one folder of Parquet, replaced as a whole. Running it
-    again gives the same bytes.
+    The scores of a cutoff are one folder of Parquet, made once for the same models and
+    the same rows, and replaced as a whole: late rows or another champion restate it as
+    a further revision, and the earlier ones are kept. Running it again gives the same
+    bytes; a second run at the same time is refused. Where the study says so
+    (scoring), data that are too old are refused, and scores also go to a database.
 
     For example:
 
         journeylift score
         journeylift score --cutoff 2025-06-01 --json -
+        journeylift score --backfill 2025-01-01 2025-06-01
+        journeylift score --revisions
 
     Parameters
     ----------
     cutoff : str, optional
         Date (YYYY-MM-DD); the latest cutoff in the data when left out.
+    backfill : tuple of str, optional
+        First and last date of cutoffs to score, each published when it is done. After an interruption the same command
+        goes on where it was; cutoffs whose rows and models are the same are passed over.
+    again : bool
+        Compute also what is there by the same models from the same rows.
+    stale_anyway : bool
+        Score data that are older than scoring.freshness in the study allows; that is recorded with the scores.
+    revisions : bool
+        Instead, list the revisions of all cutoffs, or of --cutoff: why each was made, by which models, where it is.
+    now : str, optional
+        Take this for the present (ISO 8601) when ages of data are told.
     """
-    _on_study("score", common, cutoff=cutoff)
+    if revisions:
+        _on_study("revisions", common, cutoff=cutoff)
+        return
+    options = {"backfill": backfill, "again": again, "stale_anyway": stale_anyway, "now": now}
+    _on_study("score", common, cutoff=cutoff, **options)
 
 
 @app.command(sort_key=9)
@@ -531,13 +560,14 @@ _STEPS: Final = {
     "portfolio": ("portfolio", "portfolio"),
     "compare": ("compare", "compare"),
     "score": ("score", "score"),
+    "revisions": ("score_told", "list_revisions"),
     "report": ("results", "report"),
     "demo": ("demo", "demo"),
 }
 
 _WITH_PLANS: Final = ("simulate", "portfolio")
 _OVERRIDING: Final = ("budget", "cash", "aversion")
-_WITHOUT_FLOW: Final = ("check", "leaks", "models", "rollback", "report")
+_WITHOUT_FLOW: Final = ("check", "leaks", "models", "rollback", "report", "revisions")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -84,6 +84,10 @@ class Store:
         """Name the file that holds the latest result of a command."""
         return self.root / "results" / f"{name}.json"
 
+    def superseded_scores(self, cutoff: str) -> Path:
+        """Name the folder of the earlier revisions of the scores at a cutoff (``YYYY-MM-DD``)."""
+        return self.root / "scores_superseded" / f"cutoff_date={cutoff}"
+
     def score_partition(self, cutoff: str) -> Path:
         """Name the folder of the scores at a cutoff (``YYYY-MM-DD``)."""
         return self.scores / f"cutoff_date={cutoff}"
