@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from features.study import Engine
+if TYPE_CHECKING:
+    from features.study import Engine
 
-__all__ = ["bytes_of", "within"]
+__all__ = ["bytes_of", "memory", "within"]
 
+_AMOUNT: Final = r"(\d+(?:\.\d+)?) ?(?:([KMGT])(i?))?B"
 _UNITS: Final = {"K": 1, "M": 2, "G": 3, "T": 4}
 
 _OWN: Final = 600 * 2**20
@@ -19,6 +21,13 @@ _A_BUCKET: Final = 900 * 2**20
 
 _LEAST: Final = 128 * 2**20
 """With less than this DuckDB does nothing useful."""
+
+
+def memory(value: str) -> str:
+    """Check an amount of memory."""
+    if not re.fullmatch(_AMOUNT, value):
+        raise ValueError(f"{value!r} is not an amount of memory. Expected a number and a unit, such as 4GB or 512MB.")
+    return value
 
 
 def bytes_of(text: str) -> int:
@@ -39,9 +48,9 @@ def bytes_of(text: str) -> int:
     >>> bytes_of("2 GiB"), bytes_of("1.5KB")
     (2147483648, 1500)
     """
-    number, unit, binary = re.fullmatch(r"([\d.]+) ?([KMGT]?)(i?)B", text).groups()  # type: ignore[union-attr]
-    base = 1024 if binary else 1000
-    return int(float(number) * base ** _UNITS.get(unit, 0))
+    found = re.fullmatch(_AMOUNT, memory(text))
+    number, unit, binary = found.groups() if found else ("0", None, None)
+    return int(float(number) * (1024 if binary else 1000) ** _UNITS.get(unit, 0))
 
 
 def within(engine: Engine, limit: str | None) -> Engine:
@@ -62,6 +71,7 @@ def within(engine: Engine, limit: str | None) -> Engine:
 
     Examples
     --------
+    >>> from features.study import Engine
     >>> found = within(Engine(memory_limit="4GB", workers=8), "4 GiB")
     >>> found.memory_limit, found.workers
     ('1748MiB', 3)

@@ -8,6 +8,7 @@ nothing.
 from __future__ import annotations
 
 import io
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ import pyarrow.parquet as pq
 from features.contract import PANEL, PanelContract
 from features.errors import StudyError
 from features.panel_batches import BATCH_ROWS, REFERENCE_ROWS, as_frame
+from features.publish import sweep
 from features.study import Study
 from flows.score_rows import SCORE_SCHEMA, LoadedModel, Scorer
 from models.evaluation import one_thread
@@ -29,8 +31,19 @@ from models.evaluation import one_thread
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-__all__ = ["SparkScorer", "panel_on_disk", "reference_of", "score_on_spark", "spark_session", "spark_tables"]
+    from flows.storage import Workspace
 
+__all__ = [
+    "SparkScorer",
+    "panel_on_disk",
+    "reference_of",
+    "score_on_spark",
+    "scored_by_spark",
+    "spark_session",
+    "spark_tables",
+]
+
+_SCRATCH: Final = "spark-scores"
 _IDENTITY: Final = ("customer_id", "customer_key", "cutoff")
 _PLAIN: Final = pa.schema(
     [(one.name, pa.int64() if pa.types.is_timestamp(one.type) else one.type) for one in SCORE_SCHEMA]
@@ -95,6 +108,39 @@ class SparkScorer:
     def columns(self) -> list[str]:
         """Columns of the panel that scoring needs."""
         return [*_IDENTITY, *_scorer(self).columns]
+
+
+def scored_by_spark(
+    engine: str,
+    workspace: Workspace,
+    contract: PanelContract,
+    cutoff: int,
+    models: Mapping[str, LoadedModel],
+    reference: pd.DataFrame,
+) -> Iterator[pa.Table]:
+    """Score the panel's rows of a cutoff on Spark, for `journeylift score`.
+
+    Parameters
+    ----------
+    engine : str
+        ``scoring.engine`` of the study.
+    workspace : Workspace
+        The study; its store is on a disk that the workers see under the same path.
+    contract, cutoff, models, reference
+        As for `SparkScorer.of` and `panel_on_disk`.
+
+    Yields
+    ------
+    pyarrow.Table
+        See `spark_tables`.
+    """
+    from flows.tracking import TRUSTED_TYPES  # noqa: PLC0415 - imports MLflow, which workers do without
+
+    root = workspace.store.root
+    scorer = SparkScorer.of(workspace.study, contract, models, reference, TRUSTED_TYPES)
+    rows = panel_on_disk(spark_session(engine), root, contract, cutoff)
+    sweep(root / _SCRATCH)
+    yield from spark_tables(score_on_spark(rows, scorer), root / f"{_SCRATCH}.tmp-{os.getpid()}")
 
 
 def spark_session(engine: str) -> SparkSession:

@@ -1,9 +1,12 @@
 """What is spent stays within the limit, and nothing becomes larger by one."""
 
+import re
+
 import pytest
 
+from features.errors import StudyError
 from features.memory import bytes_of, within
-from features.study import Engine
+from features.study import Engine, parse_study
 
 
 @pytest.mark.parametrize(
@@ -35,3 +38,44 @@ def test_duckdb_and_processes_fit_into_the_limit(limit: str) -> None:
 def test_with_hardly_any_memory_one_process_and_the_least_of_duckdb_remain() -> None:
     found = within(Engine(workers=4), "100MB")
     assert (found.memory_limit, found.workers) == ("128MiB", 1)
+
+
+STUDY = """
+study: tiny
+sources: {c: c.parquet, t: t.parquet}
+customers: {from: c}
+touchpoints: {from: t}
+journeys: [{name: billing, stage: pay}]
+churn: {inactive_days: 60}
+revenue: {from: c}
+"""
+
+
+def test_a_study_keeps_layout_and_panel_within_the_limit_of_scoring() -> None:
+    free = parse_study(STUDY, "study.yaml")
+    limited = parse_study(f"{STUDY}scoring: {{memory_limit: 2 GiB, engine: 'spark://host:7077'}}\n", "study.yaml")
+    assert free.resources == free.engine
+    assert limited.resources == within(limited.engine, "2 GiB") != limited.engine
+    assert limited.fingerprint() == free.fingerprint()
+    assert limited.panel_fingerprint() == free.panel_fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("memory_limit: plenty", "'plenty' is not an amount of memory. Expected a number and a unit, such as 4GB"),
+        ("memory_limit: 2", "string"),
+        ("engine: 'spark:host'", "'spark:host' is not an address of Spark. Expected spark://host:7077, local"),
+        ("engine: 'local[0.5]'", "is not an address of Spark"),
+    ],
+)
+def test_a_limit_or_an_engine_that_is_none_is_refused(key: str, message: str) -> None:
+    with pytest.raises(StudyError, match=re.escape(message)):
+        parse_study(f"{STUDY}scoring: {{{key}}}\n", "study.yaml")
+
+
+@pytest.mark.parametrize(
+    "engine", ["local", "local[2]", "local[*]", "spark://a-b.c:7077", "yarn", "k8s://https://h:6443"]
+)
+def test_addresses_of_spark_are_known(engine: str) -> None:
+    assert parse_study(f"{STUDY}scoring: {{engine: '{engine}'}}\n", "study.yaml").scoring.engine == engine
