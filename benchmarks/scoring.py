@@ -45,7 +45,7 @@ from features.study import Study, parse_study
 from flows.score_rows import SCORE_SCHEMA, LoadedModel, Scorer, needed, score_batches
 from models.churn import fit_churn
 from models.evaluation import model_inputs
-from models.preparation import STORED_TYPES
+from models.preparation import STORED_TYPES, inputs, usable
 from models.revenue import fit_revenue
 
 BASE_CUSTOMERS = 3_000
@@ -62,10 +62,11 @@ def company(folder: Path, features: int, forms: tuple[str, str]) -> None:
     write_company(simulate_company(BASE_CUSTOMERS, 3), folder)
     study, store = _study(folder), folder / "store"
     contract = build_panel(study, lay_out(study, folder, store), store).contract
-    some = np.linspace(0, len(contract.features) - 1, min(features, len(contract.features))).astype(int)
-    contract = contract.model_copy(update={"features": tuple(contract.features[place] for place in some)})
-    (folder / "contract.json").write_text(contract.model_dump_json(), "utf-8")
     frame, rng = read_panel(store, contract.matured), np.random.default_rng(1)
+    varying = usable(inputs(frame, contract.features), contract.features)
+    some = np.linspace(0, len(varying) - 1, min(features, len(varying))).astype(int)
+    contract = contract.model_copy(update={"features": tuple(varying[place] for place in some)})
+    (folder / "contract.json").write_text(contract.model_dump_json(), "utf-8")
     for outcome, fit, form in zip(_OUTCOMES, (fit_churn, fit_revenue), forms, strict=True):
         skops.io.dump(fit(frame, contract.features, form, rng), folder / f"{outcome}.skops")
 

@@ -64,7 +64,7 @@ def test_a_study_keeps_layout_and_panel_within_the_limit_of_scoring() -> None:
     ("key", "message"),
     [
         ("memory_limit: plenty", "'plenty' is not an amount of memory. Expected a number and a unit, such as 4GB"),
-        ("memory_limit: 2", "string"),
+        ("memory_limit: 2", "2 does not fit: expected text"),
         ("engine: 'spark:host'", "'spark:host' is not an address of Spark. Expected spark://host:7077, local"),
         ("engine: 'local[0.5]'", "is not an address of Spark"),
     ],
