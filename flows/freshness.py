@@ -168,11 +168,15 @@ def clock_warnings(found: Sequence[Age], now: int, last_scored: int | None) -> I
     str
         A sentence each. Scores do not depend on the clock, so these are warnings.
     """
-    later = [f"the newest row of {one.table}, {iso(one.newest)}" for one in found if one.newest > now]
+    later = [f"the newest row of {one.table}, {_minute(one.newest)}" for one in found if one.newest > now]
     if last_scored is not None and last_scored > now:
-        later.append(f"the last scoring, {iso(last_scored)}")
+        later.append(f"the last scoring, {_minute(last_scored)}")
     for what in later:
-        yield f"warning: the clock says {iso(now)}, before {what}. Scores do not depend on it, ages of data do: set it."
+        yield f"warning: the clock says {_minute(now)}, before {what}. Scores do not hang on it, ages do: set it."
+
+
+def _minute(moment: int) -> str:
+    return (_EPOCH + timedelta(microseconds=moment)).strftime("%Y-%m-%d %H:%M")
 
 
 def _newest(layout: Layout, table: str) -> int | None:

@@ -270,7 +270,8 @@ def publish_scores(
     partition = store.score_partition(key.cutoff)
     before = published(store, key.cutoff)
     try:
-        with staged(partition) as folder:
+        # Not beside: whoever reads scores/ as a whole would read what is half written.
+        with staged(partition, workshop=store.root / "scores_unfinished") as folder:
             written = write_rows(folder / PART, tables)
             now, how = _next(store, partition, key, written, stale or {}, before)
             write_json(folder / RECORD, _record(now))

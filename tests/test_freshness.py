@@ -101,7 +101,7 @@ def test_a_clock_that_was_set_back_is_told_and_refuses_nothing() -> None:
     found = [_age("touchpoints", "2025-07-02", "7 days"), _age("revenue", "2025-06-01", "40 days")]
     warnings = list(clock_warnings(found, NOW, parse_date("2025-07-03")))
     assert len(warnings) == 2
-    assert "the clock says 2025-06-30, before the newest row of touchpoints, 2025-07-02" in warnings[0]
+    assert "the clock says 2025-06-30 00:00, before the newest row of touchpoints, 2025-07-02 00:00" in warnings[0]
     assert "before the last scoring, 2025-07-03" in warnings[1]
     assert found[0].text == "2 days ahead of the clock"
     refuse_stale(found)

@@ -170,6 +170,28 @@ def test_a_revision_that_fails_on_the_way_leaves_everything_as_it_was(store: Sto
     assert content(store) == before
 
 
+def test_who_reads_all_scores_while_some_are_written_meets_the_old_ones_whole(store: Store) -> None:
+    publish_scores(store, KEY, [scores(5)])
+    seen = []
+
+    def watched() -> Iterator[pa.Table]:
+        for table in pieces(scores(4, risk=0.5), 2):
+            yield table
+            seen.append(pd.read_parquet(store.scores)["churn_risk"].tolist())
+
+    publish_scores(store, replace(KEY, data="late rows"), watched())
+    assert seen == [[0.25] * 5] * 2
+    assert pd.read_parquet(store.scores)["churn_risk"].tolist() == [0.5] * 4
+    assert [path.name for path in store.scores.iterdir()] == ["cutoff_date=2025-06-01"]
+
+
+def test_what_a_killed_run_left_unfinished_is_swept_by_the_next(store: Store) -> None:
+    left = store.root / "scores_unfinished" / "cutoff_date=2025-06-01.tmp-999999999"
+    left.mkdir(parents=True)
+    publish_scores(store, KEY, [scores(5)])
+    assert list((store.root / "scores_unfinished").iterdir()) == []
+
+
 def test_a_run_killed_after_keeping_and_before_replacing_is_made_good_by_the_next(store: Store) -> None:
     publish_scores(store, KEY, [scores(5)])
     undisturbed = Store(store.root.with_name("undisturbed"))
