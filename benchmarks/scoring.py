@@ -1,7 +1,8 @@
 """How many customers a second are scored from Parquet to Parquet, with reasons, beside bare scikit-learn in memory.
 
-Run: ``python -m benchmarks.scoring --rows 1e6,250e3 --features 150 --folder /tmp/scoring``; with ``--spark`` a local
-Spark is measured as well (on the company itself, not on the replicas).
+Run: ``python -m benchmarks.scoring --rows 1e6,250e3 --features 150 --folder /tmp/scoring``; with ``--forms
+bare,ours,spark`` a local Spark of two cores scores the same files (of its CPU seconds those of Java and of its workers
+are not counted). ``--fixed company/study.yaml`` measures the whole command on a small study that was scored before.
 
 A small company is simulated, laid out, and its panel built; a churn model and a revenue model are fitted to it in the
 forms that win on the demo (``--churn``, ``--revenue`` choose others). The rows at risk at its last cutoff are copied
@@ -18,10 +19,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,7 @@ from features.partitions import write_part
 from features.sorted_rows import in_order_of
 from features.study import Study, parse_study
 from flows.score_rows import SCORE_SCHEMA, LoadedModel, Scorer, needed, score_batches
+from flows.score_spark import SparkScorer, panel_on_disk, score_on_spark, spark_session, spark_tables
 from models.churn import fit_churn
 from models.evaluation import model_inputs
 from models.preparation import STORED_TYPES, inputs, usable
@@ -151,6 +154,23 @@ def ours(folder: Path, store: Path) -> Spent:
     return started.since()
 
 
+def spark(folder: Path, store: Path) -> Spent:
+    """Measure the same way with a local Spark of two cores, which is running already."""
+    study, contract, models = _study(folder), read_contract(store), loaded(folder)
+    session = spark_session("local[2]")
+    session.range(10).count()
+    started = Spent.now()
+    at = contract.cutoffs[0]
+    columns = needed(contract, models)
+    reference = panel_sample(store, contract, at, columns, is_hashed=True)
+    scorer = SparkScorer.of(study, contract, models, reference, _STORED)
+    tables = spark_tables(score_on_spark(panel_on_disk(session, store, contract, at), scorer), store / "scratch")
+    with pq.ParquetWriter(store / "scores-spark.parquet", SCORE_SCHEMA, compression="zstd") as writer:
+        for table in in_order_of("customer_id", tables, SCORE_SCHEMA, store, study.engine):
+            writer.write_table(table)
+    return started.since()
+
+
 def loaded(folder: Path) -> dict[str, LoadedModel]:
     """Load both models."""
     return {
@@ -163,7 +183,7 @@ def _study(folder: Path) -> Study:
     return parse_study((folder / "study.yaml").read_text("utf-8"), "study.yaml")
 
 
-FORMS: dict[str, Callable[[Path, Path], Spent]] = {"bare": bare, "ours": ours}
+FORMS: dict[str, Callable[[Path, Path], Spent]] = {"bare": bare, "ours": ours, "spark": spark}
 
 
 def measured(form: str, folder: Path, store: Path) -> dict[str, Any]:
@@ -184,19 +204,32 @@ def measured(form: str, folder: Path, store: Path) -> dict[str, Any]:
     return found
 
 
-def compare(folder: Path, rows: int, repeats: int) -> None:
+def compare(folder: Path, rows: int, repeats: int, forms: Sequence[str]) -> None:
     """Run the forms in turn and print rows a second, memory, and the ratio of each turn."""
-    store, ratios = replicas(folder, rows), []
+    store = replicas(folder, rows)
     for _ in range(repeats):
-        found = {form: measured(form, folder, store) for form in FORMS}
+        found = {form: measured(form, folder, store) for form in forms}
         for form, one in found.items():
             print(
                 f"{form:<5} {rows:>9,} rows {one['seconds']:7.1f} s {one['cpu']:7.1f} CPU s "
                 f"{rows / one['seconds']:>9,.0f} rows/s  peak {one['peak'] / 2**30:5.2f} GiB  load {one['load']:.1f}"
             )
-        ratios.append(found["bare"]["seconds"] / found["ours"]["seconds"])
-        cpu = found["bare"]["cpu"] / found["ours"]["cpu"]
-        print(f"ours / bare, rows a second: {ratios[-1]:.0%} by the clock, {cpu:.0%} by CPU time", flush=True)
+        first, *others = forms
+        for form in others:
+            clock, cpu = (found[first][unit] / found[form][unit] for unit in ("seconds", "cpu"))
+            print(f"{form} / {first}, rows a second: {clock:.0%} by the clock, {cpu:.0%} by CPU time", flush=True)
+
+
+def fixed(study: Path) -> None:
+    """Print what a whole command costs on a study that was scored before: imports, Prefect, MLflow, and few rows."""
+    for _ in range(3):
+        started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        command = [sys.executable, "-m", "flows.cli", "score", "--study", str(study), "--again"]
+        subprocess.run(command, check=True, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        seconds, load = time.perf_counter() - started, os.getloadavg()[0]
+        print(f"journeylift score: {seconds:5.1f} s {cpu:5.1f} CPU s  load {load:.1f}", flush=True)
 
 
 def main() -> None:
@@ -207,7 +240,9 @@ def main() -> None:
     parser.add_argument("--churn", default="logistic")
     parser.add_argument("--revenue", default="boosting")
     parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, default=Path("bench-scoring"))
+    parser.add_argument("--fixed", type=Path, metavar="STUDY")
+    parser.add_argument("--forms", default="bare,ours")
     parser.add_argument("--form", choices=tuple(FORMS))
     parser.add_argument("--store", type=Path)
     given = parser.parse_args()
@@ -216,11 +251,14 @@ def main() -> None:
         told = {"seconds": spent.clock, "cpu": spent.cpu, "peak": peak_bytes(), "load": os.getloadavg()[0]}
         print(json.dumps(told))
         return
+    if given.fixed:
+        fixed(given.fixed)
+        return
     forms = (given.churn, given.revenue)
     folder = given.folder / "-".join((*forms, str(given.features))).replace(" ", "_")
     company(folder, given.features, forms)
     for rows in given.rows.split(","):
-        compare(folder, int(float(rows)), given.repeats)
+        compare(folder, int(float(rows)), given.repeats, given.forms.split(","))
 
 
 if __name__ == "__main__":

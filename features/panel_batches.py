@@ -113,7 +113,8 @@ def panel_sample(
     if not found:
         return pd.DataFrame()
     sample = pd.concat(found, ignore_index=True)
-    return sample.sort_values("customer_key", kind="stable", ignore_index=True).head(rows)
+    ordered: pd.DataFrame = sample.sort_values("customer_key", kind="stable", ignore_index=True)
+    return ordered.head(rows)
 
 
 def as_frame(table: pa.Table, numbers: set[str]) -> pd.DataFrame:
