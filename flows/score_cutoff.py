@@ -21,7 +21,7 @@ from flows.steps import io_step, step
 from flows.storage import Workspace
 from flows.tracking import Champion, open_tracker
 
-__all__ = ["ScoringRun", "score_cutoff"]
+__all__ = ["ScoringRun", "score_cutoff", "score_tables"]
 
 
 @dataclass(slots=True)
@@ -132,24 +132,46 @@ def load_models(champions: Mapping[str, Champion], contract_hash: str) -> dict[s
 @step("score and publish")
 def publish(run: ScoringRun, at: int, key: Key) -> tuple[Published, How]:
     """Score rows into a new partition, and put it in its place if panel and champions are still what they were."""
-    workspace, models = run.workspace, run.models
-    root, engine = workspace.store.root, workspace.study.scoring.engine
 
     def tables() -> Iterator[pa.Table]:
-        columns, is_hashed = needed(run.contract, models), not workspace.study.is_flat
-        reference = panel_sample(root, run.contract, at, columns, is_hashed=is_hashed)
-        if engine is None:
-            scorer = Scorer.of(workspace.study, run.contract, models, reference)
-            scored = score_batches(scorer, panel_batches(root, run.contract, at, columns))
-        else:
-            from flows.score_spark import scored_by_spark  # noqa: PLC0415 - an extra that most studies do without
-
-            scored = scored_by_spark(engine, workspace, run.contract, at, models, reference)
-        yield from in_order_of("customer_id", scored, SCORE_SCHEMA, root, workspace.study.resources)
-        _require_same_panel(run, at)
+        yield from score_tables(run, at)
         require_registered(run.champions)
 
-    return publish_scores(workspace.store, key, tables(), stale=run.stale)
+    return publish_scores(run.workspace.store, key, tables(), stale=run.stale)
+
+
+def score_tables(run: ScoringRun, at: int) -> Iterator[pa.Table]:
+    """Score the customers at risk at a cutoff.
+
+    Parameters
+    ----------
+    run : ScoringRun
+        What holds for all cutoffs.
+    at : int
+        Microseconds.
+
+    Yields
+    ------
+    pyarrow.Table
+        Scores in the order of ``customer_id``; memory does not grow with their number.
+
+    Raises
+    ------
+    StoreError
+        The panel cannot be read, or was built anew meanwhile.
+    """
+    study, root, models = run.workspace.study, run.workspace.store.root, run.models
+    columns = needed(run.contract, models)
+    reference = panel_sample(root, run.contract, at, columns, is_hashed=not study.is_flat)
+    if study.scoring.engine is None:
+        scorer = Scorer.of(study, run.contract, models, reference)
+        scored = score_batches(scorer, panel_batches(root, run.contract, at, columns))
+    else:
+        from flows.score_spark import scored_by_spark  # noqa: PLC0415 - an extra that most studies do without
+
+        scored = scored_by_spark(study.scoring.engine, run.workspace, run.contract, at, models, reference)
+    yield from in_order_of("customer_id", scored, SCORE_SCHEMA, root, study.resources)
+    _require_same_panel(run, at)
 
 
 @io_step("record the scores in MLflow")

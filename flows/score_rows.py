@@ -93,11 +93,6 @@ class Scorer:
         explainer = Explainer.of(churn, table, [by_name[name] for name in columns])
         return cls(study, contract, models, explainer, amount_predictor(revenue.estimator) if revenue else None)
 
-    @property
-    def columns(self) -> list[str]:
-        """Features that either model needs, in the order of the panel."""
-        return needed(self.contract, self.models)
-
     def score(self, frame: pd.DataFrame) -> pa.Table:
         """Score rows of the panel: a row for each, in their order, with the columns of `SCORE_SCHEMA`."""
         churn, revenue = self.models["churn"], self.models.get("revenue")

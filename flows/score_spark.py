@@ -25,7 +25,7 @@ from features.errors import StudyError
 from features.panel_batches import BATCH_ROWS, REFERENCE_ROWS, as_frame
 from features.publish import sweep
 from features.study import Study
-from flows.score_rows import SCORE_SCHEMA, LoadedModel, Scorer
+from flows.score_rows import SCORE_SCHEMA, LoadedModel, Scorer, needed
 from models.evaluation import one_thread
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ class SparkScorer:
         Types beside scikit-learn's public ones that a model may hold.
     reference : bytes
         The rows that say what is typical, as an Arrow file.
+    columns : tuple of str
+        Columns of the panel that scoring needs.
     """
 
     study: str
@@ -74,6 +76,7 @@ class SparkScorer:
     models: tuple[tuple[str, str, bytes], ...]
     trusted: tuple[str, ...]
     reference: bytes
+    columns: tuple[str, ...]
 
     @classmethod
     def of(
@@ -101,13 +104,13 @@ class SparkScorer:
         sink = io.BytesIO()
         reference.to_feather(sink)
         return cls(
-            study.model_dump_json(by_alias=True), contract.model_dump_json(), packed, tuple(trusted), sink.getvalue()
+            study.model_dump_json(by_alias=True),
+            contract.model_dump_json(),
+            packed,
+            tuple(trusted),
+            sink.getvalue(),
+            (*_IDENTITY, *needed(contract, models)),
         )
-
-    @property
-    def columns(self) -> list[str]:
-        """Columns of the panel that scoring needs."""
-        return [*_IDENTITY, *_scorer(self).columns]
 
 
 def scored_by_spark(

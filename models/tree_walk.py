@@ -7,7 +7,7 @@ Here a few rows go through all trees while they are in the processor's cache. Su
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +65,7 @@ class Forest:
         Raises
         ------
         ValueError
-            A tree splits on a category.
+            A tree splits on a category, or its nodes point to where no node or column is.
         """
         trees = [tree.nodes for trees in model._predictors for tree in trees]
         roots = np.concatenate([[0], np.cumsum([len(nodes) for nodes in trees])]).astype(np.int64)
@@ -75,6 +75,8 @@ class Forest:
             msg = "a tree splits on a category: number categories instead"
             raise ValueError(msg)
         offset = np.repeat(roots[:-1], np.diff(roots))
+        place, size = np.arange(len(nodes)) - offset, np.repeat(np.diff(roots), np.diff(roots))
+        _require_trees(model, nodes[~is_leaf], place[~is_leaf], size[~is_leaf])
         return cls(
             roots[:-1],
             np.where(is_leaf, -1, nodes["feature_idx"]).astype(np.int64),
@@ -105,6 +107,15 @@ class Forest:
             self.left, self.right,
         )  # fmt: skip
         return total
+
+
+def _require_trees(model: Boosted, splits: Any, place: IntArray, size: IntArray) -> None:
+    """Refuse nodes that lead outside their tree or back: compiled code looks at no bounds."""
+    children = np.stack([splits["left"], splits["right"]]).astype(np.int64)
+    is_within = (children > place).all() and (children < size).all()
+    if not is_within or (splits["feature_idx"].astype(np.int64) >= model.n_features_in_).any():
+        msg = "a tree points to nodes or columns that it does not have: the stored model is damaged"
+        raise ValueError(msg)
 
 
 @compiled

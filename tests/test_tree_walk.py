@@ -47,3 +47,11 @@ def test_trees_that_split_on_categories_are_refused() -> None:
     model.fit(codes, np.isin(codes[:, 0], [1, 3]).astype(float))
     with pytest.raises(ValueError, match="splits on a category"):
         Forest.of(model)
+
+
+@pytest.mark.parametrize(("field", "value"), [("left", 0), ("right", 10_000), ("feature_idx", WIDTH)])
+def test_trees_that_lead_nowhere_are_refused(matrix: np.ndarray, field: str, value: int) -> None:
+    model = HistGradientBoostingRegressor(max_iter=3, random_state=0).fit(matrix, np.nan_to_num(matrix[:, 0]))
+    model._predictors[1][0].nodes[field][0] = value
+    with pytest.raises(ValueError, match="points to nodes or columns that it does not have"):
+        Forest.of(model)
