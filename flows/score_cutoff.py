@@ -39,7 +39,7 @@ class ScoringRun:
     again : bool
         Compute also what is there by the same key.
     stale : mapping of str to str
-        Tables that are too old, and scored all the same, with the day of their newest row.
+        Tables that are too old, and scored all the same, with the day of their newest row; of the latest cutoff only.
     """
 
     workspace: Workspace
@@ -94,7 +94,7 @@ def score_cutoff(run: ScoringRun, at: int, tick: console.Tick) -> Scored:
     how: How | None = None
     if there is None or not is_there or not is_whole or run.again:
         tick(f"{iso(at)}: scoring {_partition(run, at).rows:,} customers")
-        now, how = publish(run, at, key)
+        now, how = publish(run, run.models, at, key)
     else:
         now = there
     tick(f"{iso(at)}: recording")
@@ -130,23 +130,26 @@ def load_models(champions: Mapping[str, Champion], contract_hash: str) -> dict[s
 
 
 @step("score and publish")
-def publish(run: ScoringRun, at: int, key: Key) -> tuple[Published, How]:
+def publish(run: ScoringRun, models: Mapping[str, LoadedModel], at: int, key: Key) -> tuple[Published, How]:
     """Score rows into a new partition, and put it in its place if panel and champions are still what they were."""
+    is_latest = at == max(run.contract.cutoffs)
 
     def tables() -> Iterator[pa.Table]:
-        yield from score_tables(run, at)
+        yield from score_tables(run, models, at)
         require_registered(run.champions)
 
-    return publish_scores(run.workspace.store, key, tables(), stale=run.stale)
+    return publish_scores(run.workspace.store, key, tables(), stale=run.stale if is_latest else {})
 
 
-def score_tables(run: ScoringRun, at: int) -> Iterator[pa.Table]:
+def score_tables(run: ScoringRun, models: Mapping[str, LoadedModel], at: int) -> Iterator[pa.Table]:
     """Score the customers at risk at a cutoff.
 
     Parameters
     ----------
     run : ScoringRun
         What holds for all cutoffs.
+    models : mapping of str to LoadedModel
+        The champions.
     at : int
         Microseconds.
 
@@ -160,7 +163,7 @@ def score_tables(run: ScoringRun, at: int) -> Iterator[pa.Table]:
     StoreError
         The panel cannot be read, or was built anew meanwhile.
     """
-    study, root, models = run.workspace.study, run.workspace.store.root, run.models
+    study, root = run.workspace.study, run.workspace.store.root
     columns = needed(run.contract, models)
     reference = panel_sample(root, run.contract, at, columns, is_hashed=not study.is_flat)
     if study.scoring.engine is None:

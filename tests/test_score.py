@@ -18,7 +18,7 @@ from features.errors import EmptyResultError, StudyError
 from features.snapshot import DAY, iso
 from flows import cli, score_cutoff
 from flows.run_lock import only_run
-from flows.score import choose_cutoff
+from flows.score import choose_cutoff, score
 from flows.storage import Workspace, open_workspace
 from tests.scored_company import crown_anew, late_contact, make_company, tracker_of
 
@@ -216,6 +216,7 @@ def test_stale_data_are_refused_unless_told_otherwise_which_is_recorded(copy: Co
     assert "revenue is of" not in said
     assert not copy.partition().exists()
     copy.score("--now", "2024-10-20", "--cutoff", BEFORE)  # its rows are as complete as they will ever be
+    assert copy.record(BEFORE)["stale_anyway"] == {}
     copy.score("--now", "2024-10-20", "--stale-anyway")
     assert list(copy.record()["stale_anyway"]) == ["touchpoints"]
     tracker = tracker_of(copy.workspace)
@@ -251,7 +252,7 @@ def test_a_backfill_goes_on_where_it_was_interrupted_and_comes_to_the_same_bytes
     said = copy.score("--backfill", "2024-07-15", LATEST)
     assert len(scored) == 4  # the first one was not scored again
     assert "2024-08-01: scored already" in said
-    assert "543 customers at 3 cutoffs in" in said or "3 cutoffs in" in said
+    assert "customers at 3 cutoffs in" in said
     assert copy.bytes() == undisturbed.bytes()
 
 
@@ -277,18 +278,27 @@ def test_late_rows_restate_the_cutoffs_they_touch_and_no_others(copy: Copy) -> N
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "message"),
+    ("options", "message"),
     [
-        (("--backfill", "2024-09-01", "2024-12-01"), 5, "The cutoff 2024-11-01 of --backfill .* lies beyond the data"),
-        (("--backfill", "2024-09-02", "2024-09-20"), 5, "No cutoff of the study lies between"),
-        (("--backfill", "2024-09-01", "2024-08-01"), 2, "the first date lies after the last"),
-        (("--backfill", "2024-09-01", "soon"), 2, "'soon' is not a date"),
-        (("--backfill", "2024-08-01", "2024-09-01", "--cutoff", LATEST), 2, "Expected one of them"),
-        (("--now", "soon"), 2, "'soon' is not a time"),
+        ({"backfill": ("2024-09-01", "2024-08-01")}, "the first date lies after the last"),
+        ({"backfill": ("2024-09-01", "soon")}, "'soon' is not a date"),
+        ({"backfill": ("2024-08-01", "2024-09-01"), "cutoff": LATEST}, "Expected one of them"),
+        ({"now": "soon"}, "'soon' is not a time"),
     ],
 )
-def test_what_cannot_be_filled_back_is_refused(copy: Copy, options: tuple[str, ...], code: int, message: str) -> None:
-    assert re.search(message, copy.score(*options, code=code))
+def test_dates_that_cannot_be_meant_are_refused_before_anything_is_done(
+    company: Path, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(StudyError, match=message):
+        score.fn(str(company), **options)  # type: ignore[attr-defined]
+
+
+def test_a_backfill_beyond_the_data_or_between_cutoffs_is_refused(copy: Copy) -> None:
+    before = copy.bytes()
+    said = copy.score("--backfill", "2024-09-01", "2024-12-01", code=5)
+    assert "The cutoff 2024-11-01 of --backfill 2024-09-01 2024-12-01 lies beyond the data" in said
+    assert "No cutoff of the study lies between" in copy.score("--backfill", "2024-09-02", "2024-09-20", code=5)
+    assert copy.bytes() == before
 
 
 def test_what_the_sink_did_not_take_is_told_and_delivered_by_the_next_run(copy: Copy) -> None:
@@ -301,7 +311,7 @@ def test_what_the_sink_did_not_take_is_told_and_delivered_by_the_next_run(copy: 
     rows = copy.record(BEFORE)["rows"]
     path.unlink()
     said = copy.score("--cutoff", BEFORE)
-    assert "nothing was computed" not in said.replace("nothing was computed. To", "") or True
+    assert "nothing was computed" in said
     assert f"{BEFORE}: {rows} scores delivered to table risks" in said
     assert "there already in table risks" in copy.score("--cutoff", BEFORE)
     with duckdb.connect(path, read_only=True) as con:

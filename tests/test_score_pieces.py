@@ -44,7 +44,8 @@ def scored(run: ScoringRun, more: str = "") -> pa.Table:
     """Score the last cutoff with a study that says more."""
     text = run.workspace.study_file.read_text("utf-8")
     workspace = replace(run.workspace, study=parse_study(text + more, "study.yaml"))
-    return pa.concat_tables(score_tables(replace(run, workspace=workspace), run.contract.cutoffs[-1])).combine_chunks()
+    tables = score_tables(replace(run, workspace=workspace), run.models, run.contract.cutoffs[-1])
+    return pa.concat_tables(tables).combine_chunks()
 
 
 def test_everybody_is_scored_once_in_the_order_of_ids(run: ScoringRun) -> None:
