@@ -50,7 +50,7 @@ def bytes_of(text: str) -> int:
     """
     found = re.fullmatch(_AMOUNT, memory(text))
     number, unit, binary = found.groups() if found else ("0", None, None)
-    return int(float(number) * (1024 if binary else 1000) ** _UNITS.get(unit, 0))
+    return int(float(number) * (1024 if binary else 1000) ** _UNITS.get(unit or "", 0))
 
 
 def within(engine: Engine, limit: str | None) -> Engine:
