@@ -59,7 +59,7 @@ test-explore: $(READY) ## the tests that draw their examples, with new ones (ROU
 	@for round in $$(seq $(ROUNDS)); do HYPOTHESIS_PROFILE="new examples" $(BIN)/python -m pytest $$(grep -l hypothesis tests/test_*.py) -m "not slow and not spark" -n 2 --dist loadfile || exit 1; done
 
 test-spark: $(SPARK_READY) ## the same features on Spark; installs pyspark (460 MB), needs Java 17
-	@$(BIN)/python -m pytest -m spark tests/test_spark.py
+	@$(BIN)/python -m pytest -m spark tests/test_spark.py tests/test_score_spark.py tests/test_score_pieces.py
 
 # pyspark is published as source only; what builds it is in the lock, so nothing is resolved here either.
 $(SPARK_READY): requirements-spark.lock $(READY)

@@ -196,7 +196,7 @@ def lay_out(
             tick("the layout is up to date")
             return existing
     now_us = time.time_ns() // 1000 if now_us is None else now_us
-    with connected(store, study.engine) as con:
+    with connected(store, study.resources) as con:
         reader = open_sources(con, study, base, lens)
         found = stage(reader, study, now_us, tick, buckets=buckets)
         with staged(store / "layout") as root, staged(store / "quarantine") as quarantine:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from features.errors import closest
 from features.marked import Fault
+from features.memory import memory
 from features.snapshot import DAY
 
 __all__ = ["GROWING", "Scoring", "Sink", "age_limit", "scoring_faults"]
@@ -82,6 +83,14 @@ def _variable(value: str) -> str:
     return value
 
 
+def _spark(value: str) -> str:
+    if not re.fullmatch(r"local(\[(\d+|\*)\])?|spark://[\w.-]+:\d+(,[\w.-]+:\d+)*|yarn|k8s://\S+", value, re.ASCII):
+        raise ValueError(
+            f"{value!r} is not an address of Spark. Expected spark://host:7077, local[2], yarn or k8s://https://host:port."
+        )
+    return value
+
+
 def _table(value: str) -> str:
     parts = value.split(".")
     if len(parts) > 2 or not all(part.strip() and part.isprintable() for part in parts):
@@ -130,12 +139,19 @@ class Scoring(_Declared):
         for touchpoints and revenue.
     sink : Sink or None
         Where scores are delivered to.
+    memory_limit : str or None
+        What all processes of the layout, the panel and scoring may hold together, such as ``2 GiB``; no limit but that
+        of ``engine`` when left out.
+    engine : str or None
+        Spark that scores, ``spark://host:7077`` or ``local[2]``; this process when left out.
     """
 
     freshness: Annotated[dict[str, Annotated[str, BeforeValidator(_age)]], BeforeValidator(_ages)] = Field(
         default_factory=dict
     )
     sink: Sink | None = None
+    memory_limit: Annotated[str, AfterValidator(memory)] | None = None
+    engine: Annotated[str, AfterValidator(_spark)] | None = None
 
 
 def scoring_faults(raw: dict[object, object]) -> Iterator[Fault]:

@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from features.marked import compose, validated
+from features.memory import memory, within
 from features.overrules import Overrule
 from features.schedule import Schedule
 from features.scoring_rules import Scoring
@@ -78,12 +79,6 @@ def _every(value: object) -> object:
     if value in ("month", "week") or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
         return value
     raise ValueError(f"{value!r} is not a step of cutoffs. Expected month, week or a whole number of days from 1.")
-
-
-def _memory(value: str) -> str:
-    if not re.fullmatch(r"\d+(\.\d+)? ?([KMGT]i?)?B", value):
-        raise ValueError(f"{value!r} is not an amount of memory. Expected a number and a unit, such as 4GB or 512MB.")
-    return value
 
 
 _OPERATIONS: Final = frozenset({"engine", "schedule", "scoring"})
@@ -351,7 +346,7 @@ class Engine(_Declared):
         Folder for what does not fit into memory; inside the store when left out.
     """
 
-    memory_limit: Annotated[str, AfterValidator(_memory)] = "4GB"
+    memory_limit: Annotated[str, AfterValidator(memory)] = "4GB"
     threads: Whole | None = Field(default=None, ge=1)
     workers: Whole = Field(default=2, ge=1, le=256)
     spill: str | None = None
@@ -402,6 +397,11 @@ class Study(_Declared):
     def is_flat(self) -> bool:
         """Whether the study is a flat table without event times."""
         return self.flat is not None
+
+    @property
+    def resources(self) -> Engine:
+        """What the machine may spend on layout and panel, within ``scoring.memory_limit``."""
+        return within(self.engine, self.scoring.memory_limit)
 
     @property
     def journey_names(self) -> tuple[str, ...]:

@@ -4,24 +4,24 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 
-from features.contract import PanelContract, existing_contract
+from features.contract import PanelContract, Partition, existing_contract
 from features.errors import EmptyResultError, StoreError
-from features.panel import read_panel
+from features.panel_batches import panel_batches, panel_sample
 from features.snapshot import Snapshot, iso
+from features.sorted_rows import in_order_of
 from flows import console
 from flows.fence import load_champions, require_registered
 from flows.identity import identity
-from flows.score_rows import LoadedModel, score_rows
+from flows.score_rows import SCORE_SCHEMA, LoadedModel, Scorer, needed, score_batches
 from flows.score_store import How, Key, Published, publish_scores, published, rows_digest
 from flows.score_told import Scored, did
 from flows.steps import io_step, step
 from flows.storage import Workspace
 from flows.tracking import Champion, open_tracker
 
-__all__ = ["ScoringRun", "score_cutoff"]
+__all__ = ["ScoringRun", "score_cutoff", "score_tables"]
 
 
 @dataclass(slots=True)
@@ -88,14 +88,13 @@ def score_cutoff(run: ScoringRun, at: int, tick: console.Tick) -> Scored:
     """
     store = run.workspace.store
     tick(f"{iso(at)}: reading the panel")
-    frame = read_rows(run, at)
-    key = _key(run, frame, at)
+    key = read_key(run, at)
     there = published(store, iso(at))
     is_there, is_whole = there is not None and there.key == key, there is not None and there.is_whole()
     how: How | None = None
     if there is None or not is_there or not is_whole or run.again:
-        tick(f"{iso(at)}: scoring {len(frame):,} customers")
-        now, how = publish(run, run.models, frame, key)
+        tick(f"{iso(at)}: scoring {_partition(run, at).rows:,} customers")
+        now, how = publish(run, run.models, at, key)
     else:
         now = there
     tick(f"{iso(at)}: recording")
@@ -106,18 +105,22 @@ def score_cutoff(run: ScoringRun, at: int, tick: console.Tick) -> Scored:
 
 
 @io_step("read the rows to be scored")
-def read_rows(run: ScoringRun, at: int) -> pd.DataFrame:
-    """Read the customers at risk at a cutoff, in the order of their ids."""
-    root = run.workspace.store.root
-    frame = read_panel(root, (at,))
-    if _promised(existing_contract(root), at) != _promised(run.contract, at):
-        raise StoreError(
-            f"The panel in '{root}' was built anew while {iso(at)} was read. Rows of one panel were expected. Run the "
-            "same command again."
-        )
-    if frame.empty:
+def read_key(run: ScoringRun, at: int) -> Key:
+    """Read the customers at risk at a cutoff, piece by piece, and say what scores of them are made from."""
+    if _partition(run, at).rows == 0:
         raise EmptyResultError(f"No customer is at risk on {iso(at)}. At least one was expected. Score another cutoff.")
-    return frame.sort_values("customer_id", kind="stable").reset_index(drop=True)
+    names = [feature.name for feature in run.contract.features]
+    pieces = panel_batches(run.workspace.store.root, run.contract, at, names)
+    data = rows_digest(pieces, ["customer_id", *names])
+    _require_same_panel(run, at)
+    return Key(
+        cutoff=iso(at),
+        churn_model_version=run.version("churn"),
+        revenue_model_version=run.version("revenue"),
+        feature_contract_hash=run.contract.feature_contract_hash,
+        data=data,
+        outcome_matures_at=iso(Snapshot.of(run.workspace.study.snapshot).matures_at(at)),
+    )
 
 
 @io_step("load the champions")
@@ -127,15 +130,51 @@ def load_models(champions: Mapping[str, Champion], contract_hash: str) -> dict[s
 
 
 @step("score and publish")
-def publish(run: ScoringRun, models: Mapping[str, LoadedModel], frame: pd.DataFrame, key: Key) -> tuple[Published, How]:
-    """Score rows into a new partition, and put it in its place if the champions are still registered."""
-    is_latest = key.cutoff == iso(max(run.contract.cutoffs))
+def publish(run: ScoringRun, models: Mapping[str, LoadedModel], at: int, key: Key) -> tuple[Published, How]:
+    """Score rows into a new partition, and put it in its place if panel and champions are still what they were."""
+    is_latest = at == max(run.contract.cutoffs)
 
     def tables() -> Iterator[pa.Table]:
-        yield score_rows(run.workspace.study, run.contract, frame, models)
+        yield from score_tables(run, models, at)
         require_registered(run.champions)
 
     return publish_scores(run.workspace.store, key, tables(), stale=run.stale if is_latest else {})
+
+
+def score_tables(run: ScoringRun, models: Mapping[str, LoadedModel], at: int) -> Iterator[pa.Table]:
+    """Score the customers at risk at a cutoff.
+
+    Parameters
+    ----------
+    run : ScoringRun
+        What holds for all cutoffs.
+    models : mapping of str to LoadedModel
+        The champions.
+    at : int
+        Microseconds.
+
+    Yields
+    ------
+    pyarrow.Table
+        Scores in the order of ``customer_id``; memory does not grow with their number.
+
+    Raises
+    ------
+    StoreError
+        The panel cannot be read, or was built anew meanwhile.
+    """
+    study, root = run.workspace.study, run.workspace.store.root
+    columns = needed(run.contract, models)
+    reference = panel_sample(root, run.contract, at, columns, is_hashed=not study.is_flat)
+    if study.scoring.engine is None:
+        scorer = Scorer.of(study, run.contract, models, reference)
+        scored = score_batches(scorer, panel_batches(root, run.contract, at, columns))
+    else:
+        from flows.score_spark import scored_by_spark  # noqa: PLC0415 - an extra that most studies do without
+
+        scored = scored_by_spark(study.scoring.engine, run.workspace, run.contract, at, models, reference)
+    yield from in_order_of("customer_id", scored, SCORE_SCHEMA, root, study.resources)
+    _require_same_panel(run, at)
 
 
 @io_step("record the scores in MLflow")
@@ -176,16 +215,17 @@ def deliver_to_sink(workspace: Workspace, now: Published) -> bool | None:
 _VERSIONS = ("churn_model_version", "revenue_model_version")
 
 
-def _key(run: ScoringRun, frame: pd.DataFrame, at: int) -> Key:
-    names = ["customer_id", *(feature.name for feature in run.contract.features)]
-    return Key(
-        cutoff=iso(at),
-        churn_model_version=run.version("churn"),
-        revenue_model_version=run.version("revenue"),
-        feature_contract_hash=run.contract.feature_contract_hash,
-        data=rows_digest([frame], names),
-        outcome_matures_at=iso(Snapshot.of(run.workspace.study.snapshot).matures_at(at)),
-    )
+def _partition(run: ScoringRun, at: int) -> Partition:
+    return next(one for one in run.contract.partitions if one.cutoff == at)
+
+
+def _require_same_panel(run: ScoringRun, at: int) -> None:
+    root = run.workspace.store.root
+    if _promised(existing_contract(root), at) != _promised(run.contract, at):
+        raise StoreError(
+            f"The panel in '{root}' was built anew while {iso(at)} was read. Rows of one panel were expected. Run the "
+            "same command again."
+        )
 
 
 def _promised(contract: PanelContract | None, at: int) -> tuple[str, tuple[str, ...]] | None:
