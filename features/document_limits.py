@@ -1,4 +1,4 @@
-"""How large a YAML document may be: a few lines can say a thousand million values, or hold a number of a million digits.
+"""How large a YAML document may be: a few lines can stand for a thousand million values, or hold an endless number.
 
 The largest real files (dozens of measures, hundreds of initiatives) stay far below every limit.
 """
@@ -55,7 +55,7 @@ def too_deep() -> str:
 
 
 def too_much(root: yaml.Node | None) -> str:
-    """Say why the nodes of a document must not be turned into values; empty where they may.
+    r"""Say why the nodes of a document must not be turned into values; empty where they may.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def too_much(root: yaml.Node | None) -> str:
     Examples
     --------
     >>> doubled = (f"n{at}: &n{at} [*n{at - 1}, *n{at - 1}]" for at in range(1, 17))
-    >>> too_much(yaml.compose("\\n".join(["n0: &n0 [x, x]", *doubled])))
+    >>> too_much(yaml.compose("\n".join(["n0: &n0 [x, x]", *doubled])))
     'references (*name) make it more than 100,000 values. Write out what is needed.'
     """
     return _Count().fault(root)

@@ -27,6 +27,7 @@ from features.errors import ModelError
 from features.study import Study
 from flows.identity import flatten, plain_name
 from flows.run_database import ensure_database
+from flows.sealed_models import DIGEST, TRUSTED_TYPES, digest_of, open_sealed, refuse_foreign
 from flows.settings import Settings, turn_telemetry_off
 from flows.storage import Store
 
@@ -34,7 +35,7 @@ turn_telemetry_off()
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # about MLflow's own type hints, while it is imported
     import mlflow
-    import mlflow.pyfunc
+    import mlflow.artifacts
     import mlflow.sklearn
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param, RunTag
@@ -44,23 +45,11 @@ with warnings.catch_warnings():
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 __all__ = [
-    "CHALLENGER", "CHAMPION", "TRUSTED_TYPES", "Champion", "Recorded", "Run", "Tracker", "find_champion",
-    "open_tracker",
+    "CHALLENGER", "CHAMPION", "Champion", "Recorded", "Run", "Tracker", "find_champion", "open_tracker", "set_alias",
 ]  # fmt: skip
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
-
-# What fitted splines, trees and stacks of scikit-learn hold beside public classes; skops refuses all that is not named.
-TRUSTED_TYPES: Final[Sequence[str]] = (
-    "functools.partial",  # of check_array, inside FunctionTransformer
-    "numpy.dtype",
-    "scipy._lib.array_api_compat.numpy._aliases.asarray",
-    "scipy.interpolate._bsplines.BSpline",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.utils._bunch.Bunch",
-    "sklearn.utils.validation.check_array",
-)
 
 _VALUE_CHARACTERS: Final = 6_000
 _BATCH: Final = 100
@@ -320,7 +309,9 @@ class Run:
                 registered_model_name=name,
             )
         number = str(logged.registered_model_version)
-        for key, value in tags.items():
+        with _artefact(self.tracker, name, number) as folder:
+            sealed = {**tags, DIGEST: digest_of(folder)}
+        for key, value in sealed.items():
             self.tracker.client.set_model_version_tag(name, number, key, value)
         return number
 
@@ -372,15 +363,16 @@ class Champion:
         Raises
         ------
         ModelError
-            The model was fitted under another contract.
+            The model was fitted under another contract, or its artefact is not what was registered; see
+            :func:`flows.sealed_models.open_sealed`.
         """
         if self.contract != contract_hash:
             raise ModelError(
                 f"{self.name} version {self.version} was fitted on features {self.contract[:12] or 'unknown'}, the "
                 f"panel holds features {contract_hash[:12]}. Equal ones were expected. Train again: journeylift train"
             )
-        with _addressed(self.tracker):
-            return mlflow.sklearn.load_model(f"models:/{self.name}/{self.version}")
+        with _artefact(self.tracker, self.name, self.version) as folder:
+            return open_sealed(folder, self.tags.get(DIGEST, ""), f"{self.name} version {self.version}")
 
 
 def open_tracker(study: Study, store: Store, settings: Settings | None = None) -> Tracker:
@@ -463,6 +455,22 @@ def _addressed(tracker: Tracker) -> Iterator[None]:
 
 
 @contextmanager
+def _artefact(tracker: Tracker, name: str, number: str) -> Iterator[Path]:
+    """Fetch the artefact of a version; it is gone at the end of the block."""
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            with _addressed(tracker), redirect_stderr(io.StringIO()):  # a bar for each file
+                found = mlflow.artifacts.download_artifacts(f"models:/{name}/{number}", dst_path=scratch)
+        except (MlflowException, OSError) as error:
+            raise ModelError(
+                f"The artefact of {name} version {number} is not where it was left ({type(error).__name__}). The "
+                "folder that was registered was expected. Restore it, go back to another version (journeylift "
+                "rollback), or train again: journeylift train"
+            ) from error
+        yield Path(found)
+
+
+@contextmanager
 def _active(run: Run) -> Iterator[None]:
     """Make a run the active one, which MLflow's flavours ask for."""
     quiet = io.StringIO()  # MLflow prints every registration
@@ -472,26 +480,6 @@ def _active(run: Run) -> Iterator[None]:
             yield
     # Leaving start_run has ended it; it goes on.
     run.tracker.client.update_run(run.run_id, status="RUNNING")
-
-
-def refuse_foreign(model: object, outcome: str) -> None:
-    """Raise a ModelError when a model holds a class that is not among the trusted ones.
-
-    Parameters
-    ----------
-    model : estimator
-        Fitted.
-    outcome : str
-        What it predicts, for the message.
-    """
-    import skops.io  # noqa: PLC0415 (a second of imports that only training needs)
-
-    foreign = sorted(set(skops.io.get_untrusted_types(data=skops.io.dumps(model))) - set(TRUSTED_TYPES))
-    if foreign:
-        raise ModelError(
-            f"The {outcome} model holds {', '.join(foreign)}. Only classes that load anywhere were expected. "
-            "Build it from scikit-learn's classes, or list them in flows/tracking.py: TRUSTED_TYPES."
-        )
 
 
 def _create_tables(uri: str) -> None:

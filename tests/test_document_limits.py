@@ -25,7 +25,7 @@ BOMBS = {
     "references": (LAUGHS, r"references \(\*name\) make it more than 100,000 values"),
     "merged keys": (MERGED, r"references \(\*name\) make it more than 100,000 values"),
     "depth": ("a: " + "[" * 60 + "]" * 60, f"more than {MOST_DEEP} deep. Write them flatter"),
-    "depth beyond the stack": ("a: " + "[" * 5_000, f"more than {MOST_DEEP} deep. Write them flatter"),
+    "depth beyond the stack": ("a: " + "[" * 1_000, f"more than {MOST_DEEP} deep. Write them flatter"),
     "base 60": ("a: 1" + ":59" * 100_000, r"a number or date of 300,001 characters \(line \d\)\. At most 100"),
     "length": ("a: b\n" + "#" * MOST_BYTES, r"the file holds 500,\d+ characters\. At most 500,000"),
     "objects": ('a: !!python/object/apply:os.system ["touch {file}"]', "could not determine a constructor for the tag"),
