@@ -66,7 +66,7 @@ class Page(BaseHTTPRequestHandler):
 
     asked: ClassVar[list[tuple[str, str | None]]] = []
 
-    def do_GET(self) -> None:  # noqa: N802 (so called by http.server)
+    def do_GET(self) -> None:
         self.asked.append((self.path, self.headers["Referer"]))
         self.send_response(200)
         self.end_headers()
