@@ -27,6 +27,7 @@ ROW = "@row"
 
 _CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 _PARQUET = (".parquet", ".pq")
+_VALUE = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|(?<=\bvalue )\S+|\(-?\d[^)]*\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -427,6 +428,8 @@ def _reading(label: str) -> Iterator[None]:
 def _told(error: duckdb.Error) -> str:
     """Say what DuckDB said, with the line of the query that it cannot read: that is the user's SQL, never a row."""
     said = first_line(error)
+    if isinstance(error, duckdb.DataError | duckdb.InvalidInputException):
+        said = _VALUE.sub("...", said)  # of a row, such as a name that is no number
     is_query = isinstance(error, duckdb.ParserException | duckdb.BinderException | duckdb.CatalogException)
     places = [line.strip() for line in str(error).splitlines() if line.startswith("LINE ")] if is_query else []
     return ". ".join([said.rstrip("."), *places]) + ("" if said.endswith("!") and not places else ".")

@@ -8,7 +8,6 @@ import io
 import json
 import math
 import os
-import re
 import tempfile
 import time
 import warnings
@@ -26,6 +25,8 @@ from sklearn.base import is_classifier
 from features.errors import ModelError
 from features.study import Study
 from flows.identity import flatten, plain_name
+from flows.pseudonyms import KEY_FILE, read_key
+from flows.redaction import environment_secrets, redacted
 from flows.run_database import ensure_database
 from flows.sealed_models import DIGEST, TRUSTED_TYPES, digest_of, open_sealed, refuse_foreign
 from flows.settings import Settings, turn_telemetry_off
@@ -100,11 +101,21 @@ class Tracker:
         Name of the study: prefix of its experiments and models.
     artifacts : str or None
         Address of the artefacts of new experiments; None leaves it to the server.
+    store : Path, optional
+        Folder of the study's store, which holds the key of its pseudonyms.
     """
 
     uri: str
     study: str
     artifacts: str | None
+    store: Path | None = None
+
+    @property
+    def key(self) -> str:
+        """Under which customers are hashed before they are recorded: 16 characters."""
+        if self.store is None:
+            raise ValueError("no store was given, and its key is needed: open_tracker")
+        return read_key(self.store / KEY_FILE)
 
     @property
     def client(self) -> Any:
@@ -122,12 +133,13 @@ class Tracker:
         """
         try:
             self.client.search_registered_models(max_results=1)
-        except Exception as error:  # (each kind of store fails in its own way)
-            what = str(error).strip().splitlines()[0][:200].replace(self.uri, _without_secrets(self.uri))
+        except Exception as error:  # noqa: BLE001 (each kind of store fails in its own way)
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            what = redacted(said, [self.uri, *environment_secrets()])[:200]
             raise ModelError(
-                f"MLflow at {_without_secrets(self.uri)} does not answer: {what} A tracking server or database with a "
+                f"MLflow at {redacted(self.uri)} does not answer: {what} A tracking server or database with a "
                 "model registry was expected. Start it, or correct JOURNEYLIFT_TRACKING_URI or MLFLOW_TRACKING_URI."
-            ) from error
+            ) from None  # what the driver said may hold the password
 
     def frame(self, run_id: str, path: str) -> pd.DataFrame | None:
         """Read a table that :meth:`Run.log_frame` has stored; None if the run has none."""
@@ -396,7 +408,7 @@ def open_tracker(study: Study, store: Store, settings: Settings | None = None) -
     if not given:
         store.mlflow.mkdir(parents=True, exist_ok=True)
     uri = given or f"sqlite:///{store.mlflow / 'mlflow.db'}"
-    return Tracker(uri, study.name, None if given else (store.mlflow / "artifacts").as_uri())
+    return Tracker(uri, study.name, None if given else (store.mlflow / "artifacts").as_uri(), store.root)
 
 
 def find_champion(tracker: Tracker, outcome: str, alias: str = CHAMPION) -> Champion | None:
@@ -485,11 +497,6 @@ def _active(run: Run) -> Iterator[None]:
 def _create_tables(uri: str) -> None:
     """Make MLflow's tables in a new database."""
     SqlAlchemyStore(uri, DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).engine.dispose()
-
-
-def _without_secrets(uri: str) -> str:
-    """Leave user and password out of an address."""
-    return re.sub(r"//[^@/]*@", "//", uri)
 
 
 def _batches(rows: Sequence[Any]) -> Iterator[list[Any]]:
