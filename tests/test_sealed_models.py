@@ -2,7 +2,7 @@
 
 import io
 import json
-import pickle
+import pickle  # noqa: TID251 (what must not be unpickled)
 import re
 import zipfile
 from collections.abc import Callable
