@@ -1,5 +1,6 @@
 """Where rows come from: files, DuckDB and SQLite files and Postgres, all made readable in one DuckDB connection."""
 
+import errno
 import os
 import re
 import shutil
@@ -203,7 +204,9 @@ def connected(store: Path, engine: Engine | None = None) -> Iterator[duckdb.Duck
     try:
         place.mkdir(parents=True, exist_ok=True)
         sweep(place / "journeylift-spill")
-        spill.mkdir(exist_ok=True)
+        spill.mkdir(mode=0o700, exist_ok=True)  # rows of customers, perhaps in a folder that others write to as well
+        if spill.is_symlink() or (hasattr(os, "getuid") and spill.stat().st_uid != os.getuid()):
+            raise PermissionError(errno.EPERM, f"'{spill.name}' in it belongs to somebody else")
     except OSError as error:
         raise store_error(place, error) from error
     config: dict[str, str | bool | int | float | list[str]] = {
