@@ -61,7 +61,7 @@ def test_names_of_scenarios_stay_in_their_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cutoff", ["../../x", "2024-01-01/../../x", "2024-01-01\n", "/etc", ""])
 def test_a_cutoff_is_a_date_and_no_path(cutoff: str) -> None:
-    with pytest.raises((ValueError, StudyError), match="is not a date|Invalid isoformat"):
+    with pytest.raises((ValueError, StudyError), match=r"is not a date|Invalid isoformat"):
         parse_date(cutoff)
 
 
