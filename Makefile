@@ -13,7 +13,7 @@ export DO_NOT_TRACK := 1
 export MARIMO_SKIP_UPDATE_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo notebooks test test-slow test-explore test-spark lint types layers lock bench clean
+.PHONY: help setup demo notebooks test test-slow test-explore test-spark lint types layers audit lock bench clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ types: $(READY) ## mypy, strict
 
 layers: $(READY) ## flows -> models -> features, and who may import what
 	@$(BIN)/lint-imports
+
+audit: $(READY) ## installed packages against the lock, and known vulnerabilities where a service answers
+	@$(BIN)/python .ci/audit.py
 
 bench: $(READY) ## measure: estimates against a known truth
 	@$(BIN)/python -m benchmarks.truth

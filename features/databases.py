@@ -151,10 +151,14 @@ def _connect(variable: str, label: str) -> Any:
         message = f"{label}: the environment variable {variable} {wrong}."
         raise DataError(f"{message} Set it to postgresql://USER:PASSWORD@HOST:PORT/DATABASE.")
     try:
-        return ibis.connect(where)
+        con = ibis.connect(where)
+        # Whatever the study asks for: of all that runs in the session nothing may write.
+        con.raw_sql("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY").close()
+        con.con.commit()
     except Exception as error:  # noqa: BLE001 - as above
         shown = f"the database named by {variable}"
         raise DataError(f"{label}: {shown} could not be opened: {cause(error)}. Correct its address.") from None
+    return con
 
 
 def _query(con: Any, sql: str) -> Any:
@@ -162,7 +166,8 @@ def _query(con: Any, sql: str) -> Any:
     import ibis  # noqa: PLC0415 - as above
 
     sql = _lines(sql)
-    with con.raw_sql(f"SELECT * FROM ({sql}) AS q LIMIT 0") as cursor:
+    # Prepared, as a server takes only one statement then.
+    with con.raw_sql(f"SELECT * FROM ({sql}) AS q LIMIT 0", prepare=True) as cursor:
         types = {
             column.name: con.compiler.type_mapper.from_string(column.type_display) for column in cursor.description
         }
@@ -198,7 +203,7 @@ def _quoted(name: str) -> str:
 
 
 def _shown(source: Source, address: str) -> str:
-    return Path(address).name if source.kind == "sqlite" else f"the database named by {address}"
+    return Path(source.where).name if source.kind == "sqlite" else f"the database named by {address}"
 
 
 def cause(error: Exception) -> str:

@@ -111,6 +111,16 @@ class Source(_Declared):
     kind: Literal["files", "duckdb", "sqlite", "postgres"]
     where: str = Field(min_length=1)
 
+    @model_validator(mode="after")
+    def _no_address(self) -> Self:
+        if self.kind == "postgres" and not re.fullmatch(r"[^\W\d]\w*", self.where):
+            # It may be an address with its password, so it is not shown.
+            raise ValueError(
+                "this is not the name of an environment variable. Expected {postgres: SHOP_URL}, with the address in "
+                "the variable SHOP_URL of the environment, and neither the address nor ${SHOP_URL} in this file."
+            )
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _from_yaml(cls, value: object) -> object:

@@ -13,6 +13,7 @@ from typing import Final
 
 from features.errors import UnsupportedError
 from flows import console
+from flows.doorway import led_in
 from flows.planner import open_bench
 from flows.ports import PortTaken, first_free
 
@@ -25,6 +26,10 @@ _NOTEBOOK: Final = Path(__file__).parents[1] / "notebooks" / "04_plan_initiative
 
 # Imported before the first visitor comes, who would wait for them otherwise.
 _READY: Final = ("flows.planner_scenes", "flows.planner_funds", "flows.planner_page", "flows.planner_controls")
+
+
+# Where a page that is served at all addresses is opened on this machine.
+_NEAR: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
 
 
 def serve(studies: Sequence[str], *, host: str, port: int | None, browser: bool) -> None:
@@ -67,9 +72,19 @@ def serve(studies: Sequence[str], *, host: str, port: int | None, browser: bool)
     token = secrets.token_urlsafe(24)
     for module in _READY:
         import_module(module)
+    console.say(f"The planner's page is at {_address(host, chosen, token)} Ctrl-C ends it.")
+    arguments = _arguments(studies, host, chosen, token)
+    if not browser:
+        _run(arguments)
+        return
+    near = _NEAR.get(host, host)
+    with led_in(_address(near, chosen, token), near, chosen):
+        _run(arguments)
+
+
+def _address(host: str, port: int, token: str) -> str:
     shown = f"[{host}]" if ":" in host else host
-    console.say(f"The planner's page is at http://{shown}:{chosen}/?access_token={token} Ctrl-C ends it.")
-    _run(_arguments(studies, host, chosen, token, browser=browser))
+    return f"http://{shown}:{port}/?access_token={token}"
 
 
 def free_port(host: str, port: int | None) -> int:
@@ -91,11 +106,11 @@ def free_port(host: str, port: int | None) -> int:
     raise PortTaken(f"Port {port} at {host} cannot be listened at: {why}. Name another with --port, or leave it out.")
 
 
-def _arguments(studies: Sequence[str], host: str, port: int, token: str, *, browser: bool) -> list[str]:
-    quiet = [] if browser else ["--headless"]
+def _arguments(studies: Sequence[str], host: str, port: int, token: str) -> list[str]:
+    # Without marimo's own browser, which is started with the token as its argument: see flows/doorway.py.
     named = [part for one in studies for part in ("--study", str(Path(one).expanduser().resolve()))]
     return [
-        "marimo", "-q", "run", str(_NOTEBOOK), *quiet, "--host", host, "--port", str(port), "--token",
+        "marimo", "-q", "run", str(_NOTEBOOK), "--headless", "--host", host, "--port", str(port), "--token",
         "--token-password", token, "--no-check", "--", "--only", "these", *named,
     ]  # fmt: skip
 

@@ -767,12 +767,18 @@ def _hand_over(workspace: "Workspace", step: str, where: str | None) -> None:
 
 def _unexpected(error: Exception) -> str:
     """Keep the whole story in a file, and say the short one."""
-    from tempfile import gettempdir  # noqa: PLC0415
+    from tempfile import mkstemp  # noqa: PLC0415
 
+    from flows.redaction import environment_secrets, redacted  # noqa: PLC0415
+
+    secrets = environment_secrets()
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    path = Path(gettempdir()) / f"journeylift-error-{stamp}.log"
-    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    return f"{type(error).__name__}: {error}\nThis is a fault in journeylift, not in your data. All of it is in {path}"
+    # A name that nobody can foresee, and for its owner alone: it may hold values of rows.
+    handle, path = mkstemp(prefix=f"journeylift-error-{stamp}-", suffix=".log")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(redacted("".join(traceback.format_exception(error)), secrets))
+    said = redacted(f"{type(error).__name__}: {error}", secrets)
+    return f"{said}\nThis is a fault in journeylift, not in your data. All of it is in {path}"
 
 
 def _complain(message: str) -> None:

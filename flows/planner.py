@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from features.contract import existing_contract
 from features.errors import EmptyResultError, JourneyliftError, StoreError, StudyError, UnsupportedError
+from flows.documents import read_document
 from flows.draws_store import Stored, read_draws
 from flows.plans import Plans
 from flows.scenarios import FOLDER, Scenario, sized
@@ -294,7 +295,7 @@ def _plans(workspace: Workspace) -> tuple[Plans | None, tuple[str, ...]]:
     """Read the initiatives file as it is now; the page goes on without it."""
     path = workspace.base / "initiatives.yaml"
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_document(path)
         initiatives = parse_initiatives(text, path.name, workspace.study)
         return Plans(text, initiatives, parse_funding(text, path.name, workspace.study)), ()
     except (OSError, UnicodeDecodeError):

@@ -16,6 +16,7 @@ from flows.model_card import CardFacts, model_card
 from flows.model_record import example_rows, log_candidates, log_coefficients, log_figures
 from flows.offers import priced_offer
 from flows.registry import OUTCOMES, crown, standing, withdraw
+from flows.sealed_models import refuse_foreign
 from flows.settings import Settings
 from flows.steps import io_step
 from flows.storage import Workspace, records
@@ -27,7 +28,6 @@ from flows.tracking import (
     Tracker,
     find_champion,
     open_tracker,
-    refuse_foreign,
     set_alias,
 )
 from models import churn, revenue

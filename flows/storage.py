@@ -14,6 +14,7 @@ import pandas as pd
 from features.errors import StoreError, StudyError
 from features.publish import store_error
 from features.study import Study, parse_study
+from flows.documents import read_document
 
 __all__ = ["Store", "Workspace", "open_store", "open_workspace", "read_json", "records", "write_bytes", "write_json"]
 
@@ -285,7 +286,7 @@ def _unreadable(path: Path) -> StoreError:
 
 def _read_study(path: Path, shown: str) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_document(path)
     except FileNotFoundError:
         message = f"There is no study at '{shown}'. Name one with --study FILE, or start one with: journeylift init DIR"
     except IsADirectoryError:

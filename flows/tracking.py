@@ -8,7 +8,6 @@ import io
 import json
 import math
 import os
-import re
 import tempfile
 import time
 import warnings
@@ -26,7 +25,10 @@ from sklearn.base import is_classifier
 from features.errors import ModelError
 from features.study import Study
 from flows.identity import flatten, plain_name
+from flows.pseudonyms import KEY_FILE, read_key
+from flows.redaction import environment_secrets, redacted
 from flows.run_database import ensure_database
+from flows.sealed_models import DIGEST, TRUSTED_TYPES, digest_of, open_sealed, refuse_foreign
 from flows.settings import Settings, turn_telemetry_off
 from flows.storage import Store
 
@@ -34,7 +36,7 @@ turn_telemetry_off()
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # about MLflow's own type hints, while it is imported
     import mlflow
-    import mlflow.pyfunc
+    import mlflow.artifacts
     import mlflow.sklearn
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param, RunTag
@@ -44,23 +46,11 @@ with warnings.catch_warnings():
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 __all__ = [
-    "CHALLENGER", "CHAMPION", "TRUSTED_TYPES", "Champion", "Recorded", "Run", "Tracker", "find_champion",
-    "open_tracker",
+    "CHALLENGER", "CHAMPION", "Champion", "Recorded", "Run", "Tracker", "find_champion", "open_tracker", "set_alias",
 ]  # fmt: skip
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
-
-# What fitted splines, trees and stacks of scikit-learn hold beside public classes; skops refuses all that is not named.
-TRUSTED_TYPES: Final[Sequence[str]] = (
-    "functools.partial",  # of check_array, inside FunctionTransformer
-    "numpy.dtype",
-    "scipy._lib.array_api_compat.numpy._aliases.asarray",
-    "scipy.interpolate._bsplines.BSpline",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.utils._bunch.Bunch",
-    "sklearn.utils.validation.check_array",
-)
 
 _VALUE_CHARACTERS: Final = 6_000
 _BATCH: Final = 100
@@ -111,11 +101,21 @@ class Tracker:
         Name of the study: prefix of its experiments and models.
     artifacts : str or None
         Address of the artefacts of new experiments; None leaves it to the server.
+    store : Path, optional
+        Folder of the study's store, which holds the key of its pseudonyms.
     """
 
     uri: str
     study: str
     artifacts: str | None
+    store: Path | None = None
+
+    @property
+    def key(self) -> str:
+        """Under which customers are hashed before they are recorded: 16 characters."""
+        if self.store is None:
+            raise ValueError("no store was given, and its key is needed: open_tracker")
+        return read_key(self.store / KEY_FILE)
 
     @property
     def client(self) -> Any:
@@ -133,12 +133,13 @@ class Tracker:
         """
         try:
             self.client.search_registered_models(max_results=1)
-        except Exception as error:  # (each kind of store fails in its own way)
-            what = str(error).strip().splitlines()[0][:200].replace(self.uri, _without_secrets(self.uri))
+        except Exception as error:  # noqa: BLE001 (each kind of store fails in its own way)
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            what = redacted(said, [self.uri, *environment_secrets()])[:200]
             raise ModelError(
-                f"MLflow at {_without_secrets(self.uri)} does not answer: {what} A tracking server or database with a "
+                f"MLflow at {redacted(self.uri)} does not answer: {what} A tracking server or database with a "
                 "model registry was expected. Start it, or correct JOURNEYLIFT_TRACKING_URI or MLFLOW_TRACKING_URI."
-            ) from error
+            ) from None  # what the driver said may hold the password
 
     def frame(self, run_id: str, path: str) -> pd.DataFrame | None:
         """Read a table that :meth:`Run.log_frame` has stored; None if the run has none."""
@@ -320,7 +321,9 @@ class Run:
                 registered_model_name=name,
             )
         number = str(logged.registered_model_version)
-        for key, value in tags.items():
+        with _artefact(self.tracker, name, number) as folder:
+            sealed = {**tags, DIGEST: digest_of(folder)}
+        for key, value in sealed.items():
             self.tracker.client.set_model_version_tag(name, number, key, value)
         return number
 
@@ -372,15 +375,16 @@ class Champion:
         Raises
         ------
         ModelError
-            The model was fitted under another contract.
+            The model was fitted under another contract, or its artefact is not what was registered; see
+            :func:`flows.sealed_models.open_sealed`.
         """
         if self.contract != contract_hash:
             raise ModelError(
                 f"{self.name} version {self.version} was fitted on features {self.contract[:12] or 'unknown'}, the "
                 f"panel holds features {contract_hash[:12]}. Equal ones were expected. Train again: journeylift train"
             )
-        with _addressed(self.tracker):
-            return mlflow.sklearn.load_model(f"models:/{self.name}/{self.version}")
+        with _artefact(self.tracker, self.name, self.version) as folder:
+            return open_sealed(folder, self.tags.get(DIGEST, ""), f"{self.name} version {self.version}")
 
 
 def open_tracker(study: Study, store: Store, settings: Settings | None = None) -> Tracker:
@@ -404,7 +408,7 @@ def open_tracker(study: Study, store: Store, settings: Settings | None = None) -
     if not given:
         store.mlflow.mkdir(parents=True, exist_ok=True)
     uri = given or f"sqlite:///{store.mlflow / 'mlflow.db'}"
-    return Tracker(uri, study.name, None if given else (store.mlflow / "artifacts").as_uri())
+    return Tracker(uri, study.name, None if given else (store.mlflow / "artifacts").as_uri(), store.root)
 
 
 def find_champion(tracker: Tracker, outcome: str, alias: str = CHAMPION) -> Champion | None:
@@ -463,6 +467,22 @@ def _addressed(tracker: Tracker) -> Iterator[None]:
 
 
 @contextmanager
+def _artefact(tracker: Tracker, name: str, number: str) -> Iterator[Path]:
+    """Fetch the artefact of a version; it is gone at the end of the block."""
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            with _addressed(tracker), redirect_stderr(io.StringIO()):  # a bar for each file
+                found = mlflow.artifacts.download_artifacts(f"models:/{name}/{number}", dst_path=scratch)
+        except (MlflowException, OSError) as error:
+            raise ModelError(
+                f"The artefact of {name} version {number} is not where it was left ({type(error).__name__}). The "
+                "folder that was registered was expected. Restore it, go back to another version (journeylift "
+                "rollback), or train again: journeylift train"
+            ) from error
+        yield Path(found)
+
+
+@contextmanager
 def _active(run: Run) -> Iterator[None]:
     """Make a run the active one, which MLflow's flavours ask for."""
     quiet = io.StringIO()  # MLflow prints every registration
@@ -474,34 +494,9 @@ def _active(run: Run) -> Iterator[None]:
     run.tracker.client.update_run(run.run_id, status="RUNNING")
 
 
-def refuse_foreign(model: object, outcome: str) -> None:
-    """Raise a ModelError when a model holds a class that is not among the trusted ones.
-
-    Parameters
-    ----------
-    model : estimator
-        Fitted.
-    outcome : str
-        What it predicts, for the message.
-    """
-    import skops.io  # noqa: PLC0415 (a second of imports that only training needs)
-
-    foreign = sorted(set(skops.io.get_untrusted_types(data=skops.io.dumps(model))) - set(TRUSTED_TYPES))
-    if foreign:
-        raise ModelError(
-            f"The {outcome} model holds {', '.join(foreign)}. Only classes that load anywhere were expected. "
-            "Build it from scikit-learn's classes, or list them in flows/tracking.py: TRUSTED_TYPES."
-        )
-
-
 def _create_tables(uri: str) -> None:
     """Make MLflow's tables in a new database."""
     SqlAlchemyStore(uri, DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).engine.dispose()
-
-
-def _without_secrets(uri: str) -> str:
-    """Leave user and password out of an address."""
-    return re.sub(r"//[^@/]*@", "//", uri)
 
 
 def _batches(rows: Sequence[Any]) -> Iterator[list[Any]]:

@@ -30,7 +30,8 @@ from flows.tracking import (
 )
 from models.churn import evaluate_churn, fit_churn
 from models.evaluation import Evaluation, Tick
-from models.leaks import leak_warnings
+from models.identifying import identifying
+from models.leaks import kept_features, leak_warnings
 from models.revenue import evaluate_revenue, fit_revenue
 from models.splits import AnyFold, grouping_note, picture, plan_folds
 
@@ -147,7 +148,9 @@ def judge_and_fit(
     outcomes = [name for name in LOSS if name == "churn" or frame[name].notna().any()]
     with console.progress("train") as tick:
         tick("looking for features that know too much")
-        leaks = leak_warnings(panel, contract.features)
+        naming = identifying(panel, contract.features)
+        unnamed = kept_features(contract.features, naming)
+        leaks = (*naming, *leak_warnings(panel, unnamed))
         for leak in leaks:
             what = "allowed" if leak.feature in asked.allow else "left out"
             console.say(f"{what}: {leak.feature}. {leak.reason}")

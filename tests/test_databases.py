@@ -14,7 +14,7 @@ import yaml
 from features.company import simulate_company
 from features.company_files import write_company
 from features.databases import read_database
-from features.errors import DataError, StoreError
+from features.errors import DataError, StoreError, StudyError
 from features.layout import lay_out
 from features.panel import build_panel
 from features.sources import connected, open_sources
@@ -295,3 +295,52 @@ def test_a_company_in_sqlite_gives_the_very_panel_that_its_files_give_and_a_bad_
     build_panel(study, layout, study_file.parent / "store")
     assert _parts(study_file.parent) == _parts(company)
     assert [one.rows for one in layout.manifest.quarantined if one.reason == "bad timestamp"] == [1]
+
+
+def test_names_in_postgres_are_names_whatever_they_look_like(
+    postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_URL", postgres)
+    _postgres(postgres, "drop table if exists victim", "create table victim (n int)", "insert into victim values (1)")
+    for name in ('a"; DROP TABLE victim; --', "select", "line\nbreak", "with space", "Größe ☃", "%(x)s", "a'b"):
+        quoted = '"' + name.replace('"', '""') + '"'
+        _postgres(postgres, f"create table {quoted} ({quoted} text)", f"insert into {quoted} values ('x')")
+        assert _rows("{postgres: SHOP_URL}", tmp_path, _table(table=name)).to_dict("list") == {name: ["x"]}
+        _postgres(postgres, f"drop table {quoted}")
+    assert _rows("{postgres: SHOP_URL}", tmp_path, _table(table="victim"))["n"].tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select 1) as q; drop table victim; select (1",
+        "select 1; drop table victim",
+        "with gone as (delete from victim returning n) select * from gone",
+        "select set_config('transaction_read_only', 'off', false), nextval('counted')",
+        "select * from dropped()",
+    ],
+)
+def test_a_query_of_the_study_changes_nothing_in_postgres(
+    postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sql: str
+) -> None:
+    monkeypatch.setenv("SHOP_URL", postgres)
+    _postgres(
+        postgres,
+        "drop table if exists victim",
+        "create table victim (n int)",
+        "insert into victim values (1)",
+        "create sequence if not exists counted",
+        "create or replace function dropped() returns int language sql as 'delete from victim; select 1'",
+    )
+    with pytest.raises(DataError, match="the database named by SHOP_URL could not be read"):
+        _rows("{postgres: SHOP_URL}", tmp_path, _table(sql=sql))
+    assert _rows("{postgres: SHOP_URL}", tmp_path, _table(table="victim"))["n"].tolist() == [1]
+
+
+@pytest.mark.parametrize("where", [f"postgresql://app:{SECRET}@h/none", "${SHOP_URL}", f"host=h password={SECRET}"])
+def test_an_address_in_the_study_is_refused_without_showing_it(where: str) -> None:
+    with pytest.raises(
+        StudyError, match=r"study\.yaml:4: sources\.t: this is not the name of an environment"
+    ) as caught:
+        parse_study(FLAT % f"{{postgres: '{where}'}}", "study.yaml")
+    assert SECRET not in str(caught.value)
