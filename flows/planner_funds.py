@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import marimo as mo
 
@@ -13,11 +13,12 @@ from features.errors import StudyError
 from flows.cells import show
 from flows.planner import Bench, Setting
 from flows.planner_sets import Range, fund, overlap_lost
-from flows.portfolio_section import section_of
 from flows.report_data import PortfolioFound
 from flows.wording import money, span
 from models.funding import Funding
-from models.funding_plan import FundingPlan
+
+if TYPE_CHECKING:
+    from models.funding_plan import FundingPlan
 
 __all__ = ["AT_ONCE", "funded_html", "portfolio_found", "read_limits"]
 
@@ -79,6 +80,8 @@ def funded_html(bench: Bench, settings: Mapping[str, Setting], funding: Funding)
     StudyError
         The limits contradict each other or let nothing be funded.
     """
+    from flows.portfolio_section import section_of  # noqa: PLC0415 (draws charts, which only this part needs)
+
     plan = fund(bench, settings, funding)
     found = portfolio_found(bench, settings, plan, funding)
     moved = sum(bench.setting(name, settings) != Setting.of(one) for name, one in bench.initiatives.items())

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import nan
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,10 @@ from features.errors import StudyError
 from flows.planner import Bench, Setting
 from models.combinations import Combinations, Together, counts_every_pair
 from models.funding import Funding
-from models.funding_plan import FundingPlan, plan_funding
 from models.simulation import WORST, Worth
+
+if TYPE_CHECKING:
+    from models.funding_plan import FundingPlan
 
 __all__ = ["FEWEST", "MOST", "Range", "SetWorth", "clashes", "compare_sets", "fund", "overlap_lost", "set_worth"]
 
@@ -225,6 +227,8 @@ def fund(bench: Bench, settings: Mapping[str, Setting], funding: Funding) -> Fun
     -----
     The same answer as ``journeylift portfolio`` of the saved scenario, as long as no size or delivery was moved.
     """
+    from models.funding_plan import plan_funding  # noqa: PLC0415 (a solver that only this part of the page needs)
+
     everything = {name: bench.setting(name, settings) for name in bench.initiatives}
     worths = [bench.worth(name, setting) for name, setting in everything.items()]
     on = bench.surface

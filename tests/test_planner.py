@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from features.errors import StoreError, StudyError, UnsupportedError
 from features.templates import write_templates
-from flows.planner import MOST_KEPT, Bench, Desk, Setting, cost_of, open_bench
+from flows.planner import Bench, Desk, Setting, cost_of, open_bench
 from flows.scenarios import Scenario
 from models.costs import Cost
 from models.funding import Funding
@@ -70,13 +71,14 @@ def test_of_a_saved_scenario_what_was_not_simulated_is_told_and_left_out(bench: 
     assert "another simulation" in notes[-1]
 
 
-def test_answers_are_kept_but_not_all_of_them(bench: Bench) -> None:
+def test_answers_are_kept_for_all_tabs_of_one_simulation(bench: Bench) -> None:
     first = bench.worth("good", of(bench, "good"))
     assert bench.worth("good", of(bench, "good")) is first
-    bench._kept.clear()
-    for number in range(MOST_KEPT + 5):
-        bench._once(number, lambda: 1)
-    assert len(bench._kept) == MOST_KEPT
+    path = bench.workspace.study_file
+    assert open_bench(path).worth("good", of(bench, "good")) is first, "tabs share them"
+    write_templates(path.parent / "other")
+    shutil.copy(path.parent / "other" / "initiatives.yaml", path.parent)
+    assert open_bench(path).worth("good", of(bench, "good")) is not first, "rules may be others"
 
 
 def test_titles_that_are_not_alone_get_their_names(tmp_path: Path) -> None:

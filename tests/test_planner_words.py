@@ -34,7 +34,7 @@ def a_worth(churn: float, cost: float) -> Worth:
     ("churn", "cost", "answer", "why"),
     [
         (-0.02, 10.0, "Fund it.", "in more than 99 % of the draws"),
-        (-0.02, 1e6, "Not as it is.", r"it costs €1.00 million. On average it pays once the cost is below €"),
+        (-0.02, 1e6, "Not as it is.", "it costs €1.00\u00a0million. On average it pays once the cost is below €"),
         (0.01, 10.0, "Not as it is.", "Even without any cost it brings −€"),
     ],
 )
