@@ -18,7 +18,7 @@ from flows.answers import Answers, answers_of
 from flows.draws_store import Stored, draws_from
 from flows.plannable import simulated_workspace, unreadable_draws
 from flows.plans import Plans
-from flows.scenarios import FOLDER, Scenario, sized
+from flows.scenarios import FOLDER, Scenario, scenario_file, sized
 from flows.storage import Workspace, read_json
 from models.combinations import Pair, pair_difference
 from models.costs import COST_PARTS, Cost
@@ -98,18 +98,26 @@ class Desk:
         The initiative that was set last.
     notes : tuple of str
         What could not be loaded.
+    own : dict of Path to str
+        Fingerprint of what this tab loaded or saved last, by file; kept when something else is loaded.
     """
 
     settings: dict[str, Setting] = field(default_factory=dict)
     loaded: Scenario | None = None
     at: str = ""
     notes: tuple[str, ...] = ()
+    own: dict[Path, str] = field(default_factory=dict)
 
     def put(self, name: str, setting: Setting) -> dict[str, Setting]:
         """Keep a setting and give all of them."""
         self.settings[name] = setting
         self.at = name
         return dict(self.settings)
+
+    def take(self, scenario: Scenario, folder: Path) -> None:
+        """Take a scenario for this tab's own: it was loaded from the folder, or is saved there now."""
+        self.loaded = scenario
+        self.own[scenario_file(folder, scenario.name)] = scenario.fingerprint
 
     def funding(self, bench: Bench) -> Funding:
         """Limits of what was loaded, or of the initiatives file."""

@@ -15,7 +15,7 @@ import pandas as pd
 from features.errors import JourneyliftError, ModelError
 from flows.planner import Bench, Desk, Setting
 from flows.planner_sets import SetWorth, compare_sets, set_worth
-from flows.scenarios import FOLDER, Scenario, completed, list_scenarios, write_scenario
+from flows.scenarios import FOLDER, Scenario, completed, list_scenarios, scenario_file, write_scenario
 from flows.wording import chance, money_short
 from models.funding import Funding
 
@@ -74,8 +74,8 @@ def save(bench: Bench, desk: Desk, name: str, settings: Mapping[str, Setting], f
     now = datetime.now(UTC).replace(microsecond=0)
     scenario = completed(replace(bench.scenario(name, settings, funding), saved_at=now))
     found = set_worth(bench, settings)
-    path = write_scenario(bench.folder, scenario, replaces=desk.loaded.fingerprint if desk.loaded else "")
-    desk.loaded = scenario
+    path = write_scenario(bench.folder, scenario, replaces=desk.own.get(scenario_file(bench.folder, scenario.name), ""))
+    desk.take(scenario, bench.folder)
     told = f"Saved as {FOLDER}/{path.name}"
     try:
         run_id = _record(bench, scenario, found, path)

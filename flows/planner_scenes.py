@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Final, TypeVar
 
 import marimo as mo
@@ -22,8 +23,17 @@ SIMULATED: Final = "As simulated"
 Loaded = TypeVar("Loaded")
 
 
-def put(bench: Bench, scenario: Scenario | None) -> Desk:
+def put(bench: Bench, scenario: Scenario | None, own: dict[Path, str] | None = None) -> Desk:
     """Give an empty desk, or one with a saved scenario on it.
+
+    Parameters
+    ----------
+    bench : Bench
+        The simulation.
+    scenario : Scenario or None
+        What to load.
+    own : dict of Path to str, optional
+        What the tab loaded and saved before (`flows.planner.Desk`); the desk goes on with it.
 
     Raises
     ------
@@ -31,14 +41,16 @@ def put(bench: Bench, scenario: Scenario | None) -> Desk:
         None of its initiatives was simulated.
     """
     if scenario is None:
-        return Desk()
+        return Desk(own={} if own is None else own)
     settings, notes = bench.settings_of(scenario)
     if not settings:
         raise StudyError(
             f"No initiative of “{scenario.name}” is in the last simulation. At least one was expected. Simulate the "
             f"scenario itself: journeylift simulate --initiatives FILE. Simulated: {', '.join(bench.initiatives)}."
         )
-    return Desk(settings, scenario, next(iter(settings)), notes)
+    desk = Desk(settings, None, next(iter(settings)), notes, {} if own is None else own)
+    desk.take(scenario, bench.folder)
+    return desk
 
 
 def load_field(bench: Bench) -> tuple[mo.ui.dropdown, tuple[str, ...]]:

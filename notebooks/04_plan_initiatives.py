@@ -53,7 +53,8 @@ def _():
     path = study_choice()
     scenario, set_scenario = mo.state(None)
     told, set_told = mo.state(None)
-    return path, scenario, set_scenario, set_told, told
+    own = {}
+    return own, path, scenario, set_scenario, set_told, told
 
 
 @app.cell
@@ -70,8 +71,8 @@ def _(path):
 
 
 @app.cell
-def _(bench, path, scenario):
-    desk = attempt(lambda: put(bench, of_study(path.value, scenario())))
+def _(bench, own, path, scenario):
+    desk = attempt(lambda: put(bench, of_study(path.value, scenario()), own))
     chosen = choice_field(bench, desk)
     limits = limit_fields(bench, desk)
     said_html(warnings=desk.notes)

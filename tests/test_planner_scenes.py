@@ -82,6 +82,7 @@ def test_a_loaded_scenario_lies_on_the_desk(bench: Bench) -> None:
     saved = bench.scenario("mine", moved(bench), Funding(budget=5.0))
     desk = put(bench, saved)
     assert (desk.settings, desk.loaded, desk.at, desk.notes) == (moved(bench), saved, "good", ())
+    assert desk.own == {bench.folder / "mine.yaml": saved.fingerprint}
     assert desk.funding(bench).budget == 5.0
     assert put(bench, None) == Desk()
 
