@@ -23,7 +23,7 @@ from flows.report_page import page_template
 from flows.wording import chance, dash, decimal, label, money, money_short, points, span, whole
 from models.simulation import Worth
 
-__all__ = ["comparison_html", "heading_html", "one_html", "overview_html", "said_html", "together_html"]
+__all__ = ["alone_html", "comparison_html", "heading_html", "one_html", "overview_html", "said_html", "together_html"]
 
 _EMPTY: Final[dict[str, Any]] = dict.fromkeys(
     ("title", "answer", "why", "meters", "bars", "path", "table", "live"), None
@@ -182,7 +182,7 @@ def _places(low: float, high: float) -> Callable[[float], float]:
     return lambda value: round(100 * (value - low) / room, 2)
 
 
-def together_html(bench: Bench, found: SetWorth) -> mo.Html:
+def together_html(bench: Bench, found: SetWorth, title: str = "All in this scenario") -> mo.Html:
     """Say what the chosen initiatives are worth together, and what is lost because they do the same work."""
     write = partial(money_short, currency=bench.currency)
     npv, lost, churn, cost = (Range.of(one) for one in (found.npv, found.lost, found.churn, found.cost))
@@ -196,8 +196,9 @@ def together_html(bench: Bench, found: SetWorth) -> mo.Html:
     ]
     if not np.isnan(found.revenue).all():
         gained = Range.of(found.revenue)
-        title = f"Revenue over {bench.months} months"
-        cards.insert(2, _card(title, write(gained.value), span(gained.lo, gained.hi, write)))
+        cards.insert(
+            2, _card(f"Revenue over {bench.months} months", write(gained.value), span(gained.lo, gained.hi, write))
+        )
     if len(found.names) > 1:
         cards.append(_card("Together less the sum of each", write(lost.value), span(lost.lo, lost.hi, write)))
         sure += (
@@ -207,7 +208,7 @@ def together_html(bench: Bench, found: SetWorth) -> mo.Html:
         )
     unsure = [bench.initiatives[name].label for name in found.names if is_out(bench, name)]
     warnings = [f"“{one}” hardly lies within what was observed. Do not build on it." for one in unsure]
-    return _shown(title="All in this scenario", answer=answer, why=sure, cards=cards, warnings=warnings)
+    return _shown(title=title, answer=answer, why=sure, cards=cards, warnings=warnings)
 
 
 def overview_html(bench: Bench, chosen: Sequence[str]) -> mo.Html:
@@ -240,6 +241,15 @@ def _overview_row(bench: Bench, name: str, is_chosen: bool, write: Callable[[flo
     )
     tone = "out" if is_out(bench, name) else "chosen" if is_chosen else ""
     return {"label": bench.initiatives[name].label, "tone": tone, "cells": cells}
+
+
+def alone_html(bench: Bench, sets: Mapping[str, SetWorth], warnings: Sequence[str]) -> mo.Html:
+    """Show what can be shown where fewer than two scenarios can be counted, and say why."""
+    if not sets:
+        return said_html("Nothing that is chosen can be counted. Choose two scenarios or more.", warnings=warnings)
+    ((name, found),) = sets.items()
+    told = said_html(f"Only “{name}” is left, with nothing to compare it with. Choose another one.", warnings=warnings)
+    return mo.vstack([told, together_html(bench, found, title=name)])
 
 
 def comparison_html(rows: pd.DataFrame, members: Mapping[str, Sequence[str]], currency: str, months: int) -> mo.Html:

@@ -14,6 +14,7 @@ from flows.planner import Bench, Desk, Setting
 from flows.planner_saving import saved_scenarios
 from flows.planner_sets import MOST, SetWorth, refuse_clashes, set_worth
 from flows.scenarios import Scenario
+from flows.wording import listed
 
 __all__ = ["NOW", "SIMULATED", "compare_field", "compared", "load_field", "members_of", "of_study", "put"]
 
@@ -104,28 +105,34 @@ def compared(
     Returns
     -------
     sets : dict of str to SetWorth
-        By name.
+        Those that can be counted, by name.
     notes : tuple of str
-        What of saved scenarios is not counted, or was saved from another simulation; a sentence or more each.
-
-    Raises
-    ------
-    StudyError
-        A scenario is gone, holds nothing that was simulated, or cannot be done together.
+        What cannot be counted and why, and what was saved from another simulation; a sentence or more each.
     """
     found, _ = saved_scenarios(bench)
-    sets, notes = dict[str, SetWorth](), list[str]()
+    sets, notes, refused = dict[str, SetWorth](), list[str](), dict[str, list[str]]()
     for name in names:
-        if name in {NOW, SIMULATED}:
-            now = {one: Setting.of(bench.initiatives[one]) if name == SIMULATED else together[one] for one in together}
-            sets[name] = set_worth(bench, now)
-        elif name in found:
-            desk = put(bench, replace(found[name], name=name))
-            sets[name] = set_worth(bench, desk.settings)
-            notes += desk.notes
-        else:
-            raise StudyError(f"No scenario is saved as “{name}” any more. Choose another one.")
-    return sets, tuple(notes)
+        try:
+            settings, told = _settings(bench, name, found, together)
+            sets[name] = set_worth(bench, settings)
+            notes += told
+        except StudyError as error:
+            refused.setdefault(error.message, []).append(f"“{name}”")
+    return sets, (*(f"Not counted: {listed(those)}. {why}" for why, those in refused.items()), *notes)
+
+
+def _settings(
+    bench: Bench, name: str, found: Mapping[str, Scenario], together: Mapping[str, Setting]
+) -> tuple[Mapping[str, Setting], tuple[str, ...]]:
+    """Give what a scenario of `compare_field` consists of, and what to know of it."""
+    if name == NOW:
+        return together, ()
+    if name == SIMULATED:
+        return {one: Setting.of(bench.initiatives[one]) for one in together}, ()
+    if name not in found:
+        raise StudyError(f"No scenario is saved as “{name}” any more. Choose another one.")
+    desk = put(bench, replace(found[name], name=name))
+    return desk.settings, desk.notes
 
 
 def members_of(bench: Bench, sets: Mapping[str, SetWorth]) -> dict[str, list[str]]:

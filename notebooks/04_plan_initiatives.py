@@ -23,7 +23,15 @@ with app.setup:
         view_mark,
     )
     from flows.planner_funds import AT_ONCE, funded_html, read_limits
-    from flows.planner_page import comparison_html, heading_html, one_html, overview_html, said_html, together_html
+    from flows.planner_page import (
+        alone_html,
+        comparison_html,
+        heading_html,
+        one_html,
+        overview_html,
+        said_html,
+        together_html,
+    )
     from flows.planner_saving import (
         comparison_csv,
         comparison_png,
@@ -32,7 +40,7 @@ with app.setup:
         settings_csv,
     )
     from flows.planner_scenes import compare_field, compared, load_field, members_of, of_study, put
-    from flows.planner_sets import compare_sets, set_worth
+    from flows.planner_sets import FEWEST, compare_sets, set_worth
 
 
 @app.cell(hide_code=True)
@@ -167,6 +175,7 @@ def _(beside, view):
 def _(bench, beside, together, view):
     mo.stop(view() != "Compare")
     sets, uncounted = attempt(lambda: compared(bench, beside.value, together))
+    mo.stop(len(sets) < FEWEST, alone_html(bench, sets, uncounted))
     rows = attempt(lambda: compare_sets(sets, bench.currency))
     mo.vstack(
         [
