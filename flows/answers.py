@@ -13,13 +13,20 @@ __all__ = ["MOST_KEPT", "Answers", "answers_of"]
 Answer = TypeVar("Answer")
 
 MOST_KEPT: Final = 500
-"""Values of initiatives, and of pairs, that are kept of one simulation."""
+"""Values that are kept of what sliders were moved to."""
 
 
 class Answers:
-    """What was computed already of one simulation; its tabs share it, each in a thread of its own."""
+    """What was computed already of one simulation; its tabs share it, each in a thread of its own.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    most : int
+        Kept at once; fewer than one view asks for would be computed anew at each move of a slider.
+    """
+
+    def __init__(self, most: int = MOST_KEPT) -> None:
+        self._most = most
         self._kept: dict[str, Any] = {}
         self._turn = threading.Lock()
 
@@ -40,7 +47,7 @@ class Answers:
         made = make()
         with self._turn:
             given: Answer = self._kept.setdefault(name, made)
-            while len(self._kept) > MOST_KEPT:
+            while len(self._kept) > self._most:
                 self._kept.pop(next(iter(self._kept)))
         return given
 
@@ -53,7 +60,7 @@ _OPENED: Final[dict[Path, tuple[object, Answers]]] = {}
 """By file of draws: what it and the initiatives file said when they were opened last, and the answers."""
 
 
-def answers_of(path: Path, content: bytes, plans: str) -> Answers:
+def answers_of(path: Path, content: bytes, plans: str, most: int = MOST_KEPT) -> Answers:
     """Give the answers of the last time if draws and initiatives file still say the same, else none.
 
     Parameters
@@ -64,10 +71,12 @@ def answers_of(path: Path, content: bytes, plans: str) -> Answers:
         What was read there.
     plans : str
         The initiatives file; it may change rules and titles.
+    most : int
+        Answers to keep.
     """
     said = sha256(content).hexdigest(), plans
-    before, answers = _OPENED.get(path, (None, Answers()))
+    before, answers = _OPENED.get(path, (None, Answers(most)))
     if before != said:
-        answers = Answers()
+        answers = Answers(most)
         _OPENED[path] = said, answers
     return answers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from features.contract import existing_contract
 from features.errors import JourneyliftError, StudyError
-from flows.answers import Answers, answers_of
+from flows.answers import MOST_KEPT, Answers, answers_of
 from flows.draws_store import Stored, draws_from
 from flows.plannable import simulated_workspace, unreadable_draws
 from flows.plans import Plans
@@ -216,6 +216,11 @@ class Bench:
         first, second = sorted((first, second), key=lambda pair: pair[0])
         return self._answers.once(("pair", first, second), counted)
 
+    def overlapping(self, names: Collection[str]) -> list[tuple[str, str]]:
+        """Name the pairs among these whose overlap was estimated, in the order of names."""
+        kept = set(names)
+        return sorted(one.overlap.names for one in self.surface.samples.overlaps if kept.issuperset(one.overlap.names))
+
     def scenario(self, name: str, settings: Mapping[str, Setting], funding: Funding) -> Scenario:
         """Write what is chosen as a scenario, with the simulation it comes from."""
         chosen = tuple(self.setting(one, settings).initiative(self.initiatives[one]) for one in settings)
@@ -275,7 +280,10 @@ def open_bench(study_file: Path | str) -> Bench:
     plans, fault = _plans(workspace)
     stored = _with_rules(stored, plans)
     notes = [*_changes(workspace, stored, plans), *fault]
-    funding, answers = plans.funding if plans else Funding(), answers_of(path, content, plans.text if plans else "")
+    samples = stored.surface.samples
+    room = MOST_KEPT + 2 * len(samples.initiatives) + len(samples.overlaps)
+    answers = answers_of(path, content, plans.text if plans else "", room)
+    funding = plans.funding if plans else Funding()
     return Bench(workspace, stored, funding, _rows(workspace, stored), tuple(notes), answers)
 
 

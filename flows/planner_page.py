@@ -244,10 +244,10 @@ def _overview_row(bench: Bench, name: str, is_chosen: bool, write: Callable[[flo
 
 
 def alone_html(bench: Bench, sets: Mapping[str, SetWorth], warnings: Sequence[str]) -> mo.Html:
-    """Show what can be shown where fewer than two scenarios can be counted, and say why."""
+    """Show the first scenario by itself, where fewer than two can be counted, and say why."""
     if not sets:
         return said_html("Nothing that is chosen can be counted. Choose two scenarios or more.", warnings=warnings)
-    ((name, found),) = sets.items()
+    name, found = next(iter(sets.items()))
     told = said_html(f"Only “{name}” is left, with nothing to compare it with. Choose another one.", warnings=warnings)
     return mo.vstack([told, together_html(bench, found, title=name)])
 

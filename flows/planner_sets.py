@@ -112,7 +112,7 @@ def set_worth(bench: Bench, settings: Mapping[str, Setting]) -> SetWorth:
     mean = sum(one.forecast.effect.churn.value for one in sampled.values())
     for draws in sampled.values():
         churn = churn + draws.effect[:, 0]
-    for one, other in combinations(sampled, 2):
+    for one, other in bench.overlapping(sampled):
         overlap = bench.surface.overlap(sampled[one], sampled[other])
         if overlap is not None:
             churn = churn - overlap.drawn(sampled[one].luck, sampled[other].luck)[:, 0]
@@ -129,9 +129,9 @@ def set_worth(bench: Bench, settings: Mapping[str, Setting]) -> SetWorth:
 
 def pairs_of(bench: Bench, names: Mapping[str, Setting]) -> list[tuple[str, str]]:
     """Name the pairs that are counted, as `models.combinations.combine` does."""
-    known = {one.overlap.names for one in bench.surface.samples.overlaps}
-    is_few = counts_every_pair(bench.surface.samples)
-    return [pair for pair in combinations(sorted(names), 2) if is_few or pair in known]
+    if counts_every_pair(bench.surface.samples):
+        return list(combinations(sorted(names), 2))
+    return bench.overlapping(names)
 
 
 def refuse_clashes(bench: Bench, names: Collection[str]) -> None:
