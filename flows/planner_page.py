@@ -18,7 +18,7 @@ import pandas as pd
 from flows.planner import Bench, Setting
 from flows.planner_sets import Range, SetWorth
 from flows.planner_told import is_out, told_of
-from flows.planner_words import advice, changed_words, driver_name, surface_sentence
+from flows.planner_words import advice, changed_words, driver_name, overlap_sentence, surface_sentence
 from flows.report_page import page_template
 from flows.wording import chance, dash, decimal, label, money, money_short, points, span, whole
 from models.simulation import Worth
@@ -182,8 +182,10 @@ def _places(low: float, high: float) -> Callable[[float], float]:
     return lambda value: round(100 * (value - low) / room, 2)
 
 
-def together_html(bench: Bench, found: SetWorth, title: str = "All in this scenario") -> mo.Html:
-    """Say what the chosen initiatives are worth together, and what is lost because they do the same work."""
+def together_html(
+    bench: Bench, found: SetWorth, settings: Mapping[str, Setting] | None = None, title: str = "All in this scenario"
+) -> mo.Html:
+    """Say what initiatives are worth together as they are set, and what is lost because they do the same work."""
     write = partial(money_short, currency=bench.currency)
     npv, lost, churn, cost = (Range.of(one) for one in (found.npv, found.lost, found.churn, found.cost))
     words = f"{len(found.names)} initiatives together" if len(found.names) > 1 else "This scenario"
@@ -208,7 +210,9 @@ def together_html(bench: Bench, found: SetWorth, title: str = "All in this scena
         )
     unsure = [bench.initiatives[name].label for name in found.names if is_out(bench, name)]
     warnings = [f"“{one}” hardly lies within what was observed. Do not build on it." for one in unsure]
-    return _shown(title=title, answer=answer, why=sure, cards=cards, warnings=warnings)
+    is_overlapping = settings is not None and bench.overlapping(found.names)
+    notes = overlap_sentence(settings, bench.initiatives) if settings is not None and is_overlapping else ()
+    return _shown(title=title, answer=answer, why=sure, cards=cards, warnings=warnings, notes=notes)
 
 
 def overview_html(bench: Bench, chosen: Sequence[str]) -> mo.Html:

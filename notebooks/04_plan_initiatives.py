@@ -146,7 +146,7 @@ def _(bench, setting, view, which):
 @app.cell
 def _(bench, together, view):
     mo.stop(view() != "Try")
-    attempt(lambda: together_html(bench, set_worth(bench, together)))
+    attempt(lambda: together_html(bench, set_worth(bench, together), together))
     return
 
 
