@@ -17,8 +17,8 @@ from flows.planner_told import is_out
 from models.costs import COST_PARTS, Cost
 
 __all__ = [
-    "VIEWS", "choice_field", "controls", "grid", "limit_fields", "numbers_of", "read_setting", "set_field",
-    "setting_fields", "study_choice", "view_bar", "view_buttons", "view_mark",
+    "MOST_AT_FIRST", "VIEWS", "choice_field", "controls", "grid", "limit_fields", "numbers_of", "read_setting",
+    "set_field", "setting_fields", "study_choice", "view_bar", "view_buttons", "view_mark",
 ]  # fmt: skip
 
 MOST_MONTHS: Final = 36

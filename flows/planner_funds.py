@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import marimo as mo
 
@@ -20,10 +20,17 @@ from models.funding import Funding
 if TYPE_CHECKING:
     from models.funding_plan import FundingPlan
 
-__all__ = ["AT_ONCE", "funded_html", "portfolio_found", "read_limits"]
+__all__ = ["AT_ONCE", "asking", "funded_html", "portfolio_found", "read_limits"]
 
 AT_ONCE = 12
 """Initiatives up to which a portfolio is chosen whenever a limit moves; of more, when asked."""
+
+_QUICK: Final = 100
+
+
+def asking(count: int) -> str:
+    """Label the button that chooses among so many; among hundreds it takes minutes."""
+    return "Choose what to fund" if count <= _QUICK else f"Choose among {count}: takes minutes"
 
 
 def read_limits(given: Mapping[str, Any], before: Funding) -> Funding:

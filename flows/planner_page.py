@@ -173,7 +173,7 @@ def _bars(one: Worth, currency: str) -> dict[str, object] | None:
         title, below = driver_name(bar, currency)
         width, text = round(place(last) - place(first), 2), f"± {money_short(bar.swing / 2, currency)}"
         rows.append({"label": title, "below": below, "left": place(first), "width": width, "text": text})
-    legend = "Net present value with one input from its 5 % to its 95 % quantile, the others at their means."
+    legend = "Net present value with one input from its 5\u00a0% to its 95\u00a0% quantile, the others at their means."
     return {"title": "What the value hangs on", "legend": legend, "rows": rows, "centre": place(centre)}
 
 

@@ -22,7 +22,7 @@ with app.setup:
         view_buttons,
         view_mark,
     )
-    from flows.planner_funds import AT_ONCE, funded_html, read_limits
+    from flows.planner_funds import AT_ONCE, asking, funded_html, read_limits
     from flows.planner_page import (
         alone_html,
         comparison_html,
@@ -198,8 +198,8 @@ def _(bench, beside, together, view):
 
 
 @app.cell
-def _():
-    ask = mo.ui.run_button(label="Choose what to fund")
+def _(bench):
+    ask = mo.ui.run_button(label=asking(len(bench.initiatives)))
     return (ask,)
 
 

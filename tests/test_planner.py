@@ -14,6 +14,7 @@ from features.errors import StoreError, StudyError, UnsupportedError
 from features.templates import write_templates
 from flows.planner import Bench, Desk, Setting, cost_of, open_bench
 from flows.scenarios import Scenario
+from models.cash import Cohort
 from models.costs import Cost
 from models.funding import Funding
 from tests.benches import COHORT, a_bench, write_simulation
@@ -79,6 +80,16 @@ def test_answers_are_kept_for_all_tabs_of_one_simulation(bench: Bench) -> None:
     write_templates(path.parent / "other")
     shutil.copy(path.parent / "other" / "initiatives.yaml", path.parent)
     assert open_bench(path).worth("good", of(bench, "good")) is not first, "rules may be others"
+
+
+def test_a_million_customers_are_the_same_draws_and_a_thousand_times_the_money(tmp_path: Path, bench: Bench) -> None:
+    many = open_bench(write_simulation(tmp_path / "many", cohort=Cohort(1_000_000, 91)))
+    sizes = [one.workspace.store.draws.stat().st_size for one in (bench, many)]
+    assert sizes[1] - sizes[0] < 100, "nothing is kept of a customer"
+    setting = replace(of(bench, "good"), reach=0.5)
+    few, all_of_them = bench.worth("good", setting), many.worth("good", setting)
+    assert all_of_them.npv + all_of_them.cost == pytest.approx(1_000 * (few.npv + few.cost), rel=1e-9)
+    assert all_of_them.cost == pytest.approx(few.cost), "this one costs the same for everybody"
 
 
 def test_titles_that_are_not_alone_get_their_names(tmp_path: Path) -> None:
