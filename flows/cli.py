@@ -649,6 +649,7 @@ _STEPS: Final = {
 }
 
 _WITH_PLANS: Final = ("simulate", "portfolio")
+_OVER_MONTHS: Final = ("portfolio", "compare")
 _OVERRIDING: Final = ("budget", "cash", "aversion")
 _WITHOUT_FLOW: Final = ("check", "leaks", "models", "rollback", "report", "revisions")
 
@@ -742,9 +743,12 @@ def _on_study(step: str, common: Common, **options: object) -> None:
 
 
 def _read_first(step: str, workspace: "Workspace", options: Mapping[str, Any]) -> None:
-    """Tell mistakes in the initiatives file and beside it at once, not after the seconds in which Prefect starts."""
-    # What a flat table cannot answer is told by the step itself, and comes first.
-    if step not in _WITH_PLANS or (step == "portfolio" and workspace.study.is_flat):
+    """Tell what a flat table cannot answer and mistakes in the initiatives file at once, before Prefect starts."""
+    if step in _OVER_MONTHS:
+        from flows.plannable import refuse_flat  # noqa: PLC0415
+
+        refuse_flat(workspace)
+    if step not in _WITH_PLANS:
         return
     from flows.plans import overridden, read_plans  # noqa: PLC0415
 

@@ -16,6 +16,7 @@ from flows.model_card import CardFacts, model_card
 from flows.model_record import example_rows, log_candidates, log_coefficients, log_figures
 from flows.offers import priced_offer
 from flows.registry import OUTCOMES, crown, standing, withdraw
+from flows.run_notes import training_note
 from flows.sealed_models import refuse_foreign
 from flows.settings import Settings
 from flows.steps import io_step
@@ -91,7 +92,8 @@ def record(
     for outcome, one in judged.fitted.items():
         refuse_foreign(one.model, outcome)
     before, registered = standing(tracker), dict[str, tuple[str, Promotion]]()
-    with console.progress("train") as tick, tracker.run("train", "train", tags) as parent:
+    note = training_note([one.evaluation for one in judged.fitted.values()], len(judged.frame))
+    with console.progress("train") as tick, tracker.run("train", "train", tags, note=note) as parent:
         parent.log_params({"seed": seed, **workspace.study.model_dump(mode="json", by_alias=True)})
         parent.log_text(workspace.study_file.read_text(encoding="utf-8"), "study.yaml")
         try:

@@ -1,5 +1,7 @@
 """Where a study keeps what it makes: paths under its store, and files that appear whole or not at all."""
 
+from __future__ import annotations
+
 import json
 import math
 import os
@@ -7,14 +9,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from features.errors import StoreError, StudyError
 from features.publish import store_error
 from features.study import Study, parse_study
 from flows.documents import read_document
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Store", "Workspace", "open_store", "open_workspace", "read_json", "records", "write_bytes", "write_json"]
 
