@@ -86,7 +86,7 @@ def one_company(folder: Path, customers: int, seed: int, hidden: float) -> pd.Da
     offers = [
         Offer(
             one,
-            policy_effect(fits, one, fits.prepared.buckets),
+            policy_effect(fits, one),
             float(truth[one.name]["churn_effect"]),
             str(truth[one.name]["kind"]),
         )

@@ -122,7 +122,7 @@ def simulate(folder: Path, times: int, draws: int) -> tuple[list[dict[str, Any]]
     chosen = [one for one in initiatives if not refusal(one, study, prepared.exposures)]
     forecasts = [watch.run(one.name, lambda one=one: _forecast(fits, one)) for one in chosen]
     pairs = pairs_on_a_path(study, chosen)
-    overlaps = watch.run(f"{len(pairs)} pairs", lambda: estimate_overlaps(fits, chosen, pairs, prepared.buckets))
+    overlaps = watch.run(f"{len(pairs)} pairs", lambda: estimate_overlaps(fits, chosen, pairs))
     judged = watch.run("verdicts", lambda: ruled(forecasts, np.random.default_rng(2)))
     samples = watch.run("draws", lambda: sample(judged, overlaps, np.random.default_rng(3), draws))
     cohort = Cohort(layout.manifest.n_customers * times, study.snapshot.horizon_days)
@@ -158,7 +158,7 @@ def _prepared(study: Study, layout: Layout, buckets: Callable[[], Iterator[Bucke
 
 
 def _forecast(fits: SharedFits, one: Initiative) -> Forecast:
-    policy = policy_effect(fits, one, fits.prepared.buckets, sizes=(0.5,))
+    policy = policy_effect(fits, one, sizes=(0.5,))
     shares = (policy.support_share, policy.reached_share, policy.contacts_per_month)
     return Forecast(one, policy.effect, *shares, policy.resized[0], policy.placebo)
 

@@ -54,7 +54,7 @@ def one_company(folder: Path, customers: int, seed: int, hidden: float) -> pd.Da
     rows: list[dict[str, object]] = []
     for initiative in parse_initiatives(text, "initiatives.yaml", study):
         if not refusal(initiative, study, prepared.exposures):
-            found = policy_effect(fits, initiative, prepared.buckets)
+            found = policy_effect(fits, initiative)
             names = {f.name for f in contract.features}
             rows += compare(initiative, found, truth[initiative.name], panel, names)
     frame = pd.DataFrame(rows).assign(seed=seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -91,7 +91,6 @@ class PolicyEffect:
 def policy_effect(
     fits: SharedFits,
     initiative: Initiative,
-    buckets: Callable[[], Iterable[Bucket]],
     *,
     sizes: Sequence[float] = (),
 ) -> PolicyEffect:
@@ -103,8 +102,6 @@ def policy_effect(
         Models of a prepared study; policies that move the same kinds of things share one fit.
     initiative : Initiative
         Moves exposures that are among `prepared.exposures`.
-    buckets : callable
-        Gives the buckets anew.
     sizes : sequence of float
         Shares of the change of which the effect is wanted, too; above 0, at most 1.
 
@@ -120,10 +117,7 @@ def policy_effect(
     moved = initiative.moved_among(fits.prepared.exposures)
     model = PolicyModel.of(fits, moved)
     variants = [initiative, *(initiative.resized(size) for size in sizes)]
-    moves = [model.moves_of((initiative,)) for _ in variants]
-    for bucket in buckets():
-        for one, variant in zip(moves, variants, strict=True):
-            one.add((variant,), bucket)
+    moves = [model.moves_of((variant,)) for variant in variants]
     whole, *smaller = (one.shift(model.fit.names) for one in moves)
     effect, others = model.effect(whole), [model.effect(one) for one in smaller]
     with threadpool_limits(1):
@@ -202,12 +196,15 @@ class PolicyModel:
         return cls(prepared, adjustment, held, kinds, fits.of(kinds, held, left_out))
 
     def moves_of(self, initiatives: Sequence[Initiative]) -> Moves:
-        """Collect what some initiatives shift that move exposures of this model, together."""
+        """Collect what some initiatives, moving exposures of this model, shift together for those who are followed."""
         wanted = {e for one in initiatives for e in one.moved_among(self.prepared.exposures)}
         retimed = {c.journey for one in initiatives for c in one.changes if c.way in ("speed_up", "remove")}
         moving = [r for r in self.held if r.exposure in wanted]
         fixed = {*self.adjustment.upstream, *self.adjustment.context}
-        return Moves(moving, retimed, [r for r in self.held if r.exposure in fixed], self)
+        moves = Moves(moving, retimed, [r for r in self.held if r.exposure in fixed], self)
+        for people in self.prepared.followed:
+            moves.add(initiatives, people)
+        return moves
 
     def target(self, shift: Shift) -> TargetRows:
         """Rows after each go-live with what a policy shifts."""

@@ -105,10 +105,6 @@ class Prepared:
         """Measures seen with values, by journey."""
         return frozenset(r.exposure for r in self.references)
 
-    def buckets(self) -> tuple[People, ...]:
-        """Return the customers whose touchpoints policies move."""
-        return self.followed
-
     @property
     def at_risk(self) -> int:
         """Customers at risk, summed over go-lives."""

@@ -22,7 +22,7 @@ def judged(folder, seed, hidden):
     truth = {t["name"]: t for t in json.loads((folder / "truth.json").read_text())["initiatives"]}
     planned = parse_initiatives((folder / "initiatives.yaml").read_text(), "initiatives.yaml", company.study)
     possible = [one for one in planned if not refusal(one, company.study, company.exposures)]
-    found = [policy_effect(company.fits, one, company.layout.all_buckets) for one in possible]
+    found = [policy_effect(company.fits, one) for one in possible]
     rulings = judge([Evidence(f.effect, f.support_share, f.placebo) for f in found], np.random.default_rng(seed))
     return [(truth[one.name], f.effect, ruling) for one, f, ruling in zip(possible, found, rulings, strict=True)]
 

@@ -39,7 +39,7 @@ def estimated(company, *changes, **given):
     initiative = Initiative(name="one", changes=changes, **given)
     known = vars(company).setdefault("estimated", {})
     if repr(initiative) not in known:
-        known[repr(initiative)] = policy_effect(company.fits, initiative, company.layout.all_buckets)
+        known[repr(initiative)] = policy_effect(company.fits, initiative)
     return known[repr(initiative)]
 
 
@@ -86,14 +86,15 @@ def test_half_of_the_reach_has_half_of_the_effect(company):
 
 
 def test_the_same_seed_gives_the_same_effect(company):
-    again = policy_effect(company.fits, Initiative(name="one", changes=(WAIT,)), company.layout.all_buckets)
+    again = policy_effect(company.fits, Initiative(name="one", changes=(WAIT,)))
     assert again.effect.churn == estimated(company, WAIT).effect.churn
 
 
 def test_moving_those_who_are_followed_is_moving_everybody(company):
     change = Change(journey="support", measure="resolved", convert=0.5)
-    some = policy_effect(company.fits, Initiative(name="one", changes=(change,)), company.fits.prepared.buckets)
-    everybody = estimated(company, change)
+    whole = replace(company.fits.prepared, followed=tuple(company.layout.all_buckets()))
+    everybody = policy_effect(SharedFits(whole), Initiative(name="one", changes=(change,)))
+    some = estimated(company, change)
     assert some.effect.churn.value == pytest.approx(everybody.effect.churn.value, rel=1e-6)
     assert (some.contacts, some.reached_share) == (everybody.contacts, everybody.reached_share)
 
@@ -110,8 +111,8 @@ def test_a_large_study_is_learnt_from_its_first_customers_and_says_so_in_its_err
     assert len(found.everyone) > 700
     assert found.sampled == 0.0
     initiative = Initiative(name="one", changes=(WAIT,))
-    sample = policy_effect(SharedFits(found), initiative, found.buckets).effect.churn
-    whole = policy_effect(SharedFits(replace(found, sampled=1.0)), initiative, found.buckets).effect.churn
+    sample = policy_effect(SharedFits(found), initiative).effect.churn
+    whole = policy_effect(SharedFits(replace(found, sampled=1.0)), initiative).effect.churn
     assert sample.value == whole.value
     assert whole.se < sample.se < 1.2 * whole.se  # who left says much more than who is followed
 
@@ -168,7 +169,6 @@ def test_what_errors_cause_is_part_of_what_mending_them_does(company):
     alone = policy_effect(
         SharedFits(replace(prepared, follow_ups=idle)),
         Initiative(name="one", changes=(Change(journey="billing", measure="bill_error", convert=1.0),)),
-        company.layout.all_buckets,
     ).effect.churn
     assert whole.value < 1.02 * alone.value < 0
 
@@ -176,12 +176,11 @@ def test_what_errors_cause_is_part_of_what_mending_them_does(company):
 def test_policies_that_move_the_same_kinds_of_things_share_one_fit(company):
     fits = SharedFits(company.fits.prepared)
     for change in (WAIT, Change(journey="support", measure="wait", scale=0.9)):
-        policy_effect(fits, Initiative(name="one", changes=(change,)), company.layout.all_buckets)
+        policy_effect(fits, Initiative(name="one", changes=(change,)))
     assert len(fits.kept) == 1
     policy_effect(
         fits,
         Initiative(name="one", changes=(Change(journey="onboarding", measure="promise_gap", scale=0.9),)),
-        company.layout.all_buckets,
     )
     assert len(fits.kept) == 2
 
@@ -192,7 +191,7 @@ def test_the_error_of_the_links_is_part_of_the_interval(company):
     prepared = company.fits.prepared
     few = tuple(replace(one, rows=_few(one.rows)) for one in prepared.follow_ups)
     initiative = Initiative(name="one", changes=(change,))
-    unsure = policy_effect(SharedFits(replace(prepared, follow_ups=few)), initiative, company.layout.all_buckets)
+    unsure = policy_effect(SharedFits(replace(prepared, follow_ups=few)), initiative)
     sure = estimated(company, change).effect.churn
     assert unsure.effect.churn.value == sure.value
     assert unsure.effect.churn.se > 1.02 * sure.se
@@ -207,7 +206,7 @@ def test_customers_who_are_not_in_the_fit_count_where_links_were_learnt_from_the
     )
     everyone = np.unique(np.concatenate([prepared.everyone, *(one.rows.customer for one in strange)]))
     other = SharedFits(replace(prepared, follow_ups=strange, everyone=everyone))
-    apart = policy_effect(other, Initiative(name="one", changes=(change,)), company.layout.all_buckets).effect
+    apart = policy_effect(other, Initiative(name="one", changes=(change,))).effect
     together = estimated(company, change).effect
     assert apart.churn.value == together.churn.value
     links = apart.influence[np.searchsorted(everyone, strange[0].rows.customer.min()) :]
@@ -226,9 +225,6 @@ def test_what_is_held_fixed_is_not_moved_by_a_link(company):
     initiative = Initiative(name="one", changes=(WAIT,))
     fixed = PolicyModel.of(alone, initiative.moved).moves_of((initiative,))
     free = PolicyModel.of(company.fits, initiative.moved).moves_of((initiative,))
-    for moves in (fixed, free):
-        for bucket in company.layout.all_buckets():
-            moves.add((initiative,), bucket)
     names = PolicyModel.of(company.fits, initiative.moved).fit.names
     resolved = {names.index(name) for name in names if name.startswith("support__resolved__0__")}
     assert not resolved & set(fixed.shift(PolicyModel.of(alone, initiative.moved).fit.names).columns.tolist())
@@ -314,8 +310,6 @@ def test_contacts_that_do_not_happen_take_what_was_to_be_expected_of_them_along(
     change = Change(journey="support", touchpoint="call", remove=1.0)
     model = PolicyModel.of(company.fits, [Exposure("support", "wait")])
     moves = model.moves_of((Initiative(name="one", changes=(change,)),))
-    for bucket in company.layout.all_buckets():
-        moves.add((Initiative(name="one", changes=(change,)),), bucket)
     shift = moves.shift(model.fit.names)
     at = [model.fit.names[column] for column in shift.columns]
     usual, count = (
@@ -388,7 +382,7 @@ def test_contacts_are_counted_by_kind_with_decay():
 
 def test_a_size_is_the_effect_of_so_much_of_the_change(company):
     whole = Initiative(name="one", changes=(WAIT,))
-    found = policy_effect(company.fits, whole, company.layout.all_buckets, sizes=(0.5,))
+    found = policy_effect(company.fits, whole, sizes=(0.5,))
     alone = estimated(company, Change(journey="support", measure="wait", scale=0.75))
     assert found.effect.churn == estimated(company, WAIT).effect.churn
     assert found.resized[0].churn.value == pytest.approx(alone.effect.churn.value, rel=1e-9)
@@ -412,17 +406,16 @@ TWO = (
 @pytest.fixture(scope="module")
 def together(company):
     pairs = (("bills", "calls"), ("calls", "chats"), ("calls", "mend"), ("mend", "same"))
-    found = estimate_overlaps(company.fits, TWO, pairs, company.layout.all_buckets)
+    found = estimate_overlaps(company.fits, TWO, pairs)
     return {one.names: one for one in found}
 
 
 def test_two_that_do_the_same_overlap_by_all_that_one_does(company, together):
     # Both mend the same failures: what is done twice is the effect of one, at the customers whom both reach.
     alone = estimate_overlaps(
-        company.fits, [TWO[3], TWO[3].model_copy(update={"name": "twin"})], (("mend", "twin"),),
-        company.layout.all_buckets,
+        company.fits, [TWO[3], TWO[3].model_copy(update={"name": "twin"})], (("mend", "twin"),)
     )[0]  # fmt: skip
-    effect = policy_effect(company.fits, TWO[3], company.layout.all_buckets).effect
+    effect = policy_effect(company.fits, TWO[3]).effect
     assert alone.churn.value == pytest.approx(effect.churn.value, rel=1e-9)
     assert alone.churn.se == pytest.approx(effect.churn.se, rel=1e-9)
     assert alone.influence == pytest.approx(effect.influence, abs=1e-12)
@@ -444,10 +437,6 @@ def test_what_moves_different_measures_is_added_and_not_built_again(company):
     bills, calls = TWO[:2]
     model = PolicyModel.of(company.fits, {*bills.moved, *calls.moved})
     apart, both = [model.moves_of((one,)) for one in (bills, calls)], model.moves_of((bills, calls))
-    for bucket in company.layout.all_buckets():
-        for moves, one in zip(apart, (bills, calls), strict=True):
-            moves.add((one,), bucket)
-        both.add((bills, calls), bucket)
     added = apart[0].shift(model.fit.names).plus(apart[1].shift(model.fit.names))
     rebuilt = both.shift(model.fit.names)
     assert added.columns.tolist() == rebuilt.columns.tolist()
