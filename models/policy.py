@@ -23,16 +23,12 @@ from models.exposures import (
     lagged,
     lagged_columns,
     moved_columns,
-    piece_columns,
+    pieces_of,
+    remembered,
+    remembered_names,
     retimed_columns,
-    state_names,
-    states,
-    usual,
     usual_column,
-    usual_names,
     vanished_columns,
-    volume_names,
-    volumes,
 )
 from models.initiatives import Initiative, MovedTouchpoints, in_filter, move_together
 from models.links import LAG_DAYS, FollowUps
@@ -273,18 +269,18 @@ class Moves:
         prepared, held, kinds = model.prepared, model.held, model.kinds
         self._prepared, self._moving = prepared, moving
         # What is usual for a held measure still moves where contacts move.
-        self._fixed = {column for r in fixed for column in piece_columns(r)}
+        self._fixed = set(pieces_of(fixed))
         tasks = {m.name for m in prepared.study.measures if m.task}
         ended = {r.exposure.journey for r in moving if r.exposure.measure in tasks} | set(retimed)
         self._shifting = [r for r in held if r in moving or r.exposure.journey in ended]
         self._spared = [k for k in kinds if k.journey in ended]
         m = len(prepared.target.periods)
-        self._names = (
-            *state_names(self._shifting),
-            *usual_names(self._shifting),
-            *volume_names(self._spared),
-            *current_names(self._shifting),
+        self._remembered = (
+            *pieces_of(self._shifting),
+            *map(usual_column, self._shifting),
+            *(kind.column for kind in self._spared),
         )
+        self._names = (*remembered_names(self._remembered), *current_names(self._shifting))
         self._shift = np.zeros((m, len(self._names)), np.float32)
         self._follow_ups = [f for f in prepared.follow_ups if f.links.source in moving and f.links.targets]
         self._lagged = [np.zeros((m, _sources(f), len(MEMORIES)), np.float32) for f in self._follow_ups]
@@ -340,9 +336,7 @@ class Moves:
         columns = joined_columns(parts)
         self._shift[rows] = np.column_stack(
             [
-                states(self._shifting, columns, spine, window),
-                usual(self._shifting, columns, spine, window),
-                volumes(self._spared, columns, spine, window),
+                remembered(self._remembered, columns, spine, window),
                 current(self._shifting, columns, ends, length / DAY),
             ]
         )
@@ -367,7 +361,7 @@ class Moves:
         for one in carried:
             for moving, by in one.shifts():
                 values[:, [where[int(c)] for c in moving]] += by
-        mine = {*state_names(self._moving), *current_names(self._moving)}
+        mine = {*remembered_names(pieces_of(self._moving)), *current_names(self._moving)}
         own = [number for number, name in enumerate(names) if name in mine]
         return Shift(np.array(columns, np.int64), values, tuple(carried), np.array(own, np.int64))
 

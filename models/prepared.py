@@ -24,12 +24,10 @@ from models.exposures import (
     current,
     current_names,
     exposure_columns,
-    state_names,
-    states,
-    usual,
-    usual_names,
-    volume_names,
-    volumes,
+    pieces_of,
+    remembered,
+    remembered_names,
+    usual_column,
 )
 from models.links import MOST_ROWS as MOST_LINK_ROWS
 from models.links import FollowUps, LinkRows, Links, fit_follow_ups, link_rows, links_of
@@ -363,14 +361,12 @@ def _rows(
 ) -> Rows:
     spine = pa.table({"customer_key": periods.customer_key, "cutoff": periods.start})
     ends = pa.table({"customer_key": periods.customer_key, "cutoff": periods.start + period_length(study)})
-    window = study.snapshot.window_days
     references, kinds, charging = learnt.references, learnt.kinds, learnt.charging
+    names = [*(kind.column for kind in kinds), *pieces_of(references), *map(usual_column, references)]
     parts = [
         _baseline(bucket.customers, periods),
         _past_spend(study, bucket, periods, charging),
-        _single(volumes(kinds, columns, spine, window), volume_names(kinds)),
-        _single(states(references, columns, spine, window), state_names(references)),
-        _single(usual(references, columns, spine, window), usual_names(references)),
+        _single(remembered(names, columns, spine, study.snapshot.window_days), remembered_names(names)),
         _single(current(references, columns, ends, period_length(study) / DAY), current_names(references)),
     ]
     due = charges_due(charging.cadence, bucket.revenue, periods.customer_key, periods.start, period_length(study))

@@ -14,7 +14,14 @@ from features.snapshot import DAY
 from models import prepared as prepared_module
 from models.adjustment import Exposure
 from models.contact_kinds import ContactKind
-from models.exposures import exposure_columns, joined_columns, moved_columns, states, vanished_columns, volumes
+from models.exposures import (
+    exposure_columns,
+    joined_columns,
+    moved_columns,
+    pieces_of,
+    remembered,
+    vanished_columns,
+)
 from models.initiatives import Change, Initiative, move_touchpoints
 from models.links import LinkRows
 from models.mechanisms import without_needless
@@ -297,10 +304,11 @@ def test_adding_differences_equals_rebuilding_from_moved_touchpoints(company):
     keys = bucket.customers["customer_key"].to_numpy()
     spine = pa.table({"customer_key": keys, "cutoff": np.full(len(keys), go_live + horizon)})
     before, rebuilt = (
-        states(references, exposure_columns(references, touchpoints, bucket.customers), spine, 180)
+        remembered(pieces_of(references), exposure_columns(references, touchpoints, bucket.customers), spine, 180)
         for touchpoints in (touches, rebuilt_touchpoints)
     )
-    added = states(references, moved_columns(references, moved.touchpoints, dict(moved.delivered)), spine, 180)
+    differences = moved_columns(references, moved.touchpoints, dict(moved.delivered))
+    added = remembered(pieces_of(references), differences, spine, 180)
     assert np.abs(added).max() > 0.1
     # Sums of some ten terms of size up to 100: rounding stays below 1e-12 of that.
     assert before + added == pytest.approx(rebuilt, abs=1e-10)
@@ -359,7 +367,8 @@ def test_what_was_tried_again_after_a_mended_failure_is_taken_back(company):
     spine = pa.table({"customer_key": np.unique(keys), "cutoff": np.full(len(np.unique(keys)), company.span[1])})
     felt = exposure_columns(references, again, bucket.customers)
     gone = vanished_columns(references, again, bucket.customers)
-    with_them, without = (states(references, one, spine, 10_000) for one in (felt, joined_columns([felt, gone])))
+    names = pieces_of(references)
+    with_them, without = (remembered(names, one, spine, 10_000) for one in (felt, joined_columns([felt, gone])))
     assert np.abs(with_them).max() > 0.01
     assert without == pytest.approx(np.zeros_like(without), abs=1e-9)
 
@@ -375,7 +384,7 @@ def test_contacts_are_counted_by_kind_with_decay():
     customers = pa.table({"customer_key": [0]})
     columns = exposure_columns([], with_attempts(touchpoints), customers, kinds)
     spine = pa.table({"customer_key": [0], "cutoff": [3 * DAY]})
-    began_fast, began_slow, later_fast, later_slow = volumes(kinds, columns, spine, 180)[0]
+    began_fast, began_slow, later_fast, later_slow = remembered([k.column for k in kinds], columns, spine, 180)[0]
     assert (began_fast, began_slow) == pytest.approx((1 + 2 ** (-2 / 14), 1 + 2 ** (-2 / 60)))
     assert (later_fast, later_slow) == pytest.approx((2 ** (-1 / 14), 2 ** (-1 / 60)))
 
