@@ -34,8 +34,9 @@ from models.combinations import combine
 from models.forecasts import Forecast, ruled, sample
 from models.funding import Funding
 from models.funding_plan import plan_funding
-from models.initiatives import Initiative, parse_initiatives, refusal
+from models.initiatives import Initiative, refusal
 from models.overlaps import estimate_overlaps, pairs_on_a_path
+from models.plans_file import parse_plans
 from models.policy import policy_effect
 from models.prepared import Prepared, prepare
 from models.response_surface import ResponseSurface
@@ -146,7 +147,7 @@ def _company(folder: Path) -> tuple[Study, Layout]:
 def _initiatives(folder: Path, study: Study) -> tuple[Initiative, ...]:
     content = yaml.safe_load((folder / "initiatives.yaml").read_text(encoding="utf-8"))
     content["initiatives"].append(_TENTH)
-    return parse_initiatives(yaml.safe_dump(content), "initiatives.yaml", study)
+    return parse_plans(yaml.safe_dump(content), "initiatives.yaml", study).initiatives
 
 
 def _prepared(study: Study, layout: Layout, buckets: Callable[[], Iterator[Bucket]]) -> Prepared:
