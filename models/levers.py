@@ -55,7 +55,7 @@ class Lever:
     adjustment : AdjustmentSet
         What was held fixed.
     contacts : int
-        Moved touchpoints (flat table: rows).
+        Moved touchpoints on which the effect rests, of a large study those of a sample (flat table: rows).
     placebo : Placebo or None
         The same on the past; None for a flat table.
     """
@@ -183,7 +183,7 @@ def _lever(measure: Measure, change: Change, policy: PolicyEffect, column: str |
         raw_revenue=raw_contrast(panel, column, "revenue", moved),
         support_share=policy.support_share,
         adjustment=policy.adjustment,
-        contacts=policy.contacts,
+        contacts=policy.followed_contacts,
         placebo=policy.placebo,
     )
 

@@ -59,8 +59,9 @@ class PolicyEffect:
         What was held fixed.
     support_share : float
         Share of moved values inside what was observed; 1 when nothing moved.
-    contacts : int
-        Moved touchpoints, all go-lives together.
+    followed_contacts : int
+        Moved touchpoints on which the estimate rests, all go-lives together: those of `Prepared.followed`, who are a
+        sample of a large study. For all customers see `contacts_per_month`.
     contacts_per_month : float
         Moved touchpoints per customer at risk and month, reach included.
     reached_share : float
@@ -76,7 +77,7 @@ class PolicyEffect:
     effect: Effect
     adjustment: AdjustmentSet
     support_share: float
-    contacts: int
+    followed_contacts: int
     contacts_per_month: float
     reached_share: float
     mean_change: dict[Exposure, float]
@@ -401,7 +402,7 @@ class Moves:
             effect=effect,
             adjustment=adjustment,
             support_share=self._inside / self._values if self._values else 1.0,
-            contacts=self._contacts,
+            followed_contacts=self._contacts,
             contacts_per_month=initiative.reach * self._contacts / at_risk / months,
             reached_share=initiative.reach * self._reached / at_risk,
             mean_change={e: total / n if n else 0.0 for e, (total, n) in self._change.items()},

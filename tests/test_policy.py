@@ -80,7 +80,7 @@ def test_a_faster_journey_with_shorter_waits_does_more_than_shorter_waits_alone_
 
 def test_a_removed_touchpoint_is_counted_and_its_occurrence_moves(company):
     found = estimated(company, Change(journey="support", touchpoint="call", remove=1.0))
-    assert found.contacts > 0
+    assert found.followed_contacts > 0
     assert found.effect.churn.se > 0
     assert Exposure("support", "wait") in found.adjustment.moved
 
@@ -103,7 +103,7 @@ def test_moving_those_who_are_followed_is_moving_everybody(company):
     everybody = policy_effect(SharedFits(whole), Initiative(name="one", changes=(change,)))
     some = estimated(company, change)
     assert some.effect.churn.value == pytest.approx(everybody.effect.churn.value, rel=1e-6)
-    assert (some.contacts, some.reached_share) == (everybody.contacts, everybody.reached_share)
+    assert (some.followed_contacts, some.reached_share) == (everybody.followed_contacts, everybody.reached_share)
 
 
 def test_a_large_study_is_learnt_from_its_first_customers_and_says_so_in_its_error(company, monkeypatch):
@@ -118,15 +118,19 @@ def test_a_large_study_is_learnt_from_its_first_customers_and_says_so_in_its_err
     assert len(found.everyone) > 700
     assert found.sampled == 0.0
     initiative = Initiative(name="one", changes=(WAIT,))
-    sample = policy_effect(SharedFits(found), initiative).effect.churn
+    followed = policy_effect(SharedFits(found), initiative)
+    sample = followed.effect.churn
     whole = policy_effect(SharedFits(replace(found, sampled=1.0)), initiative).effect.churn
     assert sample.value == whole.value
     assert whole.se < sample.se < 1.2 * whole.se  # who left says much more than who is followed
+    everybody = estimated(company, WAIT)
+    assert followed.followed_contacts / everybody.followed_contacts == pytest.approx(1 / 3, rel=0.1)
+    assert followed.contacts_per_month == pytest.approx(everybody.contacts_per_month, rel=0.1)
 
 
 def test_a_filter_that_nobody_passes_moves_nothing(company):
     found = estimated(company, WAIT, where={"segment": ("gold",)})
-    assert found.contacts == 0
+    assert found.followed_contacts == 0
     assert found.effect.churn.value == 0.0
 
 
@@ -250,7 +254,7 @@ def test_moved_contacts_are_counted_once_per_go_live(company):
     at, journey = bucket.touchpoints["occurred_at"].to_numpy(), bucket.touchpoints["journey"].to_pylist()
     in_support = np.array(journey) == "support"
     upper = sum(int((in_support & (at > g) & (at <= g + horizon)).sum()) for g in company.go_lives)
-    assert 0.8 * upper < found.contacts <= upper
+    assert 0.8 * upper < found.followed_contacts <= upper
 
 
 def test_repeats_that_a_mended_failure_spares_are_not_counted(company):
@@ -267,7 +271,7 @@ def test_repeats_that_a_mended_failure_spares_are_not_counted(company):
         moved, happening = moved + whole.touchpoints.num_rows, happening + still.touchpoints.num_rows
     assert happening < 0.9 * moved
     # Of those who join after a go-live nobody is followed, so somewhat fewer are counted.
-    assert 0.8 * happening < found.contacts <= happening
+    assert 0.8 * happening < found.followed_contacts <= happening
 
 
 def test_the_interval_holds_the_error_of_the_form(company):
