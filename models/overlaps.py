@@ -12,7 +12,8 @@ from models.adjustment import descendants
 from models.effects import Effect, Estimate
 from models.forecasts import Overlap
 from models.initiatives import Initiative
-from models.policy import FORM_ERROR, PolicyModel, Shift
+from models.moves import Shift
+from models.policy import FORM_ERROR, PolicyModel
 from models.shared_fits import SharedFits
 
 __all__ = ["MOST_PAIRS", "estimate_overlaps", "pairs_on_a_path"]

@@ -16,9 +16,10 @@ from models.contact_kinds import ContactKind
 from models.effects import Observed, TargetRows
 from models.exposures import current_names, pieces_of, remembered_names, usual_column
 from models.period_models import PeriodModels, PeriodRows, fit_models
-from models.prepared import Prepared, period_length
+from models.prepared import Prepared
 from models.quality_ties import benchmarks_of, covariate_columns
 from models.references import Reference
+from models.row_columns import period_length
 from models.yardsticks import Benchmark
 
 __all__ = ["SharedFit", "SharedFits"]
