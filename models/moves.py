@@ -127,7 +127,7 @@ class Moves:
         self.contacts, self._inside, self._values = 0, 0, 0
         self._change: dict[Exposure, list[float]] = {r.exposure: [0.0, 0.0] for r in self._moving}
 
-    def add(self, initiatives: Sequence[Initiative], bucket: Bucket) -> None:
+    def collect(self, initiatives: Sequence[Initiative], bucket: Bucket) -> None:
         """Move the touchpoints of a bucket after each go-live, by one initiative after the other."""
         study, target = self._prepared.study, self._prepared.target
         keys = bucket.customers["customer_key"].to_numpy()

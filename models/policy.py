@@ -157,7 +157,7 @@ class PolicyModel:
         still = [r for r in self.held if r.exposure in fixed]
         moves = Moves(moving, retimed, still, self.prepared, self.held, self.kinds)
         for people in self.prepared.followed:
-            moves.add(initiatives, people)
+            moves.collect(initiatives, people)
         return moves
 
     def target(self, shift: Shift) -> TargetRows:
