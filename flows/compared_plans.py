@@ -20,7 +20,7 @@ from flows.simulate import estimated
 from flows.storage import Workspace
 from flows.tracking import Recorded, open_tracker
 from models.combinations import counts_every_pair
-from models.initiatives import Initiative, parse_note
+from models.initiatives import Initiative
 from models.outlooks import Outlook, outlook
 from models.response_surface import ResponseSurface
 
@@ -247,8 +247,7 @@ def _file(workspace: Workspace, given: str, last: Stored | None, seed: int | Non
         stored, origin = _estimated(workspace, plans, wanted), "a simulation of the file"
     elif _is_resized(last, plans):
         origin = "the last simulation, at another reach or delivery"
-    note = parse_note(plans.text, Path(given).name, workspace.study)
-    label, names = Path(given).stem if note is None else note.name, _all_of(stored)
+    label, names = Path(given).stem if plans.note is None else plans.note.name, _all_of(stored)
     notes = [f"{label}: {one.initiative.name} is refused and left out. {one.reason}" for one in stored.refusals]
     if not names:
         raise StudyError(f"Every initiative of '{given}' is refused, so there is nothing to compare: {notes[0]}")

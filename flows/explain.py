@@ -165,7 +165,7 @@ def estimate_effects(
     for exposure in sorted(set(exposures_of(workspace.study, tables.manifest)) - fits.prepared.exposures):
         console.say(f"note: {exposure} never varies, so nothing can be learned about moving it.")
     with console.progress("explain") as tick:
-        return to_frame(levers(fits, fits.prepared.buckets, frame, contract.features, tick=tick), rng)
+        return to_frame(levers(fits, frame, contract.features, tick=tick), rng)
 
 
 @io_step("record the drivers in MLflow")

@@ -25,7 +25,7 @@ from models.combinations import Pair, pair_difference
 from models.costs import COST_PARTS, Cost
 from models.forecasts import Sampled
 from models.funding import Funding
-from models.initiatives import Initiative, parse_funding, parse_initiatives
+from models.initiatives import Initiative
 from models.response_surface import ResponseSurface
 from models.simulation import Worth, worth_of
 
@@ -293,8 +293,7 @@ def _plans(workspace: Workspace) -> tuple[Plans | None, tuple[str, ...]]:
     path = workspace.base / "initiatives.yaml"
     try:
         text = read_document(path)
-        initiatives = parse_initiatives(text, path.name, workspace.study)
-        return Plans(text, initiatives, parse_funding(text, path.name, workspace.study)), ()
+        return Plans.parse(text, path.name, workspace.study), ()
     except (OSError, UnicodeDecodeError):
         return None, ()
     except StudyError as error:

@@ -16,7 +16,9 @@ from flows.documents import read_document
 from flows.identity import git_commit
 from flows.storage import Workspace
 from models.funding import Funding
-from models.initiatives import Initiative, parse_funding, parse_initiatives
+from models.initiatives import Initiative
+from models.plans_file import parse_plans
+from models.scenario_note import ScenarioNote
 
 __all__ = ["HALF", "Plans", "made_from", "overridden", "read_plans", "same_estimates"]
 
@@ -33,6 +35,13 @@ class Plans:
     text: str
     initiatives: tuple[Initiative, ...]
     funding: Funding
+    note: ScenarioNote | None = None
+
+    @classmethod
+    def parse(cls, text: str, origin: str, study: Study) -> Plans:
+        """Read and check a text; `origin` names its file in messages."""
+        said = parse_plans(text, origin, study)
+        return cls(text, said.initiatives, said.portfolio, said.scenario)
 
     @property
     def fingerprint(self) -> str:
@@ -95,9 +104,7 @@ def read_plans(workspace: Workspace, given: str | None) -> Plans:
         The file is missing or wrong; every fault is listed.
     """
     path = workspace.base / _FILE if given is None else Path(given).expanduser().resolve()
-    text = _read(path)
-    initiatives = parse_initiatives(text, path.name, workspace.study)
-    return Plans(text, initiatives, parse_funding(text, path.name, workspace.study))
+    return Plans.parse(_read(path), path.name, workspace.study)
 
 
 def overridden(funding: Funding, given: Mapping[str, float | None]) -> Funding:

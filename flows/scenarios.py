@@ -27,7 +27,8 @@ from features.study import Study
 from flows.documents import read_document
 from flows.storage import write_bytes
 from models.funding import Funding
-from models.initiatives import Initiative, parse_funding, parse_initiatives, parse_note
+from models.initiatives import Initiative
+from models.plans_file import parse_plans
 from models.scenario_note import MOST_CHARACTERS, ScenarioNote
 
 __all__ = [
@@ -230,11 +231,11 @@ def read_scenario(path: Path, study: Study) -> Scenario:
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise StudyError(f"The scenario '{path}' cannot be read: {why}. A YAML file was expected.") from error
-    initiatives = parse_initiatives(text, path.name, study)
-    funding, note = parse_funding(text, path.name, study), parse_note(text, path.name, study)
+    said = parse_plans(text, path.name, study)
+    note = said.scenario
     if note is None:
-        return Scenario(path.stem, initiatives, funding)
-    return Scenario(note.name, initiatives, funding, note.made_from, note.saved_at.astimezone(UTC))
+        return Scenario(path.stem, said.initiatives, said.portfolio)
+    return Scenario(note.name, said.initiatives, said.portfolio, note.made_from, note.saved_at.astimezone(UTC))
 
 
 def list_scenarios(folder: Path, study: Study) -> tuple[tuple[Scenario, ...], tuple[str, ...]]:
