@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from features.errors import JourneyliftError, LeakError
+from flows.machine_faults import machine_fault
 
 if TYPE_CHECKING:
     from flows.storage import Workspace
@@ -601,8 +602,9 @@ def _run(given: list[str]) -> int:
         sys.stderr.close()
         return BROKEN_PIPE
     except Exception as error:  # noqa: BLE001 (the last place where a person can be told)
-        _complain(_unexpected(error))
-        return UNEXPECTED
+        known = machine_fault(error)
+        _complain(known.message if known else _unexpected(error))
+        return known.exit_code if known else UNEXPECTED
     return 0
 
 
@@ -658,7 +660,10 @@ def _unexpected(error: Exception) -> str:
 
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     path = Path(gettempdir()) / f"journeylift-error-{stamp}.log"
-    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    try:
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    except OSError as why:
+        return f"{type(error).__name__}: {error}\nThis is a fault in journeylift. No log: '{path}': {why.strerror}."
     return f"{type(error).__name__}: {error}\nThis is a fault in journeylift, not in your data. All of it is in {path}"
 
 
