@@ -36,6 +36,8 @@ _CAUSES = (
     ("no such column", "there is no such column"),
     ("syntax error", "the query is not valid SQL"),
     ("not a database", "it is not an SQLite file"),
+    ("is locked", "it is locked by another program that writes to it; wait for that, or end it"),
+    ("malformed", "the file is damaged"),
     ("could not decode", "it holds text that is not UTF-8"),
     ("timestamp too large", "it holds times after the year 9999, such as infinity"),
 )

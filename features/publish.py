@@ -73,7 +73,7 @@ def staged(final_dir: Path, *, workshop: Path | None = None) -> Iterator[Path]:
     Raises
     ------
     StoreError
-        If the folder cannot be made or published.
+        If the folder cannot be made, written or published.
 
     Examples
     --------
@@ -99,6 +99,10 @@ def staged(final_dir: Path, *, workshop: Path | None = None) -> Iterator[Path]:
     try:
         yield tmp_dir
         publish(tmp_dir, final_dir)
+    except (ConnectionError, TimeoutError):  # of a source of rows
+        raise
+    except OSError as error:
+        raise store_error(final_dir, error) from error
     finally:
         shutil.rmtree(tmp_dir, ignore_errors=True)
 
@@ -112,11 +116,16 @@ def recover(final_dir: Path) -> None:
 
 
 def sweep(final_dir: Path) -> None:
-    """Remove unfinished folders beside this one whose process no longer lives."""
+    """Remove unfinished folders or files beside this one whose process no longer lives."""
     for path in final_dir.parent.glob(f"{_escaped(final_dir.name)}.tmp-*"):
         found = re.fullmatch(r".*\.tmp-(\d+)", path.name)
-        if found and not _is_alive(int(found[1])):
+        if not found or _is_alive(int(found[1])):
+            continue
+        if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()
     if final_dir.exists():
         shutil.rmtree(_aside(final_dir), ignore_errors=True)
 

@@ -29,6 +29,8 @@ ROW = "@row"
 _CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 _PARQUET = (".parquet", ".pq")
 _VALUE = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|(?<=\bvalue )\S+|\(-?\d[^)]*\)")
+_OURS = r"No space left|Disk quota exceeded|journeylift-spill"
+"""What DuckDB says of a file that it cannot write, which is ours and never the user's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +228,9 @@ def connected(store: Path, engine: Engine | None = None) -> Iterator[duckdb.Duck
             raise KeyboardInterrupt(first_line(error)) from error
         raise
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
-        message = f"DuckDB ran out of room: {first_line(error)} Free disk space in '{place}' was expected."
+        why = re.search(r"No space left on device|Disk quota exceeded|Input/output error|Stale file handle", str(error))
+        said = f"{why[0]}." if why else first_line(error)
+        message = f"DuckDB ran out of room: {said} Free disk space in '{place}' was expected."
         advice = "Make room, name another folder in engine.spill, or raise engine.memory_limit."
         raise StoreError(f"{message} {advice}") from error
     finally:
@@ -425,6 +429,8 @@ def _reading(label: str) -> Iterator[None]:
     except (duckdb.OutOfMemoryException, duckdb.InterruptException):
         raise
     except duckdb.Error as error:
+        if isinstance(error, duckdb.IOException) and re.search(_OURS, str(error)):
+            raise
         raise DataError(f"{label}: {_told(error)} Correct the table, the file or the query.") from None
 
 

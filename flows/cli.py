@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from features.errors import JourneyliftError, LeakError
+from flows.machine_faults import machine_fault
 
 if TYPE_CHECKING:
     from flows.storage import Workspace
@@ -715,8 +716,9 @@ def _run(given: list[str]) -> int:
         sys.stderr.close()
         return BROKEN_PIPE
     except Exception as error:  # noqa: BLE001 (the last place where a person can be told)
-        _complain(_unexpected(error))
-        return UNEXPECTED
+        known = machine_fault(error)
+        _complain(known.message if known else _unexpected(error))
+        return known.exit_code if known else UNEXPECTED
     return 0
 
 
@@ -777,11 +779,14 @@ def _unexpected(error: Exception) -> str:
 
     secrets = environment_secrets()
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    # A name that nobody can foresee, and for its owner alone: it may hold values of rows.
-    handle, path = mkstemp(prefix=f"journeylift-error-{stamp}-", suffix=".log")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(redacted("".join(traceback.format_exception(error)), secrets))
     said = redacted(f"{type(error).__name__}: {error}", secrets)
+    try:
+        # A name that nobody can foresee, and for its owner alone: it may hold values of rows.
+        handle, path = mkstemp(prefix=f"journeylift-error-{stamp}-", suffix=".log")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(redacted("".join(traceback.format_exception(error)), secrets))
+    except OSError as why:
+        return f"{said}\nThis is a fault in journeylift. No log could be written: {why.strerror}."
     return f"{said}\nThis is a fault in journeylift, not in your data. All of it is in {path}"
 
 

@@ -71,19 +71,19 @@ class Closing:
 
 
 def set_up(*, results_on_stdout: bool = True, verbose: bool = False) -> None:
-    """Show our own messages on the terminal, and keep Prefect from telling of errors that are told at the end anyway.
+    """Show our own messages on the terminal; what Prefect and MLflow say of errors is told at the end anyway.
 
     Parameters
     ----------
     results_on_stdout : bool
         False when stdout carries JSON for a machine; everything for people then goes to stderr.
     verbose : bool
-        Let Prefect tell of errors too, with their tracebacks.
+        Let them tell of errors too, with their tracebacks.
     """
     _LOGGER.handlers = [_Terminal(_console(stderr=not results_on_stdout))]
     _LOGGER.setLevel(logging.INFO)
     _LOGGER.propagate = False
-    for name in ("prefect.flow_runs", "prefect.task_runs"):
+    for name in ("prefect.flow_runs", "prefect.task_runs", "mlflow.store.db.utils"):
         logger = logging.getLogger(name)
         logger.removeFilter(_is_told_here)
         if not verbose:

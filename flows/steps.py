@@ -11,6 +11,7 @@ from threading import Thread
 from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 from features.errors import JourneyliftError
+from flows.machine_faults import may_have_passed
 from flows.runs import settle_run
 from flows.settings import turn_telemetry_off
 
@@ -147,7 +148,8 @@ def may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     bool
         True when the failure may have passed by the next try.
     """
-    return not isinstance(state.result(raise_on_failure=False), _LASTING)
+    failure = state.result(raise_on_failure=False)
+    return not isinstance(failure, _LASTING) or may_have_passed(failure)
 
 
 def _decorator(name: str, options: dict[str, Any]) -> Decorator:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.errors import StoreError, StudyError
-from features.publish import store_error
+from features.publish import store_error, sweep
 from features.study import Study, parse_study
 from flows.documents import read_document
 
@@ -176,6 +176,7 @@ def open_store(root: Path) -> Store:
     probe = root / f".writable.tmp-{os.getpid()}"
     try:
         root.mkdir(parents=True, exist_ok=True)
+        sweep(root / ".writable")
         probe.touch()
         probe.unlink(missing_ok=True)
     except OSError as error:
@@ -201,11 +202,12 @@ def write_bytes(path: Path, content: bytes) -> None:
     Notes
     -----
     The content goes to a file beside it, is flushed to the disk and renamed; a process killed in between leaves a
-    ``*.tmp-<pid>`` file that nothing reads.
+    ``*.tmp-<pid>`` file that nothing reads and the next one to write this file removes.
     """
     beside = path.with_name(f"{path.name}.tmp-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path)
         with beside.open("wb") as file:
             file.write(content)
             file.flush()

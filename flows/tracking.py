@@ -12,7 +12,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import islice
@@ -23,14 +23,17 @@ import pandas as pd
 from sklearn.base import is_classifier
 
 from features.errors import ModelError
+from features.publish import sweep
 from features.study import Study
 from flows.identity import flatten, plain_name
+from flows.machine_faults import machine_fault
 from flows.pseudonyms import KEY_FILE, read_key
 from flows.redaction import environment_secrets, redacted
 from flows.run_database import ensure_database
 from flows.sealed_models import DIGEST, TRUSTED_TYPES, digest_of, open_sealed, refuse_foreign
 from flows.settings import Settings, turn_telemetry_off
 from flows.storage import Store
+from flows.unfinished import OPENED, abandoned, noted
 
 turn_telemetry_off()
 with warnings.catch_warnings():
@@ -102,7 +105,8 @@ class Tracker:
     artifacts : str or None
         Address of the artefacts of new experiments; None leaves it to the server.
     store : Path, optional
-        Folder of the study's store, which holds the key of its pseudonyms.
+        Folder of the study's store, which holds the key of its pseudonyms and the notes of open runs
+        (`flows.unfinished`); without one a run of a dead process stays open.
     """
 
     uri: str
@@ -118,6 +122,11 @@ class Tracker:
         return read_key(self.store / KEY_FILE)
 
     @property
+    def notes(self) -> Path | None:
+        """Folder of the notes of open runs."""
+        return None if self.store is None else self.store / "open"
+
+    @property
     def client(self) -> Any:
         """An MLflow client."""
         ensure_database(self.uri, _create_tables)
@@ -130,10 +139,14 @@ class Tracker:
         ------
         ModelError
             The server or database does not answer.
+        StoreError
+            The disk of the database is full or away.
         """
         try:
             self.client.search_registered_models(max_results=1)
-        except Exception as error:  # noqa: BLE001 (each kind of store fails in its own way)
+        except Exception as error:
+            if self.uri.startswith("sqlite:") and (known := machine_fault(error)) is not None:
+                raise known from error
             said = (str(error).strip().splitlines() or [type(error).__name__])[0]
             what = redacted(said, [self.uri, *environment_secrets()])[:200]
             raise ModelError(
@@ -184,7 +197,13 @@ class Tracker:
 
     @contextmanager
     def run(
-        self, step: str, name: str, tags: Mapping[str, str], parent: "Run | None" = None, note: str = ""
+        self,
+        step: str,
+        name: str,
+        tags: Mapping[str, str],
+        parent: "Run | None" = None,
+        note: str = "",
+        token: str = "",
     ) -> Iterator["Run"]:
         """Record a run; it is marked as failed when what it records fails.
 
@@ -200,6 +219,8 @@ class Tracker:
             The run it belongs to.
         note : str
             What it found, in Markdown; MLflow shows it above everything else.
+        token : str
+            Of a note that is kept already (`flows.unfinished`); without one the run is noted for as long as it is open.
 
         Yields
         ------
@@ -207,15 +228,38 @@ class Tracker:
             The open run.
         """
         nested = {"mlflow.parentRunId": parent.run_id} if parent else {}
-        noted = {"mlflow.note.content": note} if note else {}
-        created = self.client.create_run(self.experiment(step), run_name=name, tags={**tags, **nested, **noted})
-        run = Run(self, str(created.info.run_id))
-        try:
-            yield run
-        except BaseException:
-            self.client.set_terminated(run.run_id, "FAILED")
-            raise
-        self.client.set_terminated(run.run_id, "FINISHED")
+        shown = {"mlflow.note.content": note} if note else {}
+        experiment = self.experiment(step)
+        if parent is None:
+            self._end_dead_runs()
+        token = parent.token if parent else token
+        with nullcontext(token) if token or parent else noted(self.notes, {}) as token:
+            opened = {OPENED: token} if token else {}
+            created = self.client.create_run(experiment, run_name=name, tags={**tags, **nested, **shown, **opened})
+            run = Run(self, str(created.info.run_id), token)
+            try:
+                yield run
+            except BaseException:
+                self.client.set_terminated(run.run_id, "FAILED")
+                raise
+            self.client.set_terminated(run.run_id, "FINISHED")
+
+    def _end_dead_runs(self) -> None:
+        """Mark runs of dead processes as killed; trainings are taken back by `flows.registry.put_right`."""
+        for one in abandoned(self.notes, with_undo=False):
+            for run_id in self.opened(one.token):
+                self.kill(run_id)
+
+    def opened(self, token: str) -> tuple[str, ...]:
+        """Find the ids of the runs that were opened under a note, finished or not."""
+        known = [one.experiment_id for one in self.client.search_experiments()]
+        found = self.client.search_runs(known, f"tags.`{OPENED}` = '{token}'", max_results=1_000) if known else []
+        return tuple(str(one.info.run_id) for one in found)
+
+    def kill(self, run_id: str) -> None:
+        """Mark a run as one whose process was killed, if it says that it is still running."""
+        if self.client.get_run(run_id).info.status == "RUNNING":
+            self.client.set_terminated(run_id, "KILLED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,10 +272,13 @@ class Run:
         Where it is recorded.
     run_id : str
         Its id in MLflow.
+    token : str
+        Of the note of its process (`flows.unfinished`); empty where there is none.
     """
 
     tracker: Tracker
     run_id: str
+    token: str = ""
 
     def log_params(self, params: Mapping[str, object]) -> None:
         """Record parameters, nested ones under dotted names; long values are cut at MLflow's limit."""
@@ -407,6 +454,7 @@ def open_tracker(study: Study, store: Store, settings: Settings | None = None) -
     given = (settings or Settings()).tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     if not given:
         store.mlflow.mkdir(parents=True, exist_ok=True)
+        sweep(store.mlflow / "mlflow.db")
     uri = given or f"sqlite:///{store.mlflow / 'mlflow.db'}"
     return Tracker(uri, study.name, None if given else (store.mlflow / "artifacts").as_uri(), store.root)
 
