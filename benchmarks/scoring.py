@@ -54,7 +54,6 @@ from models.revenue import fit_revenue
 BASE_CUSTOMERS = 3_000
 _PER_PART = 62_500
 _OUTCOMES = ("churn", "revenue")
-_STORED = (*STORED_TYPES, "functools.partial", "sklearn.utils.validation.check_array")
 
 
 def company(folder: Path, features: int, forms: tuple[str, str]) -> None:
@@ -163,7 +162,7 @@ def spark(folder: Path, store: Path) -> Spent:
     at = contract.cutoffs[0]
     columns = needed(contract, models)
     reference = panel_sample(store, contract, at, columns, is_hashed=True)
-    scorer = SparkScorer.of(study, contract, models, reference, _STORED)
+    scorer = SparkScorer.of(study, contract, models, reference, STORED_TYPES)
     tables = spark_tables(score_on_spark(panel_on_disk(session, store, contract, at), scorer), store / "scratch")
     with pq.ParquetWriter(store / "scores-spark.parquet", SCORE_SCHEMA, compression="zstd") as writer:
         for table in in_order_of("customer_id", tables, SCORE_SCHEMA, store, study.engine):
@@ -175,7 +174,7 @@ def loaded(folder: Path) -> dict[str, LoadedModel]:
     """Load both models."""
     return {
         # Written by this benchmark a moment ago.
-        outcome: LoadedModel("1", skops.io.load(folder / f"{outcome}.skops", trusted=list(_STORED)))  # noqa: TID251
+        outcome: LoadedModel("1", skops.io.load(folder / f"{outcome}.skops", trusted=list(STORED_TYPES)))  # noqa: TID251
         for outcome in _OUTCOMES
     }
 

@@ -124,7 +124,8 @@ def as_frame(table: pa.Table, numbers: set[str]) -> pd.DataFrame:
     for place, name in enumerate(inside):
         block[:, place] = table[name].to_numpy()
     others = table.select([name for name in table.column_names if name not in numbers]).to_pandas()
-    return pd.concat([others, pd.DataFrame(block, columns=inside)], axis=1)
+    whole: pd.DataFrame = pd.concat([others, pd.DataFrame(block, columns=inside)], axis=1)
+    return whole
 
 
 def _partition(store: Path, contract: PanelContract, cutoff: int) -> Partition:

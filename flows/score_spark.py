@@ -27,6 +27,7 @@ from features.publish import sweep
 from features.study import Study
 from flows.score_rows import SCORE_SCHEMA, LoadedModel, Scorer, needed
 from models.evaluation import one_thread
+from models.preparation import STORED_TYPES
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -137,10 +138,8 @@ def scored_by_spark(
     pyarrow.Table
         See `spark_tables`.
     """
-    from flows.tracking import TRUSTED_TYPES  # noqa: PLC0415 - imports MLflow, which workers do without
-
     root = workspace.store.root
-    scorer = SparkScorer.of(workspace.study, contract, models, reference, TRUSTED_TYPES)
+    scorer = SparkScorer.of(workspace.study, contract, models, reference, STORED_TYPES)
     rows = panel_on_disk(spark_session(engine), root, contract, cutoff)
     sweep(root / _SCRATCH)
     yield from spark_tables(score_on_spark(rows, scorer), root / f"{_SCRATCH}.tmp-{os.getpid()}")

@@ -98,7 +98,7 @@ def _add_numbers(
     preparation: ColumnTransformer, own: dict[str, FloatArray], table: pd.DataFrame, amounts: FloatArray
 ) -> None:
     """Add what bent and plain numbers and flags for missing ones contribute, in place."""
-    names = [name for name, kind in table.dtypes.items() if pd.api.types.is_numeric_dtype(kind)]
+    names = [str(name) for name, kind in table.dtypes.items() if pd.api.types.is_numeric_dtype(kind)]
     numbers = np.array([table.columns.get_loc(name) for name in names], dtype=np.intp)
     if len(numbers) == 0:
         return
