@@ -293,7 +293,8 @@ def _estimated(workspace: Workspace, plans: Plans, wanted: dict[str, str]) -> St
     console.say("compare: a file has not been simulated as it is now, so that is done first")
     stored = estimated(workspace, layout, contract, plans, int(wanted["seed"]))
     write_draws(kept, stored)
-    for old in sorted(workspace.store.compared.glob("*.npz"), key=lambda one: one.stat().st_mtime)[:-_KEPT]:
+    ours = () if workspace.store.compared.is_symlink() else workspace.store.compared.glob(f"{'[0-9a-f]' * 16}.npz")
+    for old in sorted(ours, key=lambda one: one.stat().st_mtime)[:-_KEPT]:
         old.unlink(missing_ok=True)
     return stored
 

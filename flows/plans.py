@@ -12,6 +12,7 @@ from typing import Final
 from features.contract import PanelContract
 from features.errors import StudyError
 from features.study import Study
+from flows.documents import read_document
 from flows.identity import git_commit
 from flows.storage import Workspace
 from models.funding import Funding
@@ -138,7 +139,7 @@ def overridden(funding: Funding, given: Mapping[str, float | None]) -> Funding:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_document(path)
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise StudyError(

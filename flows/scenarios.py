@@ -21,8 +21,10 @@ import yaml
 from pydantic import ValidationError
 
 from features.errors import StudyError
+from features.marked import compose
 from features.publish import store_error
 from features.study import Study
+from flows.documents import read_document
 from flows.storage import write_bytes
 from models.funding import Funding
 from models.initiatives import Initiative
@@ -225,7 +227,7 @@ def read_scenario(path: Path, study: Study) -> Scenario:
         The file cannot be read, or does not fit the study (any more); every fault is listed.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_document(path)
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise StudyError(f"The scenario '{path}' cannot be read: {why}. A YAML file was expected.") from error
@@ -311,11 +313,11 @@ def _told(initiative: Initiative) -> dict[str, Any]:
 def _stored_fingerprint(path: Path) -> str:
     """Fingerprint of what a file says; empty where it is no scenario of ours."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content: Any = compose(read_document(path), path.name).value
         note = ScenarioNote.model_validate(content["scenario"])
         initiatives = tuple(Initiative.model_validate(one) for one in content["initiatives"])
         funding = Funding.model_validate(content.get("portfolio", {}))
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+    except (OSError, ValueError, StudyError, KeyError, TypeError):
         return ""
     return Scenario(note.name, initiatives, funding, note.made_from).fingerprint
 

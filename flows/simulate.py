@@ -13,6 +13,7 @@ from features.contract import PanelContract
 from features.errors import StoreError
 from features.layout import Layout
 from flows import console
+from flows.artefacts import leave
 from flows.build_features import ensure_layout, ensure_panel
 from flows.draws_store import Stored, draws_bytes, read_draws
 from flows.flat_effects import simulate_flat
@@ -79,6 +80,7 @@ def simulate(study_file: str, *, initiatives: str | None = None, seed: int = 0) 
     # Both files last: where recording fails, portfolio and report still go by the simulation before.
     write_bytes(workspace.store.draws, draws)
     write_json(workspace.store.result("simulate"), content)
+    leave(workspace, "simulate")
     counted = {"horizon_days": cohort.horizon_days, "months": money.months, "customers": cohort.customers}
     show(found, pairs.to_frame(), workspace.study.currency, **counted)
     _tell(found, retention)

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtr, ndtri
 
 from models.driver_tests import holm
 from models.effects import Effect, Estimate
@@ -99,7 +99,7 @@ def critical_value(effects: Sequence[Effect], rng: np.random.Generator) -> float
     columns = [influence for influence, one in gains if one.se > 0]
     moving = [c / size for c in columns if (size := float(np.sqrt(c @ c))) > 0]
     if not moving:
-        return float(stats.norm.ppf(1 - CHANCE))
+        return float(ndtri(1 - CHANCE))
     stacked = np.column_stack(moving)
     values, vectors = np.linalg.eigh(stacked.T @ stacked)
     draws = rng.standard_normal((DRAWS, len(values))) @ (vectors * np.sqrt(np.maximum(values, 0.0))).T
@@ -145,7 +145,7 @@ _UNTESTED = "too little of the past is known to test it there (no placebo)"
 def placebo_checks(placebos: Sequence[Placebo | None]) -> tuple[Check, ...]:
     """Say of each placebo whether it fails at 5 % over all that are known (Holm 1979)."""
     known = [one for one in placebos if one is not None]
-    adjusted = iter(holm(np.array([2 * stats.norm.sf(abs(one.effect.t)) for one in known], np.float64)))
+    adjusted = iter(holm(np.array([2 * ndtr(-abs(one.effect.t)) for one in known], np.float64)))
     return tuple(
         "not known" if one is None else "fails" if next(adjusted) <= CHECK_LEVEL else "passes" for one in placebos
     )
