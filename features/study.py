@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from features.marked import compose, validated
+from features.monitoring_rules import Monitoring
 from features.overrules import Overrule
 from features.study_rules import study_faults
 
@@ -386,6 +387,7 @@ class Study(_Declared):
     snapshot: SnapshotGrid = SnapshotGrid()
     money: Money = Money()
     engine: Engine = Engine()
+    monitoring: Monitoring | None = None
     store: Annotated[str, AfterValidator(_inner_folder)] = "store"
     flat: Flat | None = None
 
@@ -414,14 +416,14 @@ class Study(_Declared):
 
         64 hexadecimal digits. Tables may grow and cutoffs be added without a change.
         """
-        apart = {"engine", "money", "store", "sources", "adjustment"}
+        apart = {"engine", "monitoring", "money", "store", "sources", "adjustment"}
         grid = self.snapshot.model_dump(include={"window_days", "gap_days", "horizon_days"})
         plain = self.model_dump(mode="json", by_alias=True, exclude=apart) | {"snapshot": grid}
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
     def fingerprint(self) -> str:
         """Give the SHA-256 of the study in canonical form: 64 hexadecimal digits, equal for equal studies."""
-        plain = self.model_dump(mode="json", by_alias=True, exclude={"engine"})
+        plain = self.model_dump(mode="json", by_alias=True, exclude={"engine", "monitoring"})
         canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 

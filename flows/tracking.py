@@ -45,7 +45,7 @@ with warnings.catch_warnings():
 
 __all__ = [
     "CHALLENGER", "CHAMPION", "TRUSTED_TYPES", "Champion", "Recorded", "Run", "Tracker", "find_champion",
-    "open_tracker",
+    "find_version", "open_tracker",
 ]  # fmt: skip
 
 CHAMPION: Final = "champion"
@@ -431,6 +431,16 @@ def find_champion(tracker: Tracker, outcome: str, alias: str = CHAMPION) -> Cham
         if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
             return None
         raise
+    return Champion(tracker, name, str(found.version), dict(found.tags), str(found.run_id or ""))
+
+
+def find_version(tracker: Tracker, outcome: str, number: str) -> Champion | None:
+    """Find a registered version by its number; None when there is none, or it was deleted."""
+    name = tracker.model_name(outcome)
+    try:
+        found = tracker.client.get_model_version(name, number)
+    except MlflowException:
+        return None
     return Champion(tracker, name, str(found.version), dict(found.tags), str(found.run_id or ""))
 
 
