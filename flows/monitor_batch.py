@@ -30,17 +30,21 @@ from flows.tracking import Champion
 from models.alarms import Check, Reason, Verdict, verdict_of
 from models.arrivals import Arrivals, arrivals, stray
 from models.batch_rules import COLLAPSE, LEAST_FACTOR, arrival_reasons, drift_reasons, moved, natural
-from models.drift import Design, Drift, drift
+from models.drift import Design, Drift, drift, joined
 
 __all__ = ["Batch", "look_at_batch"]
 
-_FEATURES: Final = 0.4
+_FEATURES: Final = 0.5  # scores among them: they are steadied by what is known of features
 _SOURCES: Final = 0.4
-_SCORES: Final = 0.1
 _VOLUME: Final = 0.1
 """How the chance of a false alarm is shared out."""
 
 _FEWER: Final = 0.1
+"""Part of the different scores that were expected below which scores count as constant."""
+
+_TELLING: Final = 10.0
+"""A PSI that hardly anything reaches: a limit above it limits nothing."""
+
 _NEAR: Final = math.log(1.4)
 _YEAR_DAYS: Final = 365
 
@@ -132,9 +136,9 @@ def look_at_batch(asked: Asked, model: Champion | None, tick: Callable[[str], No
     alpha = asked.rules.false_alarms
     parts.append(_unscored(asked, rows))
     parts.append(_volume(reference, len(rows), lag, _VOLUME * alpha))
-    found = drift(reference.profiles, reference.profiler.profile(rows), Design(lag, window, _FEATURES * alpha))
-    parts.append(_features(asked, found))
-    parts.append(_scores(asked, reference, Design(lag, window, _SCORES * alpha)))
+    profile = joined(reference.profiler.profile(rows), reference.score_profiler.profile(asked.scores[[SCORE]]))
+    found = drift(reference.profiles, profile, Design(lag, window, _FEATURES * alpha))
+    parts += [_features(asked, found), _scores(asked, reference, found)]
     sources, part = _sources(asked, cutoffs[-1], _SOURCES * alpha)
     parts.append(part)
     table = found.table.assign(judged=found.is_judged).merge(_aspects(found, asked.rules.psi), on="feature", how="left")
@@ -231,24 +235,24 @@ def _volume(reference: Reference, n: int, lag: int, alpha: float) -> Found:
 
 
 def _features(asked: Asked, found: Drift) -> Found:
-    rows = moved(found, asked.rules.psi)
+    rows = moved(found, asked.rules.psi).loc[lambda frame: frame["feature"].ne(SCORE)]
     reasons = list(drift_reasons(rows, asked.contract.features))
-    largest = found.table.iloc[0] if len(found.table) else None
-    value = f"{len(rows)} of {len(found.table)} moved"
+    table = found.table.loc[found.table["feature"].ne(SCORE)]
+    largest = table.iloc[0] if len(table) else None
+    value = f"{len(rows)} of {len(table)} moved"
     if largest is not None:
         value += f"; largest PSI {largest['psi']:.2f} ({largest['feature']})"
     expected = f"none, in {1 - found.alpha:.0%} of undisturbed batches" if found.is_judged else "too few cutoffs to say"
     return reasons, [Check("features", value, expected, verdict_of(reasons))]
 
 
-def _scores(asked: Asked, reference: Reference, design: Design) -> Found:
+def _scores(asked: Asked, reference: Reference, found: Drift) -> Found:
     scores = asked.scores[[SCORE]]
-    found = drift(reference.score_profiles, reference.score_profiler.profile(scores), design)
-    row = found.table.iloc[0]
+    row = found.table.loc[found.table["feature"].eq(SCORE)].iloc[0]
     n, distinct = len(scores), int(scores[SCORE].nunique())
     usual = float(np.median([of / max(rows, 1) for of, rows in zip(reference.distinct, reference.scored, strict=True)]))
     value = f"mean risk {row['mean']:.1%} (training {row['reference_mean']:.1%}), PSI {row['psi']:.2f}"
-    expected = f"PSI below {row['psi_limit']:.2f}" if found.is_judged else "too few cutoffs to say"
+    expected = f"PSI below {row['psi_limit']:.2f}" if row["psi_limit"] < _TELLING else "too few cutoffs to say"
     expected_distinct = usual * min(n, max(reference.scored))
     is_constant = distinct <= 1 or distinct < _FEWER * expected_distinct
     reasons: list[Reason] = []
@@ -261,7 +265,7 @@ def _scores(asked: Asked, reference: Reference, design: Design) -> Found:
                 "features that the model uses are probably empty or constant: journeylift check, then score again.",
             )
         )
-    if len(moved(found, asked.rules.psi)):
+    if moved(found, asked.rules.psi)["feature"].eq(SCORE).any():
         reasons.append(
             Reason(
                 "score drift",

@@ -22,7 +22,7 @@ from flows.storage import Workspace
 from flows.succession import TRAINED_UNTIL
 from models.arrivals import Arrival
 from models.churn import predict_churn
-from models.drift import Profile, Profiler
+from models.drift import Profile, Profiler, joined
 
 __all__ = ["SCORE", "Reference", "arrived", "judged_features", "reference_cutoffs", "reference_of", "steps_per_window"]
 
@@ -45,9 +45,9 @@ class Reference:
     cutoffs : tuple of int
         Ascending, microseconds.
     profiler, score_profiler : Profiler
-        How columns and scores are described; the latter over the scores of the same model.
-    profiles, score_profiles : tuple of Profile
-        One a cutoff.
+        How features and scores are described; the latter over the scores of the same model.
+    profiles : tuple of Profile
+        One a cutoff; of features and, from some thousand rows, of scores.
     rows : tuple of int
         Customers at risk at each cutoff.
     distinct : tuple of int
@@ -60,7 +60,6 @@ class Reference:
     profiler: Profiler
     score_profiler: Profiler
     profiles: tuple[Profile, ...]
-    score_profiles: tuple[Profile, ...]
     rows: tuple[int, ...]
     distinct: tuple[int, ...]
     scored: tuple[int, ...]
@@ -120,15 +119,15 @@ def reference_of(
     profiler = Profiler.of(pd.concat(sampled, ignore_index=True), names)
     score_profiler = Profiler.of(pd.concat(scores, ignore_index=True), [SCORE])
     profiles = []
-    for at in cutoffs:
+    for at, scored in zip(cutoffs, scores, strict=True):
         yield f"describing the reference, {iso(at)}"
-        profiles.append(profiler.profile(read_panel(workspace.store.root, (at,), columns=names)))
+        rows = profiler.profile(read_panel(workspace.store.root, (at,), columns=names))
+        profiles.append(joined(rows, score_profiler.profile(scored)))
     yield Reference(
         cutoffs=tuple(cutoffs),
         profiler=profiler,
         score_profiler=score_profiler,
         profiles=tuple(profiles),
-        score_profiles=tuple(score_profiler.profile(one) for one in scores),
         rows=tuple(one.n for one in profiles),
         distinct=tuple(int(one[SCORE].nunique()) for one in scores),
         scored=tuple(len(one) for one in scores),

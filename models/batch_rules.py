@@ -56,8 +56,9 @@ def moved(found: Drift, psi_least: float) -> pd.DataFrame:
     """
     table = found.table
     each = found.alpha / (_TESTS * max(len(table), 1))
-    factor = np.abs(np.log(table["factor"].astype(float)))
-    size = table["p_level"].lt(each) & factor.ge(math.log(LEAST_FACTOR))
+    factor = table["factor"].astype(float)
+    factor = np.maximum(factor, 1 / factor)
+    size = table["p_level"].lt(each) & factor.ge(LEAST_FACTOR)
     gap = (table["missing_share"] - table["reference_missing_share"]).abs()
     missing = table["p_missing"].lt(each) & gap.ge(LEAST_SHARE)
     spread = table["p_psi"].lt(each) & table["psi"].ge(psi_least)
@@ -110,11 +111,9 @@ def arrival_reasons(
         The reasons; and the rows they rest on with value, centre, lo and hi in natural numbers.
     """
     table = natural(found.table)
-    apart = np.where(
-        table["aspect"].isin(("missing", "nonzero")),
-        (table["value"] - table["centre"]).abs() >= LEAST_SHARE,
-        np.abs(np.log(table["value"] / table["centre"])) >= math.log(LEAST_FACTOR),
-    )
+    is_share = table["aspect"].isin(("missing", "nonzero"))
+    gap = (found.table["value"] - found.table["centre"]).astype(float).abs()  # of logarithms, where it is no share
+    apart = np.where(is_share, (table["value"] - table["centre"]).abs() >= LEAST_SHARE, gap >= math.log(LEAST_FACTOR))
     told = table.loc[table["p"].lt(found.alpha) & apart].reset_index(drop=True)
     return tuple(_arrival_reasons(told, month, units or {})), told
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from models.bins import Bins, expected_psi, psi, smoothed
 from models.prediction_limits import FEWEST, Limits, limits
 
-__all__ = ["Design", "Drift", "Profile", "Profiler", "drift"]
+__all__ = ["Design", "Drift", "Profile", "Profiler", "drift", "joined"]
 
 FloatArray = NDArray[np.float64]
 
@@ -139,6 +139,12 @@ class Drift:
     def to_frame(self) -> pd.DataFrame:
         """One row a column; see `table`."""
         return self.table
+
+
+def joined(first: Profile, second: Profile) -> Profile:
+    """Describe the columns of both; rows are those of the first."""
+    parts = {name: np.append(getattr(first, name), getattr(second, name)) for name in ("size", "mean", "missing")}
+    return Profile(first.n, {**first.counts, **second.counts}, **parts)
 
 
 def drift(reference: Sequence[Profile], batch: Profile, design: Design) -> Drift:
