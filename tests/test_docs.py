@@ -30,6 +30,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "snapshot": study.SnapshotGrid,
     "money": study.Money,
     "engine": study.Engine,
+    "monitoring": study.Monitoring,
     "flat": study.Flat,
     "initiatives.yaml": initiatives.Initiative,
     "changes": initiatives.Change,
