@@ -1,7 +1,7 @@
 """How often monitoring raises a false alarm, and what it catches at once: ``python -m benchmarks.monitoring``.
 
-Synthetic companies live undisturbed; for several trainings of each, every later cutoff is looked at as a batch. Then the
-last month of one of them is disturbed in the tables, laid out and built anew, and looked at once more.
+Synthetic companies live undisturbed; for several trainings of each, every later cutoff is looked at as a batch. Then
+the last month of one of them is disturbed in the tables, laid out and built anew, and looked at once more.
 """
 
 import argparse

@@ -24,7 +24,6 @@ METRICS: Final = {
 }
 """Metrics as charts and tables call them."""
 
-_RIGHT: Final = {"auc": (0.5, "0.5: at random"), "lift": (1.0, "1: at random"), "calibration_slope": (1.0, "1: right")}
 _MOST: Final = 24
 _ROWS: Final = ("on scoring", "when outcomes came")
 _FILLS: Final = {"ok": LINE, "watch": NEUTRAL, "act": BAD, "none": PAPER}
@@ -88,8 +87,7 @@ def promise_chart(outcomes: Sequence[Mapping[str, Any]], metric: str) -> alt.Lay
         tones,
         numbers["promised"].tolist(),
     )
-    mark, marked = _RIGHT.get(metric, (math.nan, ""))
-    axis = Axis("", hollow="hollow: promised", mark=mark, marked=marked, dot="came true")
+    axis = Axis("", dot="came true", raw="promised in training")
     return interval_plot(estimates, axis, f"{METRICS[metric]}, by cutoff")
 
 
