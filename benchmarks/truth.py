@@ -1,4 +1,4 @@
-"""Estimated effects of initiatives beside the truth, on synthetic companies; and what correlation would have said.
+"""Estimated effects of initiatives beside the truth, on synthetic companies; what correlation and boosting would say.
 
 For each seed a company is made, laid out and its initiatives estimated through the same functions that the command line
 uses; truth.json is read only here, afterwards. Run: make bench, or python -m benchmarks.truth --seeds 4
@@ -17,17 +17,22 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from benchmarks.plug_in import BoostedPlugIn
 from features.company import simulate_company
 from features.company_files import write_company
 from features.layout import Layout, lay_out
 from features.panel import build_panel, read_panel
 from features.study import Study, parse_study
 from flows.histories import exposures_of, go_lives_of
-from models.initiatives import Initiative, parse_initiatives, refusal
+from models.initiatives import Initiative, refusal
 from models.levers import raw_contrast
+from models.plans_file import parse_plans
 from models.policy import PolicyEffect, policy_effect
 from models.prepared import Prepared, prepare
 from models.shared_fits import SharedFits
+
+RIVALS = ("naive", "boosted")
+"""Univariate slope, and boosted trees on our own rows (benchmarks/plug_in.py)."""
 
 
 def companies(customers: int, seeds: Iterable[int], hidden: float = 0.0) -> pd.DataFrame:
@@ -49,16 +54,25 @@ def one_company(folder: Path, customers: int, seed: int, hidden: float) -> pd.Da
     started = time.perf_counter()
     prepared = prepare_study(study, layout, seed)
     fits = SharedFits(prepared)
+    seconds = time.perf_counter() - started
+    boosted = BoostedPlugIn.fit(prepared, seed)
+    started = time.perf_counter()
     text = (folder / "initiatives.yaml").read_text(encoding="utf-8")
     truth = {t["name"]: t for t in json.loads((folder / "truth.json").read_text(encoding="utf-8"))["initiatives"]}
     rows: list[dict[str, object]] = []
-    for initiative in parse_initiatives(text, "initiatives.yaml", study):
+    for initiative in parse_plans(text, "initiatives.yaml", study).initiatives:
         if not refusal(initiative, study, prepared.exposures):
-            found = policy_effect(fits, initiative, prepared.buckets)
+            found = policy_effect(fits, initiative)
             names = {f.name for f in contract.features}
-            rows += compare(initiative, found, truth[initiative.name], panel, names)
+            seconds += time.perf_counter() - started
+            rival = dict(zip(("churn", "revenue"), boosted.effect(fits, initiative), strict=True))
+            started = time.perf_counter()
+            rows += [
+                row | {"boosted": rival[str(row["outcome"])]}
+                for row in compare(initiative, found, truth[initiative.name], panel, names)
+            ]
     frame = pd.DataFrame(rows).assign(seed=seed)
-    print(f"seed {seed}: {len(panel):,} panel rows, effects in {time.perf_counter() - started:.1f} s", flush=True)
+    print(f"seed {seed}: {len(panel):,} panel rows, effects in {seconds:.1f} s", flush=True)
     return frame
 
 
@@ -116,9 +130,14 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
                 "initiative": name,
                 "truth": part["truth"].mean(),
                 "estimate": part["estimate"].mean(),
-                "naive": part["naive"].mean(),
                 "bias_%": 100 * error.mean() / scale if scale else np.nan,
                 "rmse_%": 100 * np.sqrt((error**2).mean()) / scale if scale else np.nan,
+                **{
+                    f"{rival}_rmse_%": 100 * np.sqrt(((part[rival] - part["truth"]) ** 2).mean()) / scale
+                    if scale
+                    else np.nan
+                    for rival in RIVALS
+                },
                 "cover": inside.mean(),
                 "rms_z": float(np.sqrt(((error / part["spread"]) ** 2).mean())),
                 "companies": len(part),
@@ -131,7 +150,7 @@ def ranking(frame: pd.DataFrame) -> pd.DataFrame:
     """Rank correlation with the truth and whether the best initiative was picked, per company, for churn."""
     rows = []
     for seed, part in frame[frame["outcome"] == "churn"].groupby("seed"):
-        for method in ("estimate", "naive"):
+        for method in ("estimate", *RIVALS):
             rho = stats.spearmanr(part[method], part["truth"]).statistic
             picked = part.loc[part[method].idxmin()]
             best = part["truth"].min()

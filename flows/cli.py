@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from features.errors import AlarmError, JourneyliftError, LeakError
+from flows.machine_faults import machine_fault
 
 if TYPE_CHECKING:
     from flows.storage import Workspace
@@ -263,6 +264,37 @@ def rollback(
     _on_study("rollback", common, outcome=outcome, to=to, force=force)
 
 
+@app.command(sort_key=5)
+def retrain(
+    *,
+    common: Common = _DEFAULTS,
+    if_act: Annotated[bool, Parameter(name="--if-act", negative="")] = False,
+    seed: Seed = 0,
+    budget: float | None = None,
+) -> None:
+    """Train on what has come true since, promote what is better, and say which version scores next.
+
+    New versions are compared with the champions as `journeylift train` does it. A
+    version that is not better does not score. With --if-act, only where monitoring
+    says act for what newer rows can mend: features or scores that have moved,
+    predictions that came true worse than promised. A changed unit, stale tables or a
+    broken column want a person: a model would learn them as if they were true.
+
+    For example:
+
+        journeylift retrain
+        journeylift retrain --if-act --json -
+
+    Parameters
+    ----------
+    if_act : bool
+        Ask the last monitoring first, and train at most once for the same reasons and outcomes.
+    budget : float, optional
+        Seconds for trying settings of the candidates; all are tried when left out.
+    """
+    _on_study("retrain", common, if_act=if_act, seed=seed, budget=budget)
+
+
 @app.command(sort_key=6)
 def explain(*, common: Common = _DEFAULTS, seed: Seed = 0) -> None:
     """Say what goes along with churn and revenue (association), and what would change them (effect).
@@ -452,23 +484,103 @@ def planner(
 
 
 @app.command(sort_key=8)
-def score(*, common: Common = _DEFAULTS, cutoff: str | None = None) -> None:
+def score(
+    *,
+    common: Common = _DEFAULTS,
+    cutoff: str | None = None,
+    backfill: tuple[str, str] | None = None,
+    again: Annotated[bool, Parameter(negative="")] = False,
+    stale_anyway: Annotated[bool, Parameter(negative="")] = False,
+    revisions: Annotated[bool, Parameter(negative="")] = False,
+    now: Annotated[str | None, Parameter(show=False)] = None,
+) -> None:
     """Score every customer at risk with the champion models.
 
-    The scores of a cutoff are one folder of Parquet, replaced as a whole. Running it
-    again gives the same bytes.
+    The scores of a cutoff are one folder of Parquet, made once for the same models and
+    the same rows, and replaced as a whole: late rows or another champion restate it as
+    a further revision, and the earlier ones are kept. Running it again gives the same
+    bytes; a second run at the same time is refused. Where the study says so
+    (scoring), data that are too old are refused, and scores also go to a database.
 
     For example:
 
         journeylift score
         journeylift score --cutoff 2025-06-01 --json -
+        journeylift score --backfill 2025-01-01 2025-06-01
+        journeylift score --revisions
 
     Parameters
     ----------
     cutoff : str, optional
         Date (YYYY-MM-DD); the latest cutoff in the data when left out.
+    backfill : tuple of str, optional
+        First and last date of cutoffs to score, each published when it is done. After an interruption the same command
+        goes on where it was; cutoffs whose rows and models are the same are passed over.
+    again : bool
+        Compute also what is there by the same models from the same rows.
+    stale_anyway : bool
+        Score data that are older than scoring.freshness in the study allows; that is recorded with the scores.
+    revisions : bool
+        Instead, list the revisions of all cutoffs, or of --cutoff: why each was made, by which models, where it is.
+    now : str, optional
+        Take this for the present (ISO 8601) when ages of data are told.
     """
-    _on_study("score", common, cutoff=cutoff)
+    if revisions:
+        _on_study("revisions", common, cutoff=cutoff)
+        return
+    options = {"backfill": backfill, "again": again, "stale_anyway": stale_anyway, "now": now}
+    _on_study("score", common, cutoff=cutoff, **options)
+
+
+@app.command(name="serve", sort_key=10)
+def serve_study(
+    *,
+    study: Annotated[Path, Parameter(help="The study file.")] = Path("study.yaml"),
+    host: str = "127.0.0.1",
+    port: int = 4200,
+    once: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Score, monitor and retrain by the study's schedule, until Ctrl-C.
+
+    Starts a Prefect server on this machine, or uses the one that PREFECT_API_URL
+    names, and runs there: nightly (features, scores, monitoring, and a retraining
+    where monitoring calls for one) and retrain. When, says the section schedule of
+    the study; without one, scores every Monday at 05:00 and training on the 1st of
+    the month at 03:00, in UTC. The server's pages show what ran and what it found.
+
+    Runs go one after the other. What fell due while nobody served is made up for
+    once. Ctrl-C and SIGTERM stop a run that is on, then the server, and end with
+    code 0; nothing is left half-written.
+
+    For example:
+
+        journeylift serve
+        journeylift serve --study my-company/study.yaml --port 4300
+        journeylift serve --once
+
+    Parameters
+    ----------
+    host : str
+        Address to listen on. Other than this machine's own it needs PREFECT_SERVER_API_AUTH_STRING=user:password in
+        the environment.
+    port : int
+        Port to listen on.
+    once : bool
+        Run nightly once, now, and end with its exit code: to see that it works.
+    """
+    from flows import console, settings, storage  # noqa: PLC0415
+
+    console.set_up()
+    workspace = storage.open_workspace(study)
+    settings.use_server(workspace.store.root)
+    from flows.ports import PortTaken  # noqa: PLC0415
+    from flows.serve import Unguarded, serve  # noqa: PLC0415 (imports what reads the settings)
+
+    try:
+        serve(str(workspace.study_file), host=host, port=port, once=once)
+    except (PortTaken, Unguarded) as error:
+        _complain(str(error))
+        raise CycloptsError from error
 
 
 @app.command(sort_key=9)
@@ -555,6 +667,7 @@ _STEPS: Final = {
     "train": ("train", "train"),
     "models": ("registry", "list_models"),
     "rollback": ("registry", "roll_back"),
+    "retrain": ("retrain", "retrain"),
     "explain": ("explain", "explain"),
     "premium": ("premium", "premium"),
     "simulate": ("simulate", "simulate"),
@@ -562,13 +675,15 @@ _STEPS: Final = {
     "compare": ("compare", "compare"),
     "score": ("score", "score"),
     "monitor": ("monitor", "monitor"),
+    "revisions": ("score_told", "list_revisions"),
     "report": ("results", "report"),
     "demo": ("demo", "demo"),
 }
 
 _WITH_PLANS: Final = ("simulate", "portfolio")
+_OVER_MONTHS: Final = ("portfolio", "compare")
 _OVERRIDING: Final = ("budget", "cash", "aversion")
-_WITHOUT_FLOW: Final = ("check", "leaks", "models", "rollback", "report")
+_WITHOUT_FLOW: Final = ("check", "leaks", "models", "rollback", "report", "revisions")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -632,8 +747,9 @@ def _run(given: list[str]) -> int:
         sys.stderr.close()
         return BROKEN_PIPE
     except Exception as error:  # noqa: BLE001 (the last place where a person can be told)
-        _complain(_unexpected(error))
-        return UNEXPECTED
+        known = machine_fault(error)
+        _complain(known.message if known else _unexpected(error))
+        return known.exit_code if known else UNEXPECTED
     return 0
 
 
@@ -660,9 +776,12 @@ def _on_study(step: str, common: Common, **options: object) -> None:
 
 
 def _read_first(step: str, workspace: "Workspace", options: Mapping[str, Any]) -> None:
-    """Tell mistakes in the initiatives file and beside it at once, not after the seconds in which Prefect starts."""
-    # What a flat table cannot answer is told by the step itself, and comes first.
-    if step not in _WITH_PLANS or (step == "portfolio" and workspace.study.is_flat):
+    """Tell what a flat table cannot answer and mistakes in the initiatives file at once, before Prefect starts."""
+    if step in _OVER_MONTHS:
+        from flows.plannable import refuse_flat  # noqa: PLC0415
+
+        refuse_flat(workspace)
+    if step not in _WITH_PLANS:
         return
     from flows.plans import overridden, read_plans  # noqa: PLC0415
 
@@ -685,12 +804,21 @@ def _hand_over(workspace: "Workspace", step: str, where: str | None) -> None:
 
 def _unexpected(error: Exception) -> str:
     """Keep the whole story in a file, and say the short one."""
-    from tempfile import gettempdir  # noqa: PLC0415
+    from tempfile import mkstemp  # noqa: PLC0415
 
+    from flows.redaction import environment_secrets, redacted  # noqa: PLC0415
+
+    secrets = environment_secrets()
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    path = Path(gettempdir()) / f"journeylift-error-{stamp}.log"
-    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    return f"{type(error).__name__}: {error}\nThis is a fault in journeylift, not in your data. All of it is in {path}"
+    said = redacted(f"{type(error).__name__}: {error}", secrets)
+    try:
+        # A name that nobody can foresee, and for its owner alone: it may hold values of rows.
+        handle, path = mkstemp(prefix=f"journeylift-error-{stamp}-", suffix=".log")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(redacted("".join(traceback.format_exception(error)), secrets))
+    except OSError as why:
+        return f"{said}\nThis is a fault in journeylift. No log could be written: {why.strerror}."
+    return f"{said}\nThis is a fault in journeylift, not in your data. All of it is in {path}"
 
 
 def _complain(message: str) -> None:

@@ -13,6 +13,7 @@ from features.contract import PanelContract
 from features.errors import EmptyResultError
 from features.study import Study
 from flows import console
+from flows.artefacts import leave
 from flows.build_features import ensure_panel
 from flows.flat_chart import wave_chart
 from flows.identity import identity
@@ -90,6 +91,7 @@ def simulate_flat(workspace: Workspace, initiatives: Sequence[Initiative], text:
     frame = mature(read_rows(workspace))
     found = estimate_wave(workspace.study, contract, frame, initiatives, seed)
     write_json(workspace.store.result("simulate"), record_wave(workspace, contract, found, text, seed))
+    leave(workspace, "simulate")
     _show(found, workspace.study)
     seconds, where = time.perf_counter() - started, str(workspace.store.result("simulate"))
     rows_in = f"{len(initiatives)} initiatives for {len(frame):,} rows"

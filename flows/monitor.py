@@ -9,7 +9,6 @@ from typing import Any, Final
 from features.contract import PanelContract
 from features.errors import AlarmError, StudyError, UnsupportedError, closest
 from features.layout import open_layout
-from features.monitoring_rules import Monitoring
 from features.snapshot import iso, parse_date
 from flows import console
 from flows.build_features import ensure_panel
@@ -134,7 +133,7 @@ def keep_batch(workspace: Workspace, batch: Batch) -> None:
 @io_step("revisit outcomes")
 def revisit(workspace: Workspace, contract: PanelContract, version_of: Any) -> tuple[Reason, ...]:
     """Measure every mature batch whose scores, outcomes or rules are new; say what late outcomes have changed."""
-    rules = workspace.study.monitoring or Monitoring()
+    rules = workspace.study.monitoring
     mature = {iso(at) for at in contract.matured}
     told: list[Reason] = []
     promises: dict[str, Any] = {}

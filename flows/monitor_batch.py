@@ -96,8 +96,8 @@ class Asked:
 
     @property
     def rules(self) -> Monitoring:
-        """What the study says, or the defaults."""
-        return self.workspace.study.monitoring or Monitoring()
+        """What the study says."""
+        return self.workspace.study.monitoring
 
 
 Found = tuple[list[Reason], list[Check]]

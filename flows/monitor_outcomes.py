@@ -88,13 +88,13 @@ def promise_of(workspace: Workspace, contract: PanelContract, version: Champion 
         Without the test cutoffs that the panel does not hold any more.
     """
     tests = recorded_tests(version, "churn") if version is not None else None
-    if tests is None:
+    if version is None or tests is None:
         return ()
     samples = []
     for at in sorted(set(tests["cutoff"].astype(np.int64)) & set(contract.matured)):
         rows = read_panel(workspace.store.root, (int(at),), columns=_PANEL_COLUMNS)
         known = rows.loc[rows["is_mature"] & rows["is_churned"].notna()].reset_index(drop=True)
-        both = row_keys(known).reset_index(names="row").merge(tests, on=["customer", "cutoff"])
+        both = row_keys(known, version.tracker.key).reset_index(names="row").merge(tests, on=["customer", "cutoff"])
         own = known.take(both["row"].to_numpy())
         if len(own):
             samples.append(Sample.of(own["is_churned"], both["predicted"], own["customer_id"], own["weight"]))

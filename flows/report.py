@@ -10,6 +10,7 @@ from typing import Final
 import pandas as pd
 
 from features.errors import StoreError
+from features.publish import sweep
 from flows import report_sections as sections
 from flows import wording
 from flows.driver_section import association_section
@@ -79,6 +80,7 @@ def write_report(data: ReportData, path: Path) -> None:
     """
     page = render_report(data)
     beside = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    sweep(path.with_name(f".{path.name}"))
     try:
         beside.write_text(page, encoding="utf-8")
         beside.replace(path)

@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["TELEMETRY_OFF", "Settings", "turn_telemetry_off", "use_store"]
+__all__ = ["TELEMETRY_OFF", "Settings", "turn_telemetry_off", "use_server", "use_store"]
 
 TELEMETRY_OFF: Final[Mapping[str, str]] = {
     # "true", not "1": MLflow compares with the word, Prefect takes both.
@@ -91,6 +91,26 @@ def use_store(root: Path, *, verbose: bool = False) -> None:
     )
     if not _has_own_prefect():
         _set_defaults({"PREFECT_HOME": str(root / "prefect"), "PREFECT_LOGGING_TO_API_ENABLED": "false"})
+
+
+def use_server(root: Path) -> None:
+    """As :func:`use_store`, for ``journeylift serve`` and the runs it starts, which tell a server what they do.
+
+    Parameters
+    ----------
+    root : Path
+        Folder of the store.
+    """
+    _set_defaults(
+        {
+            "PREFECT_LOGGING_TO_API_ENABLED": "true",
+            "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+            "PREFECT_LOGGING_EXTRA_LOGGERS": "journeylift",
+            "PREFECT_LOGGING_LEVEL": "INFO",
+            "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
+        }
+    )
+    use_store(root)
 
 
 def _has_own_prefect() -> bool:

@@ -13,6 +13,7 @@ from features.contract import PanelContract
 from features.errors import StoreError
 from features.layout import Layout
 from flows import console
+from flows.artefacts import leave
 from flows.build_features import ensure_layout, ensure_panel
 from flows.draws_store import Stored, draws_bytes, read_draws
 from flows.flat_effects import simulate_flat
@@ -79,6 +80,7 @@ def simulate(study_file: str, *, initiatives: str | None = None, seed: int = 0) 
     # Both files last: where recording fails, portfolio and report still go by the simulation before.
     write_bytes(workspace.store.draws, draws)
     write_json(workspace.store.result("simulate"), content)
+    leave(workspace, "simulate")
     counted = {"horizon_days": cohort.horizon_days, "months": money.months, "customers": cohort.customers}
     show(found, pairs.to_frame(), workspace.study.currency, **counted)
     _tell(found, retention)
@@ -138,8 +140,7 @@ def check_controls(workspace: Workspace, layout: Layout, seed: int) -> tuple[Neg
     """Move what the study says cannot matter."""
     if not any(measure.negative_control for measure in workspace.study.measures):
         return ()
-    fits = prepare_histories(str(workspace.study_file), layout, seed)
-    return negative_controls(fits, fits.prepared.buckets)
+    return negative_controls(prepare_histories(str(workspace.study_file), layout, seed))
 
 
 @step("learn how long customers stay")
@@ -172,7 +173,7 @@ def _forecasts(fits: SharedFits, planned: Sequence[Initiative]) -> list[Forecast
     with console.progress("simulate") as tick:
         for number, one in enumerate(planned):
             tick(one.label, number, len(planned))
-            forecasts.append(_forecast(one, policy_effect(fits, one, fits.prepared.buckets, sizes=(HALF,))))
+            forecasts.append(_forecast(one, policy_effect(fits, one, sizes=(HALF,))))
     return forecasts
 
 
@@ -185,6 +186,4 @@ def _forecast(initiative: Initiative, policy: PolicyEffect) -> Forecast:
 def _overlaps(fits: SharedFits, planned: Sequence[Initiative]) -> tuple[Overlap, ...]:
     pairs = pairs_on_a_path(fits.prepared.study, planned)
     with console.progress("simulate") as tick:
-        return estimate_overlaps(
-            fits, planned, pairs, fits.prepared.buckets, partial(tick, f"what {len(pairs)} pairs do together")
-        )
+        return estimate_overlaps(fits, planned, pairs, partial(tick, f"what {len(pairs)} pairs do together"))

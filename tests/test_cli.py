@@ -10,7 +10,8 @@ import pytest
 from flows import cli
 
 COMMANDS = (
-    "app", "check", "company", "demo", "explain", "features", "init", "premium", "report", "score", "simulate", "train",
+    "app", "check", "company", "demo", "explain", "features", "init", "premium", "report", "retrain", "score", "serve",
+    "simulate", "train",
 )  # fmt: skip
 STUDY = """
 study: tiny

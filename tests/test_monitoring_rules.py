@@ -9,7 +9,6 @@ STUDY = "study: a\nsources: {t: t.csv}\njourneys: [{name: x, stage: use}]\nflat:
 def test_what_is_watched_makes_neither_panel_nor_models_stale() -> None:
     plain = parse_study(STUDY, "study.yaml")
     watched = parse_study(f"{STUDY}monitoring: {{psi: 0.2, max_age_days: 3}}\n", "study.yaml")
-    assert watched.monitoring is not None
     assert watched.monitoring.max_age_days == 3
     assert watched.fingerprint() == plain.fingerprint()
     assert watched.panel_fingerprint() == plain.panel_fingerprint()

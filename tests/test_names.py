@@ -24,7 +24,10 @@ def test_tests_are_no_package() -> None:
     assert list((ROOT / "tests").rglob("__init__.py")) == []
 
 
-@pytest.mark.parametrize("module", ["build_features", "train", "premium", "explain", "simulate", "score", "demo"])
+@pytest.mark.parametrize(
+    "module",
+    ["build_features", "train", "premium", "explain", "simulate", "score", "demo", "retrain", "nightly"],
+)
 def test_a_flow_is_found_by_its_module_path(module: str) -> None:
     from prefect.flows import load_flow_from_entrypoint  # noqa: PLC0415
 

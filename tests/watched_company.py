@@ -42,7 +42,7 @@ def make_watched(folder: Path, customers: int = 400, weeks: int = 118) -> Path:
     tags = {"feature_contract_hash": contract.feature_contract_hash, TRAINED_UNTIL: str(known[-1]), "candidate": "x"}
     with tracker.run("train", "train", {}) as run:
         risk = predict_churn(model, tests, contract.features)
-        run.log_frame(row_keys(tests).assign(predicted=risk), "churn/out_of_time.parquet")
+        run.log_frame(row_keys(tests, tracker.key).assign(predicted=risk), "churn/out_of_time.parquet")
         number = run.register("churn", model, tags)
     crown(tracker, "churn", number)
     score_at(workspace, iso(contract.matured[-1]))
