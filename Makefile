@@ -13,7 +13,7 @@ export DO_NOT_TRACK := 1
 export MARIMO_SKIP_UPDATE_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo notebooks test test-slow test-explore test-spark lint types layers lock bench clean
+.PHONY: help setup demo notebooks test test-slow test-explore test-spark lint types layers audit lock bench clean
 
 help: ## print this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,7 +59,7 @@ test-explore: $(READY) ## the tests that draw their examples, with new ones (ROU
 	@for round in $$(seq $(ROUNDS)); do HYPOTHESIS_PROFILE="new examples" $(BIN)/python -m pytest $$(grep -l hypothesis tests/test_*.py) -m "not slow and not spark" -n 2 --dist loadfile || exit 1; done
 
 test-spark: $(SPARK_READY) ## the same features on Spark; installs pyspark (460 MB), needs Java 17
-	@$(BIN)/python -m pytest -m spark tests/test_spark.py
+	@$(BIN)/python -m pytest -m spark tests/test_spark.py tests/test_score_spark.py tests/test_score_pieces.py
 
 # pyspark is published as source only; what builds it is in the lock, so nothing is resolved here either.
 $(SPARK_READY): requirements-spark.lock $(READY)
@@ -76,6 +76,9 @@ types: $(READY) ## mypy, strict
 
 layers: $(READY) ## flows -> models -> features, and who may import what
 	@$(BIN)/lint-imports
+
+audit: $(READY) ## installed packages against the lock, and known vulnerabilities where a service answers
+	@$(BIN)/python .ci/audit.py
 
 bench: $(READY) ## measure: estimates against a known truth
 	@$(BIN)/python -m benchmarks.truth

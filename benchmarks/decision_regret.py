@@ -35,7 +35,8 @@ from features.layout import lay_out
 from features.panel import build_panel, read_panel
 from features.study import parse_study
 from models.additive import shapley
-from models.initiatives import Initiative, parse_initiatives, refusal
+from models.initiatives import Initiative, refusal
+from models.plans_file import parse_plans
 from models.policy import PolicyEffect, policy_effect
 from models.shared_fits import SharedFits
 from models.verdicts import Evidence, judge
@@ -80,13 +81,13 @@ def one_company(folder: Path, customers: int, seed: int, hidden: float) -> pd.Da
     text = (folder / "initiatives.yaml").read_text(encoding="utf-8")
     planned = [
         one
-        for one in parse_initiatives(text, "initiatives.yaml", study)
+        for one in parse_plans(text, "initiatives.yaml", study).initiatives
         if truth[one.name]["kind"] in {"good", "useless"} and not refusal(one, study, fits.prepared.exposures)
     ]
     offers = [
         Offer(
             one,
-            policy_effect(fits, one, fits.prepared.buckets),
+            policy_effect(fits, one),
             float(truth[one.name]["churn_effect"]),
             str(truth[one.name]["kind"]),
         )

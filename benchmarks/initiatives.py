@@ -34,8 +34,9 @@ from models.combinations import combine
 from models.forecasts import Forecast, ruled, sample
 from models.funding import Funding
 from models.funding_plan import plan_funding
-from models.initiatives import Initiative, parse_initiatives, refusal
+from models.initiatives import Initiative, refusal
 from models.overlaps import estimate_overlaps, pairs_on_a_path
+from models.plans_file import parse_plans
 from models.policy import policy_effect
 from models.prepared import Prepared, prepare
 from models.response_surface import ResponseSurface
@@ -122,7 +123,7 @@ def simulate(folder: Path, times: int, draws: int) -> tuple[list[dict[str, Any]]
     chosen = [one for one in initiatives if not refusal(one, study, prepared.exposures)]
     forecasts = [watch.run(one.name, lambda one=one: _forecast(fits, one)) for one in chosen]
     pairs = pairs_on_a_path(study, chosen)
-    overlaps = watch.run(f"{len(pairs)} pairs", lambda: estimate_overlaps(fits, chosen, pairs, prepared.buckets))
+    overlaps = watch.run(f"{len(pairs)} pairs", lambda: estimate_overlaps(fits, chosen, pairs))
     judged = watch.run("verdicts", lambda: ruled(forecasts, np.random.default_rng(2)))
     samples = watch.run("draws", lambda: sample(judged, overlaps, np.random.default_rng(3), draws))
     cohort = Cohort(layout.manifest.n_customers * times, study.snapshot.horizon_days)
@@ -146,7 +147,7 @@ def _company(folder: Path) -> tuple[Study, Layout]:
 def _initiatives(folder: Path, study: Study) -> tuple[Initiative, ...]:
     content = yaml.safe_load((folder / "initiatives.yaml").read_text(encoding="utf-8"))
     content["initiatives"].append(_TENTH)
-    return parse_initiatives(yaml.safe_dump(content), "initiatives.yaml", study)
+    return parse_plans(yaml.safe_dump(content), "initiatives.yaml", study).initiatives
 
 
 def _prepared(study: Study, layout: Layout, buckets: Callable[[], Iterator[Bucket]]) -> Prepared:
@@ -158,7 +159,7 @@ def _prepared(study: Study, layout: Layout, buckets: Callable[[], Iterator[Bucke
 
 
 def _forecast(fits: SharedFits, one: Initiative) -> Forecast:
-    policy = policy_effect(fits, one, fits.prepared.buckets, sizes=(0.5,))
+    policy = policy_effect(fits, one, sizes=(0.5,))
     shares = (policy.support_share, policy.reached_share, policy.contacts_per_month)
     return Forecast(one, policy.effect, *shares, policy.resized[0], policy.placebo)
 

@@ -61,10 +61,7 @@ class BoostedPlugIn:
         """Return the change in churn and revenue, reach included, between moved and observed histories."""
         prepared = fits.prepared
         model = PolicyModel.of(fits, initiative.moved_among(prepared.exposures))
-        moves = model.moves_of((initiative,))
-        for people in prepared.followed:
-            moves.add((initiative,), people)
-        shift = moves.shift(model.fit.names)
+        shift = model.moves_of((initiative,)).shift(model.fit.names)
         X = prepared.target.columns(self.names)
         base = self._predicted(X, prepared)
         X[:, self._places([model.fit.names[column] for column in shift.columns])] += shift.values

@@ -24,8 +24,9 @@ from features.layout import Layout, lay_out
 from features.panel import build_panel, read_panel
 from features.study import Study, parse_study
 from flows.histories import exposures_of, go_lives_of
-from models.initiatives import Initiative, parse_initiatives, refusal
+from models.initiatives import Initiative, refusal
 from models.levers import raw_contrast
+from models.plans_file import parse_plans
 from models.policy import PolicyEffect, policy_effect
 from models.prepared import Prepared, prepare
 from models.shared_fits import SharedFits
@@ -59,9 +60,9 @@ def one_company(folder: Path, customers: int, seed: int, hidden: float) -> pd.Da
     text = (folder / "initiatives.yaml").read_text(encoding="utf-8")
     truth = {t["name"]: t for t in json.loads((folder / "truth.json").read_text(encoding="utf-8"))["initiatives"]}
     rows: list[dict[str, object]] = []
-    for initiative in parse_initiatives(text, "initiatives.yaml", study):
+    for initiative in parse_plans(text, "initiatives.yaml", study).initiatives:
         if not refusal(initiative, study, prepared.exposures):
-            found = policy_effect(fits, initiative, prepared.buckets)
+            found = policy_effect(fits, initiative)
             names = {f.name for f in contract.features}
             seconds += time.perf_counter() - started
             rival = dict(zip(("churn", "revenue"), boosted.effect(fits, initiative), strict=True))

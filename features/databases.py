@@ -17,7 +17,7 @@ import pyarrow as pa
 from features.errors import DataError
 from features.study import Source, Table
 
-__all__ = ["read_database"]
+__all__ = ["cause", "read_database"]
 
 _BATCH_ROWS = 50_000
 
@@ -36,6 +36,8 @@ _CAUSES = (
     ("no such column", "there is no such column"),
     ("syntax error", "the query is not valid SQL"),
     ("not a database", "it is not an SQLite file"),
+    ("is locked", "it is locked by another program that writes to it; wait for that, or end it"),
+    ("malformed", "the file is damaged"),
     ("could not decode", "it holds text that is not UTF-8"),
     ("timestamp too large", "it holds times after the year 9999, such as infinity"),
 )
@@ -79,7 +81,7 @@ def read_database(source: Source, address: str, table: Table, label: str) -> Ite
     except (DataError, duckdb.OutOfMemoryException, duckdb.IOException):
         raise
     except Exception as error:  # noqa: BLE001 - drivers raise many classes, all with secrets in their text
-        message = f"{label}: {_shown(source, address)} could not be read: {_cause(error)}."
+        message = f"{label}: {_shown(source, address)} could not be read: {cause(error)}."
         raise DataError(f"{message} Correct the table or the query.") from None
 
 
@@ -151,10 +153,14 @@ def _connect(variable: str, label: str) -> Any:
         message = f"{label}: the environment variable {variable} {wrong}."
         raise DataError(f"{message} Set it to postgresql://USER:PASSWORD@HOST:PORT/DATABASE.")
     try:
-        return ibis.connect(where)
+        con = ibis.connect(where)
+        # Whatever the study asks for: of all that runs in the session nothing may write.
+        con.raw_sql("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY").close()
+        con.con.commit()
     except Exception as error:  # noqa: BLE001 - as above
         shown = f"the database named by {variable}"
-        raise DataError(f"{label}: {shown} could not be opened: {_cause(error)}. Correct its address.") from None
+        raise DataError(f"{label}: {shown} could not be opened: {cause(error)}. Correct its address.") from None
+    return con
 
 
 def _query(con: Any, sql: str) -> Any:
@@ -162,7 +168,8 @@ def _query(con: Any, sql: str) -> Any:
     import ibis  # noqa: PLC0415 - as above
 
     sql = _lines(sql)
-    with con.raw_sql(f"SELECT * FROM ({sql}) AS q LIMIT 0") as cursor:
+    # Prepared, as a server takes only one statement then.
+    with con.raw_sql(f"SELECT * FROM ({sql}) AS q LIMIT 0", prepare=True) as cursor:
         types = {
             column.name: con.compiler.type_mapper.from_string(column.type_display) for column in cursor.description
         }
@@ -198,10 +205,27 @@ def _quoted(name: str) -> str:
 
 
 def _shown(source: Source, address: str) -> str:
-    return Path(address).name if source.kind == "sqlite" else f"the database named by {address}"
+    return Path(source.where).name if source.kind == "sqlite" else f"the database named by {address}"
 
 
-def _cause(error: Exception) -> str:
+def cause(error: Exception) -> str:
+    """Say why a database failed, in our words.
+
+    Parameters
+    ----------
+    error : Exception
+        What its driver raised; its own text may hold the address and the password.
+
+    Returns
+    -------
+    str
+        Without a capital and without a full stop.
+
+    Examples
+    --------
+    >>> cause(RuntimeError("connection to server at 10.0.0.7 failed: Connection refused"))
+    'nothing answers at that address'
+    """
     text = f"{type(error).__name__}: {error}".lower()
     found = next((plain for part, plain in _CAUSES if part in text), None)
     return found or f"it failed with {type(error).__name__}"

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from features.contract import PANEL, PanelContract
 from features.measures import Feature
-from features.publish import store_error
+from features.publish import store_error, sweep
 
 __all__ = ["Entry", "dictionary", "write_dictionary"]
 
@@ -124,6 +124,7 @@ def write_dictionary(path: Path, contract: PanelContract, store: Path) -> None:
         The file cannot be written.
     """
     beside = path.with_name(f"{path.name}.tmp-{os.getpid()}")
+    sweep(path)
     try:
         dictionary(contract, store).to_csv(beside, index=False, float_format="%.6g")
         beside.replace(path)

@@ -103,7 +103,7 @@ def read_flat(study: Study, base: Path, store: Path | None = None) -> FlatTable:
     """
     if study.flat is None:
         raise UnsupportedError("This study has event tables. A flat table was expected. Use features.layout.")
-    with tempfile.TemporaryDirectory() as scratch, connected(store or Path(scratch), study.engine) as con:
+    with tempfile.TemporaryDirectory() as scratch, connected(store or Path(scratch), study.resources) as con:
         reader = open_sources(con, study, base)
         contract = _contract(study, study.flat)
         fitted, faults = checked(reader, contract)

@@ -21,6 +21,7 @@ from features.layout_queries import Combinations, combinations, levels, other_ta
 from features.manifest import FORMAT, JourneyFound, LayoutManifest, MeasureFound, Quarantined, RowCount, Volume
 from features.pipeline import in_turn
 from features.publish import recover, staged
+from features.snapshot import DAY, iso
 from features.sources import Lens, Reader, connected, first_line, open_sources, quote, stamps
 from features.staging import Staged, stage, write_quarantine
 from features.stocktaking import take_stock
@@ -195,8 +196,8 @@ def lay_out(
         if existing is not None and existing.manifest.inputs == inputs:
             tick("the layout is up to date")
             return existing
-    now_us = time.time_ns() // 1000 if now_us is None else now_us
-    with connected(store, study.engine) as con:
+    now_us = _now(study, base) if now_us is None else now_us
+    with connected(store, study.resources) as con:
         reader = open_sources(con, study, base, lens)
         found = stage(reader, study, now_us, tick, buckets=buckets)
         with staged(store / "layout") as root, staged(store / "quarantine") as quarantine:
@@ -232,6 +233,19 @@ def _existing(store: Path) -> Layout | None:
 def _inputs(study: Study, base: Path, buckets: int | None) -> str:
     state = [(stamp.source, stamp.name, stamp.size, stamp.mtime_ns) for stamp in stamps(study, base)]
     return hashlib.sha256(json.dumps([FORMAT, study.fingerprint(), buckets, state]).encode()).hexdigest()
+
+
+def _now(study: Study, base: Path) -> int:
+    """Ask the clock; one that is behind its own files would put the latest events aside as future ones."""
+    now_us = time.time_ns() // 1000
+    late = max(stamps(study, base), key=lambda one: one.mtime_ns, default=None)
+    if late is not None and late.mtime_ns // 1000 > now_us + DAY:
+        raise DataError(
+            f"The clock of this machine stands at {iso(now_us)}, but '{late.name}' was written on "
+            f"{iso(late.mtime_ns // 1000)}. A clock that is not behind the tables was expected. Set the clock, or the "
+            "time of the file (touch)."
+        )
+    return now_us
 
 
 def _folder(number: int) -> str:

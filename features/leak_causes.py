@@ -13,7 +13,7 @@ from features.layout import Layout
 from features.leak_law import ROUNDING
 from features.measures import Feature
 from features.queries import Mentions
-from features.sources import literal, quote
+from features.sources import literal, path_literal, quote
 from features.study import Study
 from features.truncation import Late
 
@@ -207,7 +207,8 @@ def _sides(study: Study, layout: Layout, cutoff: int) -> Iterator[_Side]:
 
 
 def _written(layout: Layout, label: str) -> str:
-    return f"read_parquet({literal(str(layout.root / 'bucket-*' / f'{label}.parquet'))})"
+    files = sorted(layout.root.glob(f"bucket-*/{label}.parquet"))
+    return f"read_parquet([{', '.join(map(path_literal, files))}])"
 
 
 def _spelled(layout: Layout) -> Iterator[str]:

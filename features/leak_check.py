@@ -245,10 +245,10 @@ class _Trial:
     def _evidence(self, then: Layout, cutoff: int) -> Evidence:
         """Compare the laid out rows, and look for times after the cutoff in the sources that are files."""
         lens = self.truncation.at(cutoff, self.whole.manifest.data_end)
-        with connected(self.folder, self.study.engine) as con:
+        with connected(self.folder, self.study.resources) as con:
             open_sources(con, self.study, self.base, lens)
             late = lens.late(con)
-        with connected(self.folder, self.study.engine) as con:
+        with connected(self.folder, self.study.resources) as con:
             found = changes(con, self.study, self.whole, then, cutoff)
         queries = {label: query for label in _TABLES if (query := self.truncation.query(label)) is not None}
         columns, measures = self.found.columns, self.study.measure_names
@@ -317,7 +317,7 @@ def _share(study: Study, base: Path, folder: Path, sample: int | None) -> float:
     """Turn a number of customers into a share of them."""
     if sample is None or study.customers is None:
         return 1.0
-    with connected(folder, study.engine) as con:
+    with connected(folder, study.resources) as con:
         reader = open_sources(con, study, base)
         rows = reader.run(f"SELECT count(*) FROM {reader.relation(study.customers, 'customers')}", "customers")[0][0]
     return min(1.0, sample / max(1, int(rows)))

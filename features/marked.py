@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from features.document_limits import too_deep, too_long, too_much
 from features.errors import StudyError, closest
 
 __all__ = ["Fault", "Location", "Marked", "Rules", "compose", "validated"]
@@ -101,7 +102,7 @@ def compose(text: str, origin: str) -> Marked:
     Raises
     ------
     StudyError
-        If the text is not YAML, or holds a date that does not exist.
+        If the text is not YAML, holds a date that does not exist, or is larger than `features.document_limits` allows.
 
     Examples
     --------
@@ -109,8 +110,12 @@ def compose(text: str, origin: str) -> Marked:
     >>> marked.line(("journeys", 0, "name"))
     2
     """
+    if fault := too_long(text):
+        raise StudyError(f"{origin}: {fault}")
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+        if fault := too_much(root):
+            raise StudyError(f"{origin}: {fault}")
         doubles = (*_doubles(root), *_half_characters(root))
         value = _construct(root)
     except yaml.MarkedYAMLError as error:
@@ -118,6 +123,8 @@ def compose(text: str, origin: str) -> Marked:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, int(error.position)) + 1
         raise StudyError(f"{origin}:{line}: a character that YAML does not allow. Remove it.") from None
+    except RecursionError:
+        raise StudyError(f"{origin}: {too_deep()}") from None
     except ValueError:
         line = next((node.start_mark.line + 1 for node in _scalars(root) if not _is_readable(node)), 1)
         raise StudyError(f"{origin}:{line}: a date or number that does not exist. Correct it.") from None

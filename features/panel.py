@@ -244,11 +244,11 @@ def _build(study: Study, layout: Layout, contract: PanelContract, tick: Tick, pl
         if (missing := plan.missing(number))
     ]
     total = sum(len(job.partitions) for job in jobs)
-    if min(len(jobs), study.engine.workers) < 2:
+    if min(len(jobs), study.resources.workers) < 2:
         for done, message in enumerate(message for job in jobs for message in _bucket(job)):
             tick(message, done + 1, total)
         return
-    with ProcessPoolExecutor(min(len(jobs), study.engine.workers), mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(min(len(jobs), study.resources.workers), mp_context=get_context("spawn")) as pool:
         running = {pool.submit(_whole_bucket, job): len(job.partitions) for job in jobs}
         done = 0
         try:

@@ -19,7 +19,7 @@ from features.contract import PANEL, PanelContract
 from features.customer_groups import GROUPS, CustomerGroups
 from features.errors import StoreError
 from features.raw_moments import BATCH, Batch, Look, RawMoments, finite_weights, sum_products
-from features.sources import connected, first_line, literal, quote
+from features.sources import connected, first_line, path_literal, quote
 from features.study import Engine
 
 __all__ = ["panel_moments", "relation_moments"]
@@ -63,7 +63,7 @@ def panel_moments(
     """
     mature = [one for one in contract.partitions if one.is_mature]
     paths = [str(store / PANEL / one.part(bucket)) for one in mature for bucket in range(len(one.parts))]
-    rows = f"(SELECT * FROM read_parquet([{', '.join(map(literal, paths))}]) WHERE is_mature)"
+    rows = f"(SELECT * FROM read_parquet([{', '.join(map(path_literal, paths))}]) WHERE is_mature)"
     try:
         with connected(store, engine) as con:
             return relation_moments(

@@ -112,8 +112,17 @@ def _true_parts(store: Path, planned: Partition, old: Partition) -> list[tuple[i
     return [
         (planned.cutoff, bucket)
         for bucket, fingerprint in enumerate(planned.parts)
-        if old.parts[bucket : bucket + 1] == (fingerprint,) and (store / PANEL / planned.part(bucket)).exists()
+        if old.parts[bucket : bucket + 1] == (fingerprint,) and _is_whole(store / PANEL / planned.part(bucket))
     ]
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell whether a file is there and ends as Parquet does; one that was cut off is built anew."""
+    try:
+        pq.read_metadata(path)
+    except (OSError, pa.ArrowException):
+        return False
+    return True
 
 
 def _info(contract: PanelContract, plan: Plan) -> PanelInfo:

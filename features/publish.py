@@ -53,7 +53,7 @@ def publish(tmp_dir: Path, final_dir: Path) -> None:
 
 
 @contextmanager
-def staged(final_dir: Path) -> Iterator[Path]:
+def staged(final_dir: Path, *, workshop: Path | None = None) -> Iterator[Path]:
     """Give an empty folder to write in, and publish it when the block ends well.
 
     What dead processes left behind is swept first. When the block raises, the folder is removed and the old one stays.
@@ -62,16 +62,18 @@ def staged(final_dir: Path) -> Iterator[Path]:
     ----------
     final_dir : Path
         Where the folder shall be; its parent is made if needed.
+    workshop : Path, optional
+        Folder on the same file system to write in, where others read all that lies beside ``final_dir``.
 
     Yields
     ------
     Path
-        ``<final_dir>.tmp-<process id>``.
+        ``<final_dir>.tmp-<process id>``, beside it or in the workshop.
 
     Raises
     ------
     StoreError
-        If the folder cannot be made or published.
+        If the folder cannot be made, written or published.
 
     Examples
     --------
@@ -83,10 +85,13 @@ def staged(final_dir: Path) -> Iterator[Path]:
     'new'
     """
     recover(final_dir)
-    tmp_dir = final_dir.with_name(f"{final_dir.name}.tmp-{os.getpid()}")
+    beside = (workshop or final_dir.parent) / final_dir.name
+    tmp_dir = beside.with_name(f"{beside.name}.tmp-{os.getpid()}")
     try:
         final_dir.parent.mkdir(parents=True, exist_ok=True)
+        beside.parent.mkdir(parents=True, exist_ok=True)
         sweep(final_dir)
+        sweep(beside)
         shutil.rmtree(tmp_dir, ignore_errors=True)
         tmp_dir.mkdir()
     except OSError as error:
@@ -94,6 +99,10 @@ def staged(final_dir: Path) -> Iterator[Path]:
     try:
         yield tmp_dir
         publish(tmp_dir, final_dir)
+    except (ConnectionError, TimeoutError):  # of a source of rows
+        raise
+    except OSError as error:
+        raise store_error(final_dir, error) from error
     finally:
         shutil.rmtree(tmp_dir, ignore_errors=True)
 
@@ -107,11 +116,16 @@ def recover(final_dir: Path) -> None:
 
 
 def sweep(final_dir: Path) -> None:
-    """Remove unfinished folders beside this one whose process no longer lives."""
+    """Remove unfinished folders or files beside this one whose process no longer lives."""
     for path in final_dir.parent.glob(f"{_escaped(final_dir.name)}.tmp-*"):
         found = re.fullmatch(r".*\.tmp-(\d+)", path.name)
-        if found and not _is_alive(int(found[1])):
+        if not found or _is_alive(int(found[1])):
+            continue
+        if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()
     if final_dir.exists():
         shutil.rmtree(_aside(final_dir), ignore_errors=True)
 

@@ -1,5 +1,6 @@
 """Where rows come from: files, DuckDB and SQLite files and Postgres, all made readable in one DuckDB connection."""
 
+import errno
 import os
 import re
 import shutil
@@ -17,13 +18,19 @@ from features.errors import DataError, StoreError, closest
 from features.publish import store_error, sweep
 from features.study import Engine, Source, Study, Table
 
-__all__ = ["ROW", "Lens", "Reader", "Stamp", "connected", "first_line", "literal", "open_sources", "quote", "stamps"]
+__all__ = [
+    "ROW", "Lens", "Reader", "Stamp", "connected", "first_line", "literal", "open_sources", "path_literal", "quote",
+    "stamps",
+]  # fmt: skip
 
 ROW = "@row"
 """Name of the column that numbers the user's rows, from 1."""
 
 _CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 _PARQUET = (".parquet", ".pq")
+_VALUE = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|(?<=\bvalue )\S+|\(-?\d[^)]*\)")
+_OURS = r"No space left|Disk quota exceeded|journeylift-spill"
+"""What DuckDB says of a file that it cannot write, which is ours and never the user's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +125,7 @@ class Reader:
 
     def _place_in_files(self, paths: Sequence[Path], label: str) -> str:
         sizes = self.run(f"SELECT file_name, num_rows FROM parquet_file_metadata({_listed(paths)})", label)
-        size = {str(name): int(rows) for name, rows in sizes}
+        size = {str(name): int(rows) for name, rows in sizes}  # by the name itself, whatever it was asked for by
         before = list(accumulate((size[str(path)] for path in paths), initial=0))[:-1]
         return f"{before}[CAST(file_index AS BIGINT) + 1] + file_row_number + 1"
 
@@ -136,7 +143,7 @@ class Reader:
     def _make(self, table: Table, label: str, name: str) -> None:
         source = self.sources[table.source] if table.source is not None else None
         if source is not None and source.kind in {"sqlite", "postgres"}:
-            address = _expand(source.where, label) if source.kind == "postgres" else str(self._path(source))
+            address = source.where if source.kind == "postgres" else str(self._path(source))
             whole = name if self.lens is None else quote(f"@whole {label}")
             with read_database(source, address, table, label) as rows:
                 self.con.register("@rows", rows)
@@ -199,7 +206,9 @@ def connected(store: Path, engine: Engine | None = None) -> Iterator[duckdb.Duck
     try:
         place.mkdir(parents=True, exist_ok=True)
         sweep(place / "journeylift-spill")
-        spill.mkdir(exist_ok=True)
+        spill.mkdir(mode=0o700, exist_ok=True)  # rows of customers, perhaps in a folder that others write to as well
+        if spill.is_symlink() or (hasattr(os, "getuid") and spill.stat().st_uid != os.getuid()):
+            raise PermissionError(errno.EPERM, f"'{spill.name}' in it belongs to somebody else")
     except OSError as error:
         raise store_error(place, error) from error
     config: dict[str, str | bool | int | float | list[str]] = {
@@ -207,6 +216,8 @@ def connected(store: Path, engine: Engine | None = None) -> Iterator[duckdb.Duck
         "temp_directory": str(spill),
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
+        # A name that is no table of the study would be looked for among the variables of this program.
+        "python_enable_replacements": False,
     }
     con = duckdb.connect(config=config | ({"threads": engine.threads} if engine.threads else {}))
     try:
@@ -217,7 +228,9 @@ def connected(store: Path, engine: Engine | None = None) -> Iterator[duckdb.Duck
             raise KeyboardInterrupt(first_line(error)) from error
         raise
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
-        message = f"DuckDB ran out of room: {first_line(error)} Free disk space in '{place}' was expected."
+        why = re.search(r"No space left on device|Disk quota exceeded|Input/output error|Stale file handle", str(error))
+        said = f"{why[0]}." if why else first_line(error)
+        message = f"DuckDB ran out of room: {said} Free disk space in '{place}' was expected."
         advice = "Make room, name another folder in engine.spill, or raise engine.memory_limit."
         raise StoreError(f"{message} {advice}") from error
     finally:
@@ -324,6 +337,17 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def path_literal(path: Path | str) -> str:
+    """Quote the path of one file for a function of SQL that would take ``*``, ``?`` and ``[`` for wildcards.
+
+    Examples
+    --------
+    >>> path_literal("it's [1].parquet")
+    "'it''s [[]1].parquet'"
+    """
+    return literal(re.sub(r"([*?[])", r"[\1]", str(path)))
+
+
 def first_line(error: BaseException) -> str:
     """Give the first line of a message; later ones may show rows of the user."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -343,22 +367,24 @@ def _expand(text: str, label: str) -> str:
 
 def _files(name: str, source: Source, base: Path) -> list[Path]:
     """Files of a source, sorted by name."""
-    pattern = _expand(source.where, f"sources.{name}")
-    whole = base / pattern
-    found = [whole] if whole.is_file() else sorted(path for path in _matching(whole) if path.is_file())
+    given = _expand(source.where, f"sources.{name}")
+    whole = base / given
+    found = [whole] if whole.is_file() else sorted(path for path in _matching(base, Path(given)) if path.is_file())
     if not found:
         beside = [path.name for path in whole.parent.iterdir()] if whole.parent.is_dir() else []
         hint = closest(whole.name, beside)
-        raise DataError(f"sources.{name}: no file matches '{pattern}' beside the study file.{hint} Correct the path.")
+        # As it was written: what stands in an environment variable is not for logs.
+        told = f"sources.{name}: no file matches '{source.where}' beside the study file."
+        raise DataError(f"{told}{hint} Correct the path.")
     return found
 
 
-def _matching(pattern: Path) -> Iterator[Path]:
-    """Paths that match a pattern; the folders before the first wildcard are taken as they are."""
+def _matching(base: Path, pattern: Path) -> Iterator[Path]:
+    """Paths that match a pattern; the folders before its first wildcard, and of the study, are taken as they are."""
     wild = [re.search(r"[*?[]", part) is not None for part in pattern.parts]
     if any(wild):
         first = wild.index(True)
-        yield from Path(*pattern.parts[:first]).glob("/".join(pattern.parts[first:]))
+        yield from (base / Path(*pattern.parts[:first])).glob("/".join(pattern.parts[first:]))
 
 
 def _files_query(con: duckdb.DuckDBPyConnection, paths: list[Path]) -> str:
@@ -379,7 +405,7 @@ def _parquet(paths: Sequence[Path]) -> str:
 
 
 def _listed(paths: Sequence[Path]) -> str:
-    return "[" + ", ".join(literal(str(path)) for path in paths) + "]"
+    return "[" + ", ".join(map(path_literal, paths)) + "]"
 
 
 def _csv_query(con: duckdb.DuckDBPyConnection, arguments: str) -> str:
@@ -403,12 +429,16 @@ def _reading(label: str) -> Iterator[None]:
     except (duckdb.OutOfMemoryException, duckdb.InterruptException):
         raise
     except duckdb.Error as error:
+        if isinstance(error, duckdb.IOException) and re.search(_OURS, str(error)):
+            raise
         raise DataError(f"{label}: {_told(error)} Correct the table, the file or the query.") from None
 
 
 def _told(error: duckdb.Error) -> str:
     """Say what DuckDB said, with the line of the query that it cannot read: that is the user's SQL, never a row."""
     said = first_line(error)
+    if isinstance(error, duckdb.DataError | duckdb.InvalidInputException):
+        said = _VALUE.sub("...", said)  # of a row, such as a name that is no number
     is_query = isinstance(error, duckdb.ParserException | duckdb.BinderException | duckdb.CatalogException)
     places = [line.strip() for line in str(error).splitlines() if line.startswith("LINE ")] if is_query else []
     return ". ".join([said.rstrip("."), *places]) + ("" if said.endswith("!") and not places else ".")

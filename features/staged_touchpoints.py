@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from features.sources import ROW, Reader, literal, quote
+from features.sources import ROW, Reader, literal, path_literal, quote
 from features.tables import BUCKET, HASH, JOURNEY, NAMED, REASON, UNKNOWN_CUSTOMER, Fitted, reason_case, typed_query
 
 __all__ = ["KEYS", "buckets_for", "joined_query", "stage_touchpoints"]
@@ -49,7 +49,7 @@ def stage_touchpoints(reader: Reader, fitted: Fitted, width: int) -> None:
     reader.run(f"COPY ({query}) TO {literal(folder)} ({options})", fitted.contract.label)
     name, files = quote("staged touchpoints"), sorted(Path(folder).glob("*/*.parquet"))
     if files:
-        listed = ", ".join(literal(str(path)) for path in files)
+        listed = ", ".join(map(path_literal, files))
         query = f"SELECT * FROM read_parquet([{listed}], hive_partitioning = true)"
     reader.run(f"CREATE TEMP {'VIEW' if files else 'TABLE'} {name} AS {query}", fitted.contract.label)
 

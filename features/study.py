@@ -8,13 +8,16 @@ import json
 import re
 from datetime import date
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from features.marked import compose, validated
+from features.memory import memory, within
+from features.monitoring_rules import Monitoring
 from features.overrules import Overrule
 from features.schedule import Schedule
+from features.scoring_rules import Scoring
 from features.study_rules import study_faults
 
 __all__ = [
@@ -28,6 +31,7 @@ __all__ = [
     "Outcome",
     "Overrule",
     "Schedule",
+    "Scoring",
     "SnapshotGrid",
     "Source",
     "Study",
@@ -78,11 +82,8 @@ def _every(value: object) -> object:
     raise ValueError(f"{value!r} is not a step of cutoffs. Expected month, week or a whole number of days from 1.")
 
 
-def _memory(value: str) -> str:
-    if not re.fullmatch(r"\d+(\.\d+)? ?([KMGT]i?)?B", value):
-        raise ValueError(f"{value!r} is not an amount of memory. Expected a number and a unit, such as 4GB or 512MB.")
-    return value
-
+_OPERATIONS: Final = frozenset({"engine", "monitoring", "schedule", "scoring"})
+"""Sections that say how a study is run: they change no result, so a change of them makes nothing stale."""
 
 Name = Annotated[str, AfterValidator(_name)]
 SourceName = Annotated[str, AfterValidator(_source_name)]
@@ -110,6 +111,16 @@ class Source(_Declared):
 
     kind: Literal["files", "duckdb", "sqlite", "postgres"]
     where: str = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _no_address(self) -> Self:
+        if self.kind == "postgres" and not re.fullmatch(r"[^\W\d]\w*", self.where):
+            # It may be an address with its password, so it is not shown.
+            raise ValueError(
+                "this is not the name of an environment variable. Expected {postgres: SHOP_URL}, with the address in "
+                "the variable SHOP_URL of the environment, and neither the address nor ${SHOP_URL} in this file."
+            )
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -346,7 +357,7 @@ class Engine(_Declared):
         Folder for what does not fit into memory; inside the store when left out.
     """
 
-    memory_limit: Annotated[str, AfterValidator(_memory)] = "4GB"
+    memory_limit: Annotated[str, AfterValidator(memory)] = "4GB"
     threads: Whole | None = Field(default=None, ge=1)
     workers: Whole = Field(default=2, ge=1, le=256)
     spill: str | None = None
@@ -388,7 +399,9 @@ class Study(_Declared):
     snapshot: SnapshotGrid = SnapshotGrid()
     money: Money = Money()
     engine: Engine = Engine()
+    monitoring: Monitoring = Monitoring()
     schedule: Schedule = Schedule()
+    scoring: Scoring = Scoring()
     store: Annotated[str, AfterValidator(_inner_folder)] = "store"
     flat: Flat | None = None
 
@@ -396,6 +409,11 @@ class Study(_Declared):
     def is_flat(self) -> bool:
         """Whether the study is a flat table without event times."""
         return self.flat is not None
+
+    @property
+    def resources(self) -> Engine:
+        """What the machine may spend on layout and panel, within ``scoring.memory_limit``."""
+        return within(self.engine, self.scoring.memory_limit)
 
     @property
     def journey_names(self) -> tuple[str, ...]:
@@ -417,14 +435,14 @@ class Study(_Declared):
 
         64 hexadecimal digits. Tables may grow and cutoffs be added without a change.
         """
-        apart = {"engine", "money", "store", "sources", "adjustment", "schedule"}
+        apart = {*_OPERATIONS, "money", "store", "sources", "adjustment"}
         grid = self.snapshot.model_dump(include={"window_days", "gap_days", "horizon_days"})
         plain = self.model_dump(mode="json", by_alias=True, exclude=apart) | {"snapshot": grid}
         return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
     def fingerprint(self) -> str:
         """Give the SHA-256 of the study in canonical form: 64 hexadecimal digits, equal for equal studies."""
-        plain = self.model_dump(mode="json", by_alias=True, exclude={"engine", "schedule"})
+        plain = self.model_dump(mode="json", by_alias=True, exclude=set(_OPERATIONS))
         canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 

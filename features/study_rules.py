@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from features.errors import closest
 from features.marked import Fault, Location
 from features.overrules import overrule_faults
+from features.scoring_rules import scoring_faults
 
 __all__ = ["TABLE_COLUMNS", "study_faults"]
 
@@ -63,6 +64,7 @@ def study_faults(document: object) -> Iterator[Fault]:
     yield from overrule_faults(raw)
     yield from _name_faults(raw)
     yield from _date_faults(raw)
+    yield from scoring_faults(raw)
 
 
 def _mapping(value: object) -> dict[object, object]:

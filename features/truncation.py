@@ -302,8 +302,11 @@ def _copy_views(con: duckdb.DuckDBPyConnection, source: str, views: list[tuple[s
 def _is_created(con: duckdb.DuckDBPyConnection, source: str, schema: str, sql: str) -> bool:
     con.execute(f"USE {quote(source)}.{quote(schema)}")
     try:
-        con.execute(sql)
-    except duckdb.Error:
+        (statement,) = con.extract_statements(sql)  # what stands in the file is somebody's text: one view, nothing else
+        if statement.type != duckdb.StatementType.CREATE:
+            return False
+        con.execute(statement)
+    except (duckdb.Error, ValueError):
         return False
     finally:
         con.execute("USE memory")

@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 import runpy
 import secrets
+import socket
 import sys
+import threading
+import time
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from features.errors import UnsupportedError
+from features.errors import JourneyliftError, UnsupportedError
 from flows import console
-from flows.planner import open_bench
+from flows.doorway import led_in
+from flows.plannable import simulated_workspace
 from flows.ports import PortTaken, first_free
 
 __all__ = ["FIRST_PORT", "PortTaken", "free_port", "serve"]
@@ -23,8 +26,15 @@ _PORTS: Final = 50
 
 _NOTEBOOK: Final = Path(__file__).parents[1] / "notebooks" / "04_plan_initiatives.py"
 
-# Imported before the first visitor comes, who would wait for them otherwise.
-_READY: Final = ("flows.planner_scenes", "flows.planner_funds", "flows.planner_page", "flows.planner_controls")
+_POLL_S: Final = 0.02
+_LATER_S: Final = 5.0
+"""A first visitor reads for as long; what comes then would delay what is to be read."""
+_SWITCH_S: Final = 0.0005
+"""So that a browser is answered while the rest is imported: a tenth of Python's own interval between threads."""
+
+
+# Where a page that is served at all addresses is opened on this machine.
+_NEAR: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
 
 
 def serve(studies: Sequence[str], *, host: str, port: int | None, browser: bool) -> None:
@@ -44,7 +54,7 @@ def serve(studies: Sequence[str], *, host: str, port: int | None, browser: bool)
     Raises
     ------
     JourneyliftError
-        As `flows.planner.open_bench`, before anything is served.
+        As `flows.plannable.simulated_workspace`, before anything is served.
     UnsupportedError
         The notebooks are not installed.
     PortTaken
@@ -57,7 +67,7 @@ def serve(studies: Sequence[str], *, host: str, port: int | None, browser: bool)
     any address.
     """
     for study in studies:
-        open_bench(study)
+        simulated_workspace(study)
     if not _NOTEBOOK.is_file():
         raise UnsupportedError(
             f"'{_NOTEBOOK}' is missing: the page is one of the notebooks, which come with the repository and not with "
@@ -65,11 +75,47 @@ def serve(studies: Sequence[str], *, host: str, port: int | None, browser: bool)
         )
     chosen = free_port(host, port)
     token = secrets.token_urlsafe(24)
-    for module in _READY:
-        import_module(module)
+    console.say(f"The planner's page is at {_address(host, chosen, token)} Ctrl-C ends it.")
+    # While the browser loads: the first visitor would wait for it otherwise, and for the server if it came before.
+    threading.Thread(target=_get_ready, args=(studies[0], host, chosen), daemon=True).start()
+    arguments = _arguments(studies, host, chosen, token)
+    if not browser:
+        _run(arguments)
+        return
+    near = _NEAR.get(host, host)
+    with led_in(_address(near, chosen, token), near, chosen):
+        _run(arguments)
+
+
+def _address(host: str, port: int, token: str) -> str:
     shown = f"[{host}]" if ":" in host else host
-    console.say(f"The planner's page is at http://{shown}:{chosen}/?access_token={token} Ctrl-C ends it.")
-    _run(_arguments(studies, host, chosen, token, browser=browser))
+    return f"http://{shown}:{port}/?access_token={token}"
+
+
+def _get_ready(study: str, host: str, port: int) -> None:
+    """Import what the page needs once it is served, and compute what it shows first; what fails there is told there."""
+    while not _answers(host, port):
+        time.sleep(_POLL_S)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_S)
+    try:
+        from flows.planner_first import import_rest, show_first  # noqa: PLC0415 (seconds, which is why it is here)
+
+        show_first(study)
+        time.sleep(_LATER_S)
+        import_rest()
+    except JourneyliftError:
+        return
+    finally:
+        sys.setswitchinterval(before)
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def free_port(host: str, port: int | None) -> int:
@@ -91,11 +137,11 @@ def free_port(host: str, port: int | None) -> int:
     raise PortTaken(f"Port {port} at {host} cannot be listened at: {why}. Name another with --port, or leave it out.")
 
 
-def _arguments(studies: Sequence[str], host: str, port: int, token: str, *, browser: bool) -> list[str]:
-    quiet = [] if browser else ["--headless"]
+def _arguments(studies: Sequence[str], host: str, port: int, token: str) -> list[str]:
+    # Without marimo's own browser, which is started with the token as its argument: see flows/doorway.py.
     named = [part for one in studies for part in ("--study", str(Path(one).expanduser().resolve()))]
     return [
-        "marimo", "-q", "run", str(_NOTEBOOK), *quiet, "--host", host, "--port", str(port), "--token",
+        "marimo", "-q", "run", str(_NOTEBOOK), "--headless", "--host", host, "--port", str(port), "--token",
         "--token-password", token, "--no-check", "--", "--only", "these", *named,
     ]  # fmt: skip
 

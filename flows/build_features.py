@@ -1,13 +1,15 @@
 """Lay the sources out and build the panel: what was known about every customer at every cutoff, and what came next."""
 
+import hashlib
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
 from features.contract import PanelContract, existing_contract
 from features.dictionary import write_dictionary
-from features.errors import EmptyResultError, StudyError, UnsupportedError
+from features.errors import EmptyResultError, StoreError, StudyError, UnsupportedError
 from features.flat import FlatTable, read_flat
 from features.layout import Layout, lay_out
 from features.panel import PanelInfo, build_panel
@@ -15,7 +17,7 @@ from features.snapshot import cutoffs_between, day_end, iso, parse_date
 from flows import console
 from flows.artefacts import leave
 from flows.steps import flow, io_step, step
-from flows.storage import Workspace, open_workspace, write_json
+from flows.storage import Workspace, open_workspace, read_json, write_json
 
 __all__ = ["Tables", "build_features", "ensure_layout", "ensure_panel", "make_panel"]
 
@@ -51,7 +53,7 @@ def build_features(study_file: str, backfill: tuple[str, str] | None = None) -> 
     dates = None if backfill is None else _span(*backfill)
     tables = ensure_layout(workspace)
     info = make_panel(workspace, tables) if dates is None else _fill_back(workspace, tables, *dates)
-    if info.built or not workspace.store.dictionary.exists():
+    if not _is_described(workspace, info.contract):
         write_dictionary(workspace.store.dictionary, info.contract, workspace.store.root)
     write_json(workspace.store.result("features"), _result(workspace, tables, info))
     leave(workspace, "features")
@@ -149,6 +151,22 @@ def _fill_back(workspace: Workspace, tables: Tables, first: int, last: int) -> P
     )
 
 
+def _is_described(workspace: Workspace, contract: PanelContract) -> bool:
+    """Tell whether the dictionary is of this panel: the result, written after it, names the panel it was written for.
+
+    A process may have died between the panel and its dictionary.
+    """
+    if not workspace.store.dictionary.exists():
+        return False
+    with suppress(StoreError):
+        return (read_json(workspace.store.result("features")) or {}).get("panel") == _of_panel(contract)
+    return False
+
+
+def _of_panel(contract: PanelContract) -> str:
+    return hashlib.sha256(contract.model_dump_json().encode()).hexdigest()
+
+
 def _fingerprint(tables: Tables) -> str:
     return tables.fingerprint if isinstance(tables, FlatTable) else tables.manifest.fingerprint
 
@@ -178,6 +196,7 @@ def _result(workspace: Workspace, tables: Tables, info: PanelInfo) -> dict[str, 
         "study_fingerprint": workspace.study.fingerprint(),
         "data_fingerprint": contract.layout_fingerprint,
         "feature_contract_hash": contract.feature_contract_hash,
+        "panel": _of_panel(contract),
         **_counts(tables),
         "rows": info.rows,
         "cutoffs": [iso(cutoff) for cutoff in contract.cutoffs],

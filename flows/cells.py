@@ -9,7 +9,7 @@ import hashlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, TypeVar
 
 import marimo as mo
 
@@ -17,7 +17,9 @@ from features.contract import existing_contract
 from features.errors import JourneyliftError, StoreError, StudyError, UnsupportedError
 from flows.report_page import Block, Section, Table, figure, page_template
 from flows.storage import Workspace, open_workspace
-from flows.theme import Chart
+
+if TYPE_CHECKING:
+    from flows.theme import Chart
 
 __all__ = ["Need", "attempt", "open_study", "show", "study_field"]
 

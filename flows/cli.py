@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from features.errors import JourneyliftError, LeakError
+from features.errors import AlarmError, JourneyliftError, LeakError
+from flows.machine_faults import machine_fault
 
 if TYPE_CHECKING:
     from flows.storage import Workspace
@@ -45,8 +46,8 @@ See it work on a made-up company, then start on your own data:
 Every command first runs what it needs and finds missing or stale, and says so.
 
 Exit codes: 2 study or initiatives file, 3 tables, 4 leak, 5 nothing to learn
-from, 6 store, 7 models, 8 not possible with this study, 64 command line,
-70 unexpected, 130 interrupted.""",
+from, 6 store, 7 models, 8 not possible with this study, 9 scores need action
+(monitor --fail-on-act), 64 command line, 70 unexpected, 130 interrupted.""",
 )
 
 
@@ -483,23 +484,52 @@ def planner(
 
 
 @app.command(sort_key=8)
-def score(*, common: Common = _DEFAULTS, cutoff: str | None = None) -> None:
+def score(
+    *,
+    common: Common = _DEFAULTS,
+    cutoff: str | None = None,
+    backfill: tuple[str, str] | None = None,
+    again: Annotated[bool, Parameter(negative="")] = False,
+    stale_anyway: Annotated[bool, Parameter(negative="")] = False,
+    revisions: Annotated[bool, Parameter(negative="")] = False,
+    now: Annotated[str | None, Parameter(show=False)] = None,
+) -> None:
     """Score every customer at risk with the champion models.
 
-    The scores of a cutoff are one folder of Parquet, replaced as a whole. Running it
-    again gives the same bytes.
+    The scores of a cutoff are one folder of Parquet, made once for the same models and
+    the same rows, and replaced as a whole: late rows or another champion restate it as
+    a further revision, and the earlier ones are kept. Running it again gives the same
+    bytes; a second run at the same time is refused. Where the study says so
+    (scoring), data that are too old are refused, and scores also go to a database.
 
     For example:
 
         journeylift score
         journeylift score --cutoff 2025-06-01 --json -
+        journeylift score --backfill 2025-01-01 2025-06-01
+        journeylift score --revisions
 
     Parameters
     ----------
     cutoff : str, optional
         Date (YYYY-MM-DD); the latest cutoff in the data when left out.
+    backfill : tuple of str, optional
+        First and last date of cutoffs to score, each published when it is done. After an interruption the same command
+        goes on where it was; cutoffs whose rows and models are the same are passed over.
+    again : bool
+        Compute also what is there by the same models from the same rows.
+    stale_anyway : bool
+        Score data that are older than scoring.freshness in the study allows; that is recorded with the scores.
+    revisions : bool
+        Instead, list the revisions of all cutoffs, or of --cutoff: why each was made, by which models, where it is.
+    now : str, optional
+        Take this for the present (ISO 8601) when ages of data are told.
     """
-    _on_study("score", common, cutoff=cutoff)
+    if revisions:
+        _on_study("revisions", common, cutoff=cutoff)
+        return
+    options = {"backfill": backfill, "again": again, "stale_anyway": stale_anyway, "now": now}
+    _on_study("score", common, cutoff=cutoff, **options)
 
 
 @app.command(name="serve", sort_key=10)
@@ -554,6 +584,36 @@ def serve_study(
 
 
 @app.command(sort_key=9)
+def monitor(
+    *,
+    common: Common = _DEFAULTS,
+    cutoff: str | None = None,
+    fail_on_act: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Watch the scores: whether a batch is as usual, and earlier ones came true as promised.
+
+    Compares freshness, volume, features, scores and what arrived last month with the
+    cutoffs that the model has learned from. Scores whose outcomes are known by now
+    are held against what was promised in training. The verdict: ok, watch (something
+    differs), act (something has to be done), each with its reasons.
+
+    For example:
+
+        journeylift monitor
+        journeylift monitor --cutoff 2025-06-01 --json -
+        journeylift monitor --fail-on-act || mail -s "scores need a look" me@example.com
+
+    Parameters
+    ----------
+    cutoff : str, optional
+        Date (YYYY-MM-DD) of a scored cutoff; the latest one when left out.
+    fail_on_act : bool
+        End with code 9 if the verdict is act; what was found is written all the same.
+    """
+    _on_study("monitor", common, cutoff=cutoff, fail_on_act=fail_on_act)
+
+
+@app.command(sort_key=10)
 def report(*, common: Common = _DEFAULTS, out: Path | None = None) -> None:
     """Write the latest results as one HTML file that opens from disk.
 
@@ -614,13 +674,16 @@ _STEPS: Final = {
     "portfolio": ("portfolio", "portfolio"),
     "compare": ("compare", "compare"),
     "score": ("score", "score"),
+    "monitor": ("monitor", "monitor"),
+    "revisions": ("score_told", "list_revisions"),
     "report": ("results", "report"),
     "demo": ("demo", "demo"),
 }
 
 _WITH_PLANS: Final = ("simulate", "portfolio")
+_OVER_MONTHS: Final = ("portfolio", "compare")
 _OVERRIDING: Final = ("budget", "cash", "aversion")
-_WITHOUT_FLOW: Final = ("check", "leaks", "models", "rollback", "report")
+_WITHOUT_FLOW: Final = ("check", "leaks", "models", "rollback", "report", "revisions")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -684,8 +747,9 @@ def _run(given: list[str]) -> int:
         sys.stderr.close()
         return BROKEN_PIPE
     except Exception as error:  # noqa: BLE001 (the last place where a person can be told)
-        _complain(_unexpected(error))
-        return UNEXPECTED
+        known = machine_fault(error)
+        _complain(known.message if known else _unexpected(error))
+        return known.exit_code if known else UNEXPECTED
     return 0
 
 
@@ -705,16 +769,19 @@ def _on_study(step: str, common: Common, **options: object) -> None:
         server.join()
     try:
         run(str(workspace.study_file), **options)
-    except LeakError:
+    except (AlarmError, LeakError):
         _hand_over(workspace, step, common.json)
         raise
     _hand_over(workspace, step, common.json)
 
 
 def _read_first(step: str, workspace: "Workspace", options: Mapping[str, Any]) -> None:
-    """Tell mistakes in the initiatives file and beside it at once, not after the seconds in which Prefect starts."""
-    # What a flat table cannot answer is told by the step itself, and comes first.
-    if step not in _WITH_PLANS or (step == "portfolio" and workspace.study.is_flat):
+    """Tell what a flat table cannot answer and mistakes in the initiatives file at once, before Prefect starts."""
+    if step in _OVER_MONTHS:
+        from flows.plannable import refuse_flat  # noqa: PLC0415
+
+        refuse_flat(workspace)
+    if step not in _WITH_PLANS:
         return
     from flows.plans import overridden, read_plans  # noqa: PLC0415
 
@@ -737,12 +804,21 @@ def _hand_over(workspace: "Workspace", step: str, where: str | None) -> None:
 
 def _unexpected(error: Exception) -> str:
     """Keep the whole story in a file, and say the short one."""
-    from tempfile import gettempdir  # noqa: PLC0415
+    from tempfile import mkstemp  # noqa: PLC0415
 
+    from flows.redaction import environment_secrets, redacted  # noqa: PLC0415
+
+    secrets = environment_secrets()
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
-    path = Path(gettempdir()) / f"journeylift-error-{stamp}.log"
-    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    return f"{type(error).__name__}: {error}\nThis is a fault in journeylift, not in your data. All of it is in {path}"
+    said = redacted(f"{type(error).__name__}: {error}", secrets)
+    try:
+        # A name that nobody can foresee, and for its owner alone: it may hold values of rows.
+        handle, path = mkstemp(prefix=f"journeylift-error-{stamp}-", suffix=".log")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(redacted("".join(traceback.format_exception(error)), secrets))
+    except OSError as why:
+        return f"{said}\nThis is a fault in journeylift. No log could be written: {why.strerror}."
+    return f"{said}\nThis is a fault in journeylift, not in your data. All of it is in {path}"
 
 
 def _complain(message: str) -> None:

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.errors import UnsupportedError
 from flows import console
 from flows.compare_charts import outcome_title, writer
 from flows.compare_page import answer_sentence, difference_sentences, render_comparison
 from flows.compared_plans import Compared, differing, find_plans
+from flows.plannable import refuse_flat
 from flows.steps import flow, step
 from flows.storage import Workspace, open_workspace, records, write_bytes, write_json
-from flows.wording import chance, span, whole
+from flows.wording import chance, listed, span, whole
 from models.combinations import MOST_ALL_PAIRS
 from models.differences import Differences, differences
 from models.outlooks import OUTCOMES
@@ -46,11 +46,7 @@ def compare(study_file: str, *, plans: Sequence[str], seed: int | None = None) -
     """
     started = time.perf_counter()
     workspace = open_workspace(study_file)
-    if workspace.study.is_flat:
-        raise UnsupportedError(
-            "The study is a flat table without event times, so no money over months can be compared. "
-            "See what each initiative would do: journeylift simulate"
-        )
+    refuse_flat(workspace)
     found = find_plans(workspace, plans, seed)
     content = _content(workspace, found, hold_against(found))
     page = workspace.store.root / "compare.html"
@@ -111,7 +107,7 @@ def _warnings(found: Sequence[Compared]) -> tuple[str, ...]:
         if unlike:
             verb = "differs" if len(unlike) == 1 else "differ"
             told.append(
-                f"“{one.label}” shares no draws with “{first.label}”: {_listed(unlike)} {verb}. Their draws are taken "
+                f"“{one.label}” shares no draws with “{first.label}”: {listed(unlike)} {verb}. Their draws are taken "
                 "as independent, so the interval of the difference is wider."
             )
         told += _unlike_money(first, one)
@@ -135,11 +131,7 @@ def _unlike_money(first: Compared, one: Compared) -> list[str]:
     unlike = [f"{what} {a:,g} and {b:,g}" for what, a, b in pairs if a != b]
     if not unlike:
         return []
-    return [f"“{first.label}” and “{one.label}” are not counted alike: {_listed(unlike)}."]
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return [f"“{first.label}” and “{one.label}” are not counted alike: {listed(unlike)}."]
 
 
 def _show(content: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from flows.simulate import estimated
 from flows.storage import Workspace
 from flows.tracking import Recorded, open_tracker
 from models.combinations import counts_every_pair
-from models.initiatives import Initiative, parse_note
+from models.initiatives import Initiative
 from models.outlooks import Outlook, outlook
 from models.response_surface import ResponseSurface
 
@@ -247,8 +247,7 @@ def _file(workspace: Workspace, given: str, last: Stored | None, seed: int | Non
         stored, origin = _estimated(workspace, plans, wanted), "a simulation of the file"
     elif _is_resized(last, plans):
         origin = "the last simulation, at another reach or delivery"
-    note = parse_note(plans.text, Path(given).name, workspace.study)
-    label, names = Path(given).stem if note is None else note.name, _all_of(stored)
+    label, names = Path(given).stem if plans.note is None else plans.note.name, _all_of(stored)
     notes = [f"{label}: {one.initiative.name} is refused and left out. {one.reason}" for one in stored.refusals]
     if not names:
         raise StudyError(f"Every initiative of '{given}' is refused, so there is nothing to compare: {notes[0]}")
@@ -294,7 +293,8 @@ def _estimated(workspace: Workspace, plans: Plans, wanted: dict[str, str]) -> St
     console.say("compare: a file has not been simulated as it is now, so that is done first")
     stored = estimated(workspace, layout, contract, plans, int(wanted["seed"]))
     write_draws(kept, stored)
-    for old in sorted(workspace.store.compared.glob("*.npz"), key=lambda one: one.stat().st_mtime)[:-_KEPT]:
+    ours = () if workspace.store.compared.is_symlink() else workspace.store.compared.glob(f"{'[0-9a-f]' * 16}.npz")
+    for old in sorted(ours, key=lambda one: one.stat().st_mtime)[:-_KEPT]:
         old.unlink(missing_ok=True)
     return stored
 

@@ -1,5 +1,7 @@
 """What a person sees while a command runs: lines, tables, and progress on what takes longer than two seconds."""
 
+from __future__ import annotations
+
 import logging
 import math
 import sys
@@ -8,15 +10,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from flows.wording import dash, span
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Closing", "Tick", "count", "intervals", "progress", "say", "set_up", "show_table"]
 
@@ -67,19 +71,19 @@ class Closing:
 
 
 def set_up(*, results_on_stdout: bool = True, verbose: bool = False) -> None:
-    """Show our own messages on the terminal, and keep Prefect from telling of errors that are told at the end anyway.
+    """Show our own messages on the terminal; what Prefect and MLflow say of errors is told at the end anyway.
 
     Parameters
     ----------
     results_on_stdout : bool
         False when stdout carries JSON for a machine; everything for people then goes to stderr.
     verbose : bool
-        Let Prefect tell of errors too, with their tracebacks.
+        Let them tell of errors too, with their tracebacks.
     """
     _LOGGER.handlers = [_Terminal(_console(stderr=not results_on_stdout))]
     _LOGGER.setLevel(logging.INFO)
     _LOGGER.propagate = False
-    for name in ("prefect.flow_runs", "prefect.task_runs"):
+    for name in ("prefect.flow_runs", "prefect.task_runs", "mlflow.store.db.utils"):
         logger = logging.getLogger(name)
         logger.removeFilter(_is_told_here)
         if not verbose:
@@ -170,11 +174,13 @@ def show_table(title: str, frame: pd.DataFrame, columns: Sequence[str] | None = 
 
 
 def _laid_out(title: str, shown: pd.DataFrame, width: int) -> Table:
+    from pandas.api.types import is_numeric_dtype  # noqa: PLC0415 (whoever has a table to show has imported pandas)
+
     table = Table(title=Text(title), title_justify="left", header_style="bold", box=None, pad_edge=False)
     cells = {str(name): [_cell(value) for value in shown[name]] for name in shown.columns}
     widths = _widths(cells, width)
     for name in cells:
-        numeric = pd.api.types.is_numeric_dtype(shown[name])
+        numeric = is_numeric_dtype(shown[name])
         table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold", width=widths.get(name))
     for row in zip(*cells.values(), strict=True):
         table.add_row(*map(Text, row))
@@ -282,5 +288,5 @@ def _console(*, stderr: bool) -> Console:
 
 def _cell(value: object) -> str:
     if isinstance(value, float):
-        return "" if pd.isna(value) else f"{value:.4g}"
+        return "" if math.isnan(value) else f"{value:.4g}"
     return str(value)

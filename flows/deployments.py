@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from features.schedule import cron_of
@@ -65,8 +64,7 @@ def deployments(study: Study) -> tuple[Deployment, ...]:
     tuple of Deployment
         Those with a schedule first.
     """
-    there = [one for one in _ALL if find_spec(f"flows.{one.flow}") is not None]
-    return tuple(one for one in there if not study.is_flat or one.flow in _OF_FLAT)
+    return tuple(one for one in _ALL if not study.is_flat or one.flow in _OF_FLAT)
 
 
 async def prepared(workspace: Workspace, one: Deployment) -> Any:

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from features.errors import StoreError
 from features.study import Money
+from flows.plannable import DRAWS_FORMAT, draws_said, unreadable_draws
 from flows.storage import write_bytes
 from models.cash import Cohort
 from models.draws import luck_of
@@ -27,9 +27,6 @@ from models.retention import Retention
 from models.verdicts import Ruling
 
 __all__ = ["Stored", "draws_bytes", "draws_from", "read_draws", "write_draws"]
-
-_FORMAT = 2
-"""Raised when what is stored changes: a file of another format is as good as none."""
 
 _NOBODY: NDArray[np.float64] = np.zeros((0, 3))
 
@@ -91,7 +88,7 @@ def draws_bytes(stored: Stored) -> bytes:
     """
     samples, surface = stored.surface.samples, stored.surface
     said = {
-        "format": _FORMAT,
+        "format": DRAWS_FORMAT,
         "made_from": stored.made_from,
         "seed": samples.seed,
         "draws": samples.draws,
@@ -129,7 +126,7 @@ def read_draws(path: Path) -> Stored | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise _unreadable(str(path)) from error
+        raise unreadable_draws(str(path)) from error
     return draws_from(content, str(path))
 
 
@@ -149,17 +146,13 @@ def draws_from(content: bytes, origin: str) -> Stored | None:
         It cannot be read.
     """
     try:
+        said = draws_said(content)
+        if said is None:
+            return None
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            said = json.loads(str(arrays["said"]))
-            if said.get("format") != _FORMAT:
-                return None
             return _restored(said, {name: arrays[name] for name in arrays.files})
     except (OSError, EOFError, BadZipFile, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise _unreadable(origin) from error
-
-
-def _unreadable(path: str) -> StoreError:
-    return StoreError(f"'{path}' is not readable. It is written by journeylift simulate. Delete it and simulate again.")
+        raise unreadable_draws(origin) from error
 
 
 def _stacked(parts: list[NDArray[np.float64]], draws: int) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ from flows.driver_charts import drawings
 from flows.driver_table import LINEAR
 from flows.report_data import ReportData
 from flows.report_page import Block, Column, Section, Table, figure, table
-from flows.wording import dash, decimal, label, p_value, percent, short_name, span, whole
+from flows.wording import dash, decimal, label, listed, p_value, percent, short_name, span, whole
 
 __all__ = ["association_section", "report_table"]
 
@@ -38,15 +38,11 @@ def association_section(data: ReportData) -> Section:
     if found is None or found.empty:
         return Section("association", title, "Associations have not been computed yet. Run journeylift explain.")
     outcomes = list(dict.fromkeys(found["outcome"]))
-    title = f"Association: what goes along with {_listed(outcomes)}"
+    title = f"Association: what goes along with {listed(outcomes)}"
     notes = pd.DataFrame(columns=["outcome", "note"]) if data.driver_notes is None else data.driver_notes
     blocks = [_block(found[found["outcome"] == name], name, _notes(notes, name)) for name in outcomes]
     general = Block(sentences=_notes(notes, ""))
     return Section("association", title, _ASSOCIATION, (general, *blocks) if general.sentences else tuple(blocks))
-
-
-def _listed(names: list[str]) -> str:
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _notes(notes: pd.DataFrame, outcome: str) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from flows.driver_table import driver_table, drivers_of, show_driver_table, with
 from flows.histories import exposures_of, prepare_histories
 from flows.identity import identity
 from flows.ratings import rate_drivers
+from flows.run_notes import drivers_note
 from flows.steps import flow, io_step, step
 from flows.storage import Workspace, open_workspace, records, write_json
 from flows.theme import to_svg
@@ -164,7 +165,7 @@ def estimate_effects(
     for exposure in sorted(set(exposures_of(workspace.study, tables.manifest)) - fits.prepared.exposures):
         console.say(f"note: {exposure} never varies, so nothing can be learned about moving it.")
     with console.progress("explain") as tick:
-        return to_frame(levers(fits, fits.prepared.buckets, frame, contract.features, tick=tick), rng)
+        return to_frame(levers(fits, frame, contract.features, tick=tick), rng)
 
 
 @io_step("record the drivers in MLflow")
@@ -173,7 +174,8 @@ def record(workspace: Workspace, contract: PanelContract, drivers: Drivers, seed
     horizon = workspace.study.snapshot.horizon_days
     tags = identity(workspace.study, contract, seed)
     tracker = open_tracker(workspace.study, workspace.store)
-    with tracker.run("explain", "explain", tags) as run:
+    note = drivers_note(drivers.table, drivers.effects, horizon)
+    with tracker.run("explain", "explain", tags, note=note) as run:
         run.log_params({"seed": seed, **workspace.study.model_dump(mode="json", by_alias=True)})
         run.log_text(workspace.study_file.read_text(encoding="utf-8"), "study.yaml")
         named = drivers.effects["journey"] + "." + drivers.effects["measure"]

@@ -15,6 +15,9 @@ from flows.storage import write_bytes
 
 __all__ = ["Remembered", "remembered"]
 
+_DIGITS = 16
+"""Hexadecimal digits that name a training."""
+
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
@@ -67,8 +70,9 @@ def remembered(root: Path, about: Mapping[str, object]) -> Remembered:
     about : mapping
         All that its predictions depend on, plain values.
     """
-    name = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()[:16]
-    for other in root.glob("*"):
+    name = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()[:_DIGITS]
+    # Ours by their names, and not what a link leads to: a folder called 'training' may have been there before.
+    for other in () if root.is_symlink() else root.glob("[0-9a-f]" * _DIGITS):
         if other.name != name:
             shutil.rmtree(other, ignore_errors=True)
     return Remembered(root / name)

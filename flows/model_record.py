@@ -10,6 +10,7 @@ from sklearn.pipeline import Pipeline
 from features.measures import Feature
 from flows.charts import BASELINES, reliability_chart
 from flows.model_charts import coefficient_chart, fold_chart, gains_chart, partial_chart
+from flows.run_notes import candidate_note
 from flows.theme import to_svg
 from flows.tracking import Run
 from models.evaluation import Evaluation, model_inputs
@@ -27,9 +28,8 @@ def log_candidates(parent: Run, evaluation: Evaluation) -> None:
     """Record a run for each candidate, with its metrics over all rows and, as steps, fold by fold; and the tables."""
     metrics = evaluation.metrics
     for candidate, rows in metrics.groupby("candidate", sort=False):
-        with parent.tracker.run(
-            "train", f"{evaluation.outcome}: {candidate}", {"outcome": evaluation.outcome}, parent
-        ) as child:
+        title, note = f"{evaluation.outcome}: {candidate}", candidate_note(evaluation, str(candidate))
+        with parent.tracker.run("train", title, {"outcome": evaluation.outcome}, parent, note) as child:
             folds = [fold for fold in dict.fromkeys(rows["fold"]) if fold != "all"]
             child.log_metrics(_values(rows, "all"))
             child.log_params({"folds": folds})

@@ -1,11 +1,9 @@
 """What runs by itself: features, scores, a look at the batch, and a retraining where that look calls for one."""
 
-from importlib import import_module
-from importlib.util import find_spec
-
 from flows import console
 from flows.artefacts import leave_summary, steps_shown
 from flows.build_features import build_features
+from flows.monitor import monitor
 from flows.retrain import retrain
 from flows.score import score
 from flows.steps import flow
@@ -37,20 +35,11 @@ def nightly(study_file: str, *, retrain_on_act: bool = True) -> None:
         advance(0.25, "scoring")
         score(study_file)
         advance(0.5, "monitoring")
-        is_monitored = _monitor(study_file)
-        if retrain_on_act and is_monitored:
+        monitor(study_file)
+        if retrain_on_act:
             advance(0.75, "retraining, if monitoring calls for it")
             retrain(study_file, if_act=True)
         advance(1.0, "done")
-        asked = [*(("monitor",) if is_monitored else ()), *(("retrain",) if retrain_on_act and is_monitored else ())]
-        leave_summary(workspace, "nightly", ["features", "score", *asked])
+        parts = ["features", "score", "monitor", *(["retrain"] if retrain_on_act else [])]
+        leave_summary(workspace, "nightly", parts)
     console.say(f"nightly: the scores of study {workspace.study.name} are up to date.")
-
-
-def _monitor(study_file: str) -> bool:
-    """Monitor, where this installation can."""
-    if find_spec("flows.monitor") is None:
-        console.say("nightly: this installation has no monitoring; nothing is retrained by itself.")
-        return False
-    import_module("flows.monitor").monitor(study_file)
-    return True

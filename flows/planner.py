@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.contract import existing_contract
-from features.errors import EmptyResultError, JourneyliftError, StoreError, StudyError, UnsupportedError
-from flows.draws_store import Stored, read_draws
+from features.errors import JourneyliftError, StudyError
+from flows.answers import MOST_KEPT, Answers, answers_of
+from flows.documents import read_document
+from flows.draws_store import Stored, draws_from
+from flows.plannable import simulated_workspace, unreadable_draws
 from flows.plans import Plans
-from flows.scenarios import FOLDER, Scenario, sized
-from flows.storage import Workspace, open_workspace, read_json
+from flows.scenarios import FOLDER, Scenario, scenario_file, sized
+from flows.storage import Workspace, read_json
 from models.combinations import Pair, pair_difference
 from models.costs import COST_PARTS, Cost
 from models.forecasts import Sampled
 from models.funding import Funding
-from models.initiatives import Initiative, parse_funding, parse_initiatives
+from models.initiatives import Initiative
 from models.response_surface import ResponseSurface
 from models.simulation import Worth, worth_of
 
-__all__ = ["MOST_KEPT", "Bench", "Desk", "Setting", "cost_of", "open_bench"]
-
-Answer = TypeVar("Answer")
-
-MOST_KEPT = 500
-"""Answers and pairs that are kept for when a slider comes back."""
+__all__ = ["Bench", "Desk", "Setting", "cost_of", "open_bench"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +99,26 @@ class Desk:
         The initiative that was set last.
     notes : tuple of str
         What could not be loaded.
+    own : dict of Path to str
+        Fingerprint of what this tab loaded or saved last, by file; kept when something else is loaded.
     """
 
     settings: dict[str, Setting] = field(default_factory=dict)
     loaded: Scenario | None = None
     at: str = ""
     notes: tuple[str, ...] = ()
+    own: dict[Path, str] = field(default_factory=dict)
 
     def put(self, name: str, setting: Setting) -> dict[str, Setting]:
         """Keep a setting and give all of them."""
         self.settings[name] = setting
         self.at = name
         return dict(self.settings)
+
+    def take(self, scenario: Scenario, folder: Path) -> None:
+        """Take a scenario for this tab's own: it was loaded from the folder, or is saved there now."""
+        self.loaded = scenario
+        self.own[scenario_file(folder, scenario.name)] = scenario.fingerprint
 
     def funding(self, bench: Bench) -> Funding:
         """Limits of what was loaded, or of the initiatives file."""
@@ -142,7 +148,7 @@ class Bench:
     funding: Funding
     rows: Mapping[str, Mapping[str, Any]]
     notes: tuple[str, ...]
-    _kept: dict[str, Any] = field(default_factory=dict)
+    _answers: Answers = field(default_factory=Answers)
 
     @property
     def surface(self) -> ResponseSurface:
@@ -191,14 +197,14 @@ class Bench:
 
     def sampled(self, name: str, setting: Setting) -> Sampled:
         """Give forecast and draws as set; errors as `models.response_surface.ResponseSurface.answer`."""
-        return self._once(
+        return self._answers.once(
             ("sampled", name, setting), partial(self.surface.sampled, name, setting.changed, setting.size)
         )
 
     def worth(self, name: str, setting: Setting) -> Worth:
         """Say what an initiative is worth as it is set; errors as for `sampled`."""
         one, on = self.sampled(name, setting), self.surface
-        return self._once(("worth", name, setting), partial(worth_of, one, on.cohort, on.money, on.retention))
+        return self._answers.once(("worth", name, setting), partial(worth_of, one, on.cohort, on.money, on.retention))
 
     def difference(self, first: tuple[str, Setting], second: tuple[str, Setting]) -> NDArray[np.float64]:
         """Count what two are worth together less the sum of both, draw by draw; currency."""
@@ -209,7 +215,12 @@ class Bench:
             return pair_difference(pair, on.cohort, on.money, on.retention)
 
         first, second = sorted((first, second), key=lambda pair: pair[0])
-        return self._once(("pair", first, second), counted)
+        return self._answers.once(("pair", first, second), counted)
+
+    def overlapping(self, names: Collection[str]) -> list[tuple[str, str]]:
+        """Name the pairs among these whose overlap was estimated, in the order of names."""
+        kept = set(names)
+        return sorted(one.overlap.names for one in self.surface.samples.overlaps if kept.issuperset(one.overlap.names))
 
     def scenario(self, name: str, settings: Mapping[str, Setting], funding: Funding) -> Scenario:
         """Write what is chosen as a scenario, with the simulation it comes from."""
@@ -238,16 +249,6 @@ class Bench:
             notes.append(f"“{scenario.name}” was saved from another simulation: its numbers are those of the last one.")
         return {one.name: Setting.compared(one, known[one.name]) for one in kept}, tuple(notes)
 
-    def _once(self, key: object, make: Callable[[], Answer]) -> Answer:
-        """Compute once; the oldest answers go first when there are too many."""
-        text = repr(key)
-        if text not in self._kept:
-            self._kept[text] = make()
-            while len(self._kept) > MOST_KEPT:
-                self._kept.pop(next(iter(self._kept)))
-        found: Answer = self._kept[text]
-        return found
-
 
 def open_bench(study_file: Path | str) -> Bench:
     """Open the last simulation of a study; nothing is written.
@@ -268,35 +269,31 @@ def open_bench(study_file: Path | str) -> Bench:
     StoreError
         Nothing has been simulated yet, or it cannot be read.
     """
-    workspace = open_workspace(study_file, reads_only=True)
-    if workspace.study.is_flat:
-        raise UnsupportedError(
-            f"'{study_file}' is a flat table without event times, so no money over months can be planned with. A study "
-            "with event tables was expected. See what each initiative would do: journeylift simulate"
-        )
-    stored = read_draws(workspace.store.draws)
+    workspace = simulated_workspace(study_file)
+    path = workspace.store.draws
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise unreadable_draws(str(path)) from error
+    stored = draws_from(content, str(path))
     if stored is None:
-        raise StoreError(
-            f"Nothing has been simulated for '{study_file}' yet. Run: journeylift simulate --study {study_file}"
-        )
-    if not stored.surface.samples.initiatives:
-        raise EmptyResultError(
-            f"Every initiative of '{study_file}' was refused, so there is nothing to plan with. At least one that can "
-            f"be carried out was expected. See why: journeylift simulate --study {study_file}"
-        )
+        raise unreadable_draws(str(path))
     plans, fault = _plans(workspace)
     stored = _with_rules(stored, plans)
     notes = [*_changes(workspace, stored, plans), *fault]
-    return Bench(workspace, stored, plans.funding if plans else Funding(), _rows(workspace, stored), tuple(notes))
+    samples = stored.surface.samples
+    room = MOST_KEPT + 2 * len(samples.initiatives) + len(samples.overlaps)
+    answers = answers_of(path, content, plans.text if plans else "", room)
+    funding = plans.funding if plans else Funding()
+    return Bench(workspace, stored, funding, _rows(workspace, stored), tuple(notes), answers)
 
 
 def _plans(workspace: Workspace) -> tuple[Plans | None, tuple[str, ...]]:
     """Read the initiatives file as it is now; the page goes on without it."""
     path = workspace.base / "initiatives.yaml"
     try:
-        text = path.read_text(encoding="utf-8")
-        initiatives = parse_initiatives(text, path.name, workspace.study)
-        return Plans(text, initiatives, parse_funding(text, path.name, workspace.study)), ()
+        text = read_document(path)
+        return Plans.parse(text, path.name, workspace.study), ()
     except (OSError, UnicodeDecodeError):
         return None, ()
     except StudyError as error:

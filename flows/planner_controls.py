@@ -17,11 +17,14 @@ from flows.planner_told import is_out
 from models.costs import COST_PARTS, Cost
 
 __all__ = [
-    "VIEWS", "choice_field", "controls", "grid", "limit_fields", "numbers_of", "read_setting", "set_field",
-    "setting_fields", "study_choice", "view_bar", "view_buttons", "view_mark",
+    "MOST_AT_FIRST", "VIEWS", "choice_field", "controls", "grid", "limit_fields", "numbers_of", "read_setting",
+    "set_field", "setting_fields", "study_choice", "view_bar", "view_buttons", "view_mark",
 ]  # fmt: skip
 
 MOST_MONTHS: Final = 36
+
+MOST_AT_FIRST: Final = 12
+"""Initiatives that are chosen when the page opens."""
 
 VIEWS: Final = ("Try", "Compare", "Fund", "Save and export")
 
@@ -85,7 +88,8 @@ def choice_field(bench: Bench, desk: Desk) -> mo.ui.multiselect:
 def _first_choice(bench: Bench) -> set[str]:
     """Choose by mean value, the best first: those that pay, fit to those before and have what they need; or the best.
 
-    What one needs comes along where it pays as well. Empty where none can be done as it was simulated.
+    At most `MOST_AT_FIRST`, so that they can be read. What one needs comes along where it pays as well. Empty
+    where none can be done as it was simulated.
     """
     means = {name: bench.mean_npv(name) for name in bench.initiatives if not is_out(bench, name)}
     means = means or {name: bench.mean_npv(name) for name in bench.initiatives}
@@ -93,7 +97,8 @@ def _first_choice(bench: Bench) -> set[str]:
     chosen = set[str]()
     for name in order:
         wanted = _with_needs(bench, name)
-        if all(means.get(one, 0.0) > 0 for one in wanted) and not clashes(bench, chosen | wanted):
+        fits = len(chosen | wanted) <= MOST_AT_FIRST
+        if fits and all(means.get(one, 0.0) > 0 for one in wanted) and not clashes(bench, chosen | wanted):
             chosen |= wanted
     alone = (wanted for name in order if not clashes(bench, wanted := _with_needs(bench, name)))
     return chosen or next(alone, set())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import marimo as mo
 
@@ -13,16 +13,24 @@ from features.errors import StudyError
 from flows.cells import show
 from flows.planner import Bench, Setting
 from flows.planner_sets import Range, fund, overlap_lost
-from flows.portfolio_section import section_of
 from flows.report_data import PortfolioFound
 from flows.wording import money, span
 from models.funding import Funding
-from models.funding_plan import FundingPlan
 
-__all__ = ["AT_ONCE", "funded_html", "portfolio_found", "read_limits"]
+if TYPE_CHECKING:
+    from models.funding_plan import FundingPlan
+
+__all__ = ["AT_ONCE", "asking", "funded_html", "portfolio_found", "read_limits"]
 
 AT_ONCE = 12
 """Initiatives up to which a portfolio is chosen whenever a limit moves; of more, when asked."""
+
+_QUICK: Final = 100
+
+
+def asking(count: int) -> str:
+    """Label the button that chooses among so many; among hundreds it takes minutes."""
+    return "Choose what to fund" if count <= _QUICK else f"Choose among {count}: takes minutes"
 
 
 def read_limits(given: Mapping[str, Any], before: Funding) -> Funding:
@@ -79,6 +87,8 @@ def funded_html(bench: Bench, settings: Mapping[str, Setting], funding: Funding)
     StudyError
         The limits contradict each other or let nothing be funded.
     """
+    from flows.portfolio_section import section_of  # noqa: PLC0415 (draws charts, which only this part needs)
+
     plan = fund(bench, settings, funding)
     found = portfolio_found(bench, settings, plan, funding)
     moved = sum(bench.setting(name, settings) != Setting.of(one) for name, one in bench.initiatives.items())

@@ -18,12 +18,12 @@ import pandas as pd
 from flows.planner import Bench, Setting
 from flows.planner_sets import Range, SetWorth
 from flows.planner_told import is_out, told_of
-from flows.planner_words import advice, changed_words, driver_name, surface_sentence
+from flows.planner_words import advice, changed_words, driver_name, overlap_sentence, surface_sentence
 from flows.report_page import page_template
 from flows.wording import chance, dash, decimal, label, money, money_short, points, span, whole
 from models.simulation import Worth
 
-__all__ = ["comparison_html", "heading_html", "one_html", "overview_html", "said_html", "together_html"]
+__all__ = ["alone_html", "comparison_html", "heading_html", "one_html", "overview_html", "said_html", "together_html"]
 
 _EMPTY: Final[dict[str, Any]] = dict.fromkeys(
     ("title", "answer", "why", "meters", "bars", "path", "table", "live"), None
@@ -173,7 +173,7 @@ def _bars(one: Worth, currency: str) -> dict[str, object] | None:
         title, below = driver_name(bar, currency)
         width, text = round(place(last) - place(first), 2), f"± {money_short(bar.swing / 2, currency)}"
         rows.append({"label": title, "below": below, "left": place(first), "width": width, "text": text})
-    legend = "Net present value with one input from its 5 % to its 95 % quantile, the others at their means."
+    legend = "Net present value with one input from its 5\u00a0% to its 95\u00a0% quantile, the others at their means."
     return {"title": "What the value hangs on", "legend": legend, "rows": rows, "centre": place(centre)}
 
 
@@ -182,8 +182,10 @@ def _places(low: float, high: float) -> Callable[[float], float]:
     return lambda value: round(100 * (value - low) / room, 2)
 
 
-def together_html(bench: Bench, found: SetWorth) -> mo.Html:
-    """Say what the chosen initiatives are worth together, and what is lost because they do the same work."""
+def together_html(
+    bench: Bench, found: SetWorth, settings: Mapping[str, Setting] | None = None, title: str = "All in this scenario"
+) -> mo.Html:
+    """Say what initiatives are worth together as they are set, and what is lost because they do the same work."""
     write = partial(money_short, currency=bench.currency)
     npv, lost, churn, cost = (Range.of(one) for one in (found.npv, found.lost, found.churn, found.cost))
     words = f"{len(found.names)} initiatives together" if len(found.names) > 1 else "This scenario"
@@ -196,8 +198,9 @@ def together_html(bench: Bench, found: SetWorth) -> mo.Html:
     ]
     if not np.isnan(found.revenue).all():
         gained = Range.of(found.revenue)
-        title = f"Revenue over {bench.months} months"
-        cards.insert(2, _card(title, write(gained.value), span(gained.lo, gained.hi, write)))
+        cards.insert(
+            2, _card(f"Revenue over {bench.months} months", write(gained.value), span(gained.lo, gained.hi, write))
+        )
     if len(found.names) > 1:
         cards.append(_card("Together less the sum of each", write(lost.value), span(lost.lo, lost.hi, write)))
         sure += (
@@ -207,7 +210,9 @@ def together_html(bench: Bench, found: SetWorth) -> mo.Html:
         )
     unsure = [bench.initiatives[name].label for name in found.names if is_out(bench, name)]
     warnings = [f"“{one}” hardly lies within what was observed. Do not build on it." for one in unsure]
-    return _shown(title="All in this scenario", answer=answer, why=sure, cards=cards, warnings=warnings)
+    is_overlapping = settings is not None and bench.overlapping(found.names)
+    notes = overlap_sentence(settings, bench.initiatives) if settings is not None and is_overlapping else ()
+    return _shown(title=title, answer=answer, why=sure, cards=cards, warnings=warnings, notes=notes)
 
 
 def overview_html(bench: Bench, chosen: Sequence[str]) -> mo.Html:
@@ -240,6 +245,15 @@ def _overview_row(bench: Bench, name: str, is_chosen: bool, write: Callable[[flo
     )
     tone = "out" if is_out(bench, name) else "chosen" if is_chosen else ""
     return {"label": bench.initiatives[name].label, "tone": tone, "cells": cells}
+
+
+def alone_html(bench: Bench, sets: Mapping[str, SetWorth], warnings: Sequence[str]) -> mo.Html:
+    """Show the first scenario by itself, where fewer than two can be counted, and say why."""
+    if not sets:
+        return said_html("Nothing that is chosen can be counted. Choose two scenarios or more.", warnings=warnings)
+    name, found = next(iter(sets.items()))
+    told = said_html(f"Only “{name}” is left, with nothing to compare it with. Choose another one.", warnings=warnings)
+    return mo.vstack([told, together_html(bench, found, title=name)])
 
 
 def comparison_html(rows: pd.DataFrame, members: Mapping[str, Sequence[str]], currency: str, months: int) -> mo.Html:

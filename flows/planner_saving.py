@@ -13,11 +13,9 @@ from typing import Final
 import pandas as pd
 
 from features.errors import JourneyliftError, ModelError
-from flows.intervals import Axis, Estimates, interval_plot
 from flows.planner import Bench, Desk, Setting
 from flows.planner_sets import SetWorth, compare_sets, set_worth
-from flows.scenarios import FOLDER, Scenario, completed, list_scenarios, write_scenario
-from flows.theme import to_png
+from flows.scenarios import FOLDER, Scenario, completed, list_scenarios, scenario_file, write_scenario
 from flows.wording import chance, money_short
 from models.funding import Funding
 
@@ -76,8 +74,8 @@ def save(bench: Bench, desk: Desk, name: str, settings: Mapping[str, Setting], f
     now = datetime.now(UTC).replace(microsecond=0)
     scenario = completed(replace(bench.scenario(name, settings, funding), saved_at=now))
     found = set_worth(bench, settings)
-    path = write_scenario(bench.folder, scenario, replaces=desk.loaded.fingerprint if desk.loaded else "")
-    desk.loaded = scenario
+    path = write_scenario(bench.folder, scenario, replaces=desk.own.get(scenario_file(bench.folder, scenario.name), ""))
+    desk.take(scenario, bench.folder)
     told = f"Saved as {FOLDER}/{path.name}"
     try:
         run_id = _record(bench, scenario, found, path)
@@ -160,6 +158,10 @@ def _csv(rows: pd.DataFrame) -> bytes:
 
 def comparison_png(rows: pd.DataFrame, currency: str, months: int) -> bytes:
     """Draw scenarios beside each other for a slide: net present value with interval, best first."""
+    # Only who wants a picture waits for the library that draws it.
+    from flows.intervals import Axis, Estimates, interval_plot  # noqa: PLC0415
+    from flows.theme import to_png  # noqa: PLC0415
+
     ordered = rows.sort_values(["npv", "scenario"], ascending=[False, True])
     found = Estimates.of(ordered["scenario"].tolist(), ordered, "npv", partial(money_short, currency=currency))
     chances = [f"{note} · {chance(p)} to pay" for note, p in zip(found.notes, ordered["p_npv_positive"], strict=True)]

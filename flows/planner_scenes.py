@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Final, TypeVar
 
 import marimo as mo
@@ -13,6 +14,7 @@ from flows.planner import Bench, Desk, Setting
 from flows.planner_saving import saved_scenarios
 from flows.planner_sets import MOST, SetWorth, refuse_clashes, set_worth
 from flows.scenarios import Scenario
+from flows.wording import listed
 
 __all__ = ["NOW", "SIMULATED", "compare_field", "compared", "load_field", "members_of", "of_study", "put"]
 
@@ -22,8 +24,17 @@ SIMULATED: Final = "As simulated"
 Loaded = TypeVar("Loaded")
 
 
-def put(bench: Bench, scenario: Scenario | None) -> Desk:
+def put(bench: Bench, scenario: Scenario | None, own: dict[Path, str] | None = None) -> Desk:
     """Give an empty desk, or one with a saved scenario on it.
+
+    Parameters
+    ----------
+    bench : Bench
+        The simulation.
+    scenario : Scenario or None
+        What to load.
+    own : dict of Path to str, optional
+        What the tab loaded and saved before (`flows.planner.Desk`); the desk goes on with it.
 
     Raises
     ------
@@ -31,14 +42,16 @@ def put(bench: Bench, scenario: Scenario | None) -> Desk:
         None of its initiatives was simulated.
     """
     if scenario is None:
-        return Desk()
+        return Desk(own={} if own is None else own)
     settings, notes = bench.settings_of(scenario)
     if not settings:
         raise StudyError(
             f"No initiative of “{scenario.name}” is in the last simulation. At least one was expected. Simulate the "
             f"scenario itself: journeylift simulate --initiatives FILE. Simulated: {', '.join(bench.initiatives)}."
         )
-    return Desk(settings, scenario, next(iter(settings)), notes)
+    desk = Desk(settings, None, next(iter(settings)), notes, {} if own is None else own)
+    desk.take(scenario, bench.folder)
+    return desk
 
 
 def load_field(bench: Bench) -> tuple[mo.ui.dropdown, tuple[str, ...]]:
@@ -92,28 +105,34 @@ def compared(
     Returns
     -------
     sets : dict of str to SetWorth
-        By name.
+        Those that can be counted, by name.
     notes : tuple of str
-        What of saved scenarios is not counted, or was saved from another simulation; a sentence or more each.
-
-    Raises
-    ------
-    StudyError
-        A scenario is gone, holds nothing that was simulated, or cannot be done together.
+        What cannot be counted and why, and what was saved from another simulation; a sentence or more each.
     """
     found, _ = saved_scenarios(bench)
-    sets, notes = dict[str, SetWorth](), list[str]()
+    sets, notes, refused = dict[str, SetWorth](), list[str](), dict[str, list[str]]()
     for name in names:
-        if name in {NOW, SIMULATED}:
-            now = {one: Setting.of(bench.initiatives[one]) if name == SIMULATED else together[one] for one in together}
-            sets[name] = set_worth(bench, now)
-        elif name in found:
-            desk = put(bench, replace(found[name], name=name))
-            sets[name] = set_worth(bench, desk.settings)
-            notes += desk.notes
-        else:
-            raise StudyError(f"No scenario is saved as “{name}” any more. Choose another one.")
-    return sets, tuple(notes)
+        try:
+            settings, told = _settings(bench, name, found, together)
+            sets[name] = set_worth(bench, settings)
+            notes += told
+        except StudyError as error:
+            refused.setdefault(error.message, []).append(f"“{name}”")
+    return sets, (*(f"Not counted: {listed(those)}. {why}" for why, those in refused.items()), *notes)
+
+
+def _settings(
+    bench: Bench, name: str, found: Mapping[str, Scenario], together: Mapping[str, Setting]
+) -> tuple[Mapping[str, Setting], tuple[str, ...]]:
+    """Give what a scenario of `compare_field` consists of, and what to know of it."""
+    if name == NOW:
+        return together, ()
+    if name == SIMULATED:
+        return {one: Setting.of(bench.initiatives[one]) for one in together}, ()
+    if name not in found:
+        raise StudyError(f"No scenario is saved as “{name}” any more. Choose another one.")
+    desk = put(bench, replace(found[name], name=name))
+    return desk.settings, desk.notes
 
 
 def members_of(bench: Bench, sets: Mapping[str, SetWorth]) -> dict[str, list[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import nan
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,10 @@ from features.errors import StudyError
 from flows.planner import Bench, Setting
 from models.combinations import Combinations, Together, counts_every_pair
 from models.funding import Funding
-from models.funding_plan import FundingPlan, plan_funding
 from models.simulation import WORST, Worth
+
+if TYPE_CHECKING:
+    from models.funding_plan import FundingPlan
 
 __all__ = ["FEWEST", "MOST", "Range", "SetWorth", "clashes", "compare_sets", "fund", "overlap_lost", "set_worth"]
 
@@ -110,7 +112,7 @@ def set_worth(bench: Bench, settings: Mapping[str, Setting]) -> SetWorth:
     mean = sum(one.forecast.effect.churn.value for one in sampled.values())
     for draws in sampled.values():
         churn = churn + draws.effect[:, 0]
-    for one, other in combinations(sampled, 2):
+    for one, other in bench.overlapping(sampled):
         overlap = bench.surface.overlap(sampled[one], sampled[other])
         if overlap is not None:
             churn = churn - overlap.drawn(sampled[one].luck, sampled[other].luck)[:, 0]
@@ -127,9 +129,9 @@ def set_worth(bench: Bench, settings: Mapping[str, Setting]) -> SetWorth:
 
 def pairs_of(bench: Bench, names: Mapping[str, Setting]) -> list[tuple[str, str]]:
     """Name the pairs that are counted, as `models.combinations.combine` does."""
-    known = {one.overlap.names for one in bench.surface.samples.overlaps}
-    is_few = counts_every_pair(bench.surface.samples)
-    return [pair for pair in combinations(sorted(names), 2) if is_few or pair in known]
+    if counts_every_pair(bench.surface.samples):
+        return list(combinations(sorted(names), 2))
+    return bench.overlapping(names)
 
 
 def refuse_clashes(bench: Bench, names: Collection[str]) -> None:
@@ -225,6 +227,8 @@ def fund(bench: Bench, settings: Mapping[str, Setting], funding: Funding) -> Fun
     -----
     The same answer as ``journeylift portfolio`` of the saved scenario, as long as no size or delivery was moved.
     """
+    from models.funding_plan import plan_funding  # noqa: PLC0415 (a solver that only this part of the page needs)
+
     everything = {name: bench.setting(name, settings) for name in bench.initiatives}
     worths = [bench.worth(name, setting) for name, setting in everything.items()]
     on = bench.surface

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 from flows.planner import Setting
@@ -11,7 +12,7 @@ from models.initiatives import Initiative
 from models.simulation import Worth
 from models.tornado import Bar
 
-__all__ = ["advice", "changed_words", "driver_name", "surface_sentence"]
+__all__ = ["advice", "changed_words", "driver_name", "overlap_sentence", "surface_sentence"]
 
 _PARTS = {
     "once": "cost once", "monthly": "cost a month", "per_customer": "cost per customer",
@@ -95,6 +96,22 @@ def driver_name(bar: Bar, currency: str) -> tuple[str, str]:
         return "What is delivered", span(bar.low, bar.high, percent)
     name = _PARTS[bar.input.removeprefix("cost: ")]
     return name[:1].upper() + name[1:], span(bar.low, bar.high, write)
+
+
+def overlap_sentence(settings: Mapping[str, Setting], simulated: Mapping[str, Initiative]) -> tuple[str, ...]:
+    """Say how far what initiatives do twice can be trusted; empty where none has another size or delivery.
+
+    Notes
+    -----
+    The error is that measured in docs/explanation/simulation.md: in proportion, against new estimates.
+    """
+    moved = [name for name, one in settings.items() if (one.size, one.delivery) != (1.0, simulated[name].delivery)]
+    if not moved:
+        return ()
+    return (
+        "What two do twice is taken in proportion to size and delivery: against new estimates it was off by at most "
+        "17 % of what they did twice on churn as simulated, about 1 % of what both do.",
+    )
 
 
 def surface_sentence(setting: Setting, simulated: Initiative) -> tuple[str, ...]:

@@ -12,10 +12,13 @@ from typing import Final
 from features.contract import PanelContract
 from features.errors import StudyError
 from features.study import Study
+from flows.documents import read_document
 from flows.identity import git_commit
 from flows.storage import Workspace
 from models.funding import Funding
-from models.initiatives import Initiative, parse_funding, parse_initiatives
+from models.initiatives import Initiative
+from models.plans_file import parse_plans
+from models.scenario_note import ScenarioNote
 
 __all__ = ["HALF", "Plans", "made_from", "overridden", "read_plans", "same_estimates"]
 
@@ -32,6 +35,13 @@ class Plans:
     text: str
     initiatives: tuple[Initiative, ...]
     funding: Funding
+    note: ScenarioNote | None = None
+
+    @classmethod
+    def parse(cls, text: str, origin: str, study: Study) -> Plans:
+        """Read and check a text; `origin` names its file in messages."""
+        said = parse_plans(text, origin, study)
+        return cls(text, said.initiatives, said.portfolio, said.scenario)
 
     @property
     def fingerprint(self) -> str:
@@ -94,9 +104,7 @@ def read_plans(workspace: Workspace, given: str | None) -> Plans:
         The file is missing or wrong; every fault is listed.
     """
     path = workspace.base / _FILE if given is None else Path(given).expanduser().resolve()
-    text = _read(path)
-    initiatives = parse_initiatives(text, path.name, workspace.study)
-    return Plans(text, initiatives, parse_funding(text, path.name, workspace.study))
+    return Plans.parse(_read(path), path.name, workspace.study)
 
 
 def overridden(funding: Funding, given: Mapping[str, float | None]) -> Funding:
@@ -131,7 +139,7 @@ def overridden(funding: Funding, given: Mapping[str, float | None]) -> Funding:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_document(path)
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise StudyError(

@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from features.contract import PanelContract
-from features.errors import UnsupportedError
 from flows import console
 from flows.artefacts import leave
 from flows.build_features import ensure_panel
 from flows.draws_store import Stored, read_draws
 from flows.identity import identity
+from flows.plannable import refuse_flat
 from flows.plans import Plans, made_from, overridden, read_plans
 from flows.portfolio_charts import frontier_chart, stability_chart
 from flows.simulate import simulate
@@ -66,11 +66,7 @@ def portfolio(
     """
     started = time.perf_counter()
     workspace = open_workspace(study_file)
-    if workspace.study.is_flat:
-        raise UnsupportedError(
-            "The study is a flat table without event times, so no money over months can be chosen by. "
-            "See what each initiative would do: journeylift simulate"
-        )
+    refuse_flat(workspace)
     plans = read_plans(workspace, initiatives)
     funding = overridden(plans.funding, {"budget": budget, "cash": cash, "aversion": aversion})
     contract = ensure_panel(workspace)

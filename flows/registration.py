@@ -16,6 +16,8 @@ from flows.model_card import CardFacts, model_card
 from flows.model_record import example_rows, log_candidates, log_coefficients, log_figures
 from flows.offers import priced_offer
 from flows.registry import OUTCOMES, crown, standing, withdraw
+from flows.run_notes import training_note
+from flows.sealed_models import refuse_foreign
 from flows.settings import Settings
 from flows.steps import io_step
 from flows.storage import Workspace, records
@@ -27,7 +29,6 @@ from flows.tracking import (
     Tracker,
     find_champion,
     open_tracker,
-    refuse_foreign,
     set_alias,
 )
 from models import churn, revenue
@@ -83,15 +84,22 @@ class Judged:
 
 @io_step("record the models in MLflow")
 def record(
-    workspace: Workspace, contract: PanelContract, judged: Judged, seed: int, promote: Promote
+    workspace: Workspace, contract: PanelContract, judged: Judged, seed: int, promote: Promote, token: str = ""
 ) -> dict[str, Any]:
-    """Record runs, register the winners, and give aliases once all are registered; the content of ``train.json``."""
+    """Record runs, register the winners, and give aliases once all are registered; the content of ``train.json``.
+
+    ``token`` is that of the note which takes all back should the process die (`flows.unfinished`).
+    """
     tracker = open_tracker(workspace.study, workspace.store)
     tags = identity(workspace.study, contract, seed)
     for outcome, one in judged.fitted.items():
         refuse_foreign(one.model, outcome)
     before, registered = standing(tracker), dict[str, tuple[str, Promotion]]()
-    with console.progress("train") as tick, tracker.run("train", "train", tags) as parent:
+    note = training_note([one.evaluation for one in judged.fitted.values()], len(judged.frame))
+    with (
+        console.progress("train") as tick,
+        tracker.run("train", "train", tags, note=note, token=token) as parent,
+    ):
         parent.log_params({"seed": seed, **workspace.study.model_dump(mode="json", by_alias=True)})
         parent.log_text(workspace.study_file.read_text(encoding="utf-8"), "study.yaml")
         try:

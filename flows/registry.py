@@ -10,9 +10,11 @@ import pandas as pd
 from features.contract import existing_contract
 from features.errors import ModelError
 from flows import console
+from flows.run_database import erase_versions
 from flows.storage import open_workspace, write_json
 from flows.succession import TRAINED_UNTIL, dated
 from flows.tracking import CHAMPION, Tracker, find_champion, open_tracker, set_alias
+from flows.unfinished import abandoned
 
 __all__ = [
     "OUTCOMES",
@@ -20,6 +22,7 @@ __all__ = [
     "Version",
     "crown",
     "list_models",
+    "put_right",
     "roll_back",
     "standing",
     "versions",
@@ -113,17 +116,44 @@ def withdraw(tracker: Tracker, run_id: str, before: Mapping[str, Standing]) -> N
     """
     tracker.require()
     for outcome, present in standing(tracker).items():
-        name, earlier = tracker.model_name(outcome), before[outcome]
-        for alias in {*present.aliases, *earlier.aliases}:
-            if alias in earlier.aliases:
+        name, earlier = tracker.model_name(outcome), before.get(outcome, Standing({}, ""))
+        taken = {one.version for one in versions(tracker, outcome) if one.run_id == run_id}
+        for alias, number in present.aliases.items():
+            # Another training may have moved the others since.
+            if number in taken and alias in earlier.aliases:
                 set_alias(tracker, outcome, earlier.aliases[alias], alias)
-            else:
+            elif number in taken:
                 tracker.client.delete_registered_model_alias(name, alias)
-        if present.history != earlier.history:
-            tracker.client.set_registered_model_tag(name, _HISTORY, earlier.history)
-        for version in versions(tracker, outcome):
-            if version.run_id == run_id:
-                tracker.client.delete_model_version(name, version.version)
+        history = [one for one in present.history.split(",") if one and one not in taken]
+        if ",".join(history) != present.history:
+            tracker.client.set_registered_model_tag(name, _HISTORY, ",".join(history))
+        for number in taken:
+            tracker.client.delete_model_version(name, number)
+        erase_versions(tracker.uri, name, taken)
+
+
+def put_right(tracker: Tracker) -> int:
+    """Take back what trainings have left whose process is dead, and mark their runs, and those of others, as killed.
+
+    Returns
+    -------
+    int
+        How many processes have left something.
+
+    Raises
+    ------
+    ModelError
+        MLflow does not answer.
+    """
+    found = 0
+    for one in abandoned(tracker.notes):
+        before = {outcome: Standing(**said) for outcome, said in one.undo.items()}
+        for run_id in tracker.opened(one.token):
+            if before:
+                withdraw(tracker, run_id, before)
+            tracker.kill(run_id)
+        found += 1
+    return found
 
 
 def crown(tracker: Tracker, outcome: str, number: str, *, deposed: str | None = None) -> None:
@@ -139,6 +169,7 @@ def list_models(study_file: str) -> None:
     workspace = open_workspace(study_file)
     tracker = open_tracker(workspace.study, workspace.store)
     tracker.require()
+    put_right(tracker)
     found = [one for outcome in OUTCOMES for one in versions(tracker, outcome)]
     listed = [asdict(one) for one in found]
     write_json(workspace.store.result("models"), {"study": workspace.study.name, "versions": listed})
@@ -172,6 +203,7 @@ def roll_back(study_file: str, *, outcome: str | None = None, to: str | None = N
     workspace = open_workspace(study_file)
     tracker = open_tracker(workspace.study, workspace.store)
     tracker.require()
+    put_right(tracker)
     if outcome is None and to is not None:
         raise ModelError(f"--to {to} needs an outcome, churn or revenue. Try: journeylift rollback churn --to {to}")
     if outcome is not None and outcome not in OUTCOMES:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from flows.charts import to_svg
-from flows.theme import Chart, inline_svg
+from flows.wording import unbroken
+
+if TYPE_CHECKING:
+    from flows.theme import Chart
 
 __all__ = ["Block", "Column", "Entry", "Figure", "Section", "Table", "figure", "page_template", "table"]
 
@@ -96,6 +98,9 @@ class Section:
 
 def figure(chart: Chart, name: str, alt: str) -> Figure:
     """Draw a chart for the page; `name` keeps its ids apart from those of other charts."""
+    from flows.charts import to_svg  # noqa: PLC0415 (most pages of cards and tables draw nothing)
+    from flows.theme import inline_svg  # noqa: PLC0415
+
     # The text in the drawing was escaped when it was drawn.
     return Figure(svg=Markup(inline_svg(to_svg(chart), name)), alt=alt)  # noqa: S704
 
@@ -111,6 +116,7 @@ def page_template(name: str) -> jinja2.Template:
     """Load a page with escaping on and unknown names refused."""
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     strict = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        finalize=lambda part: unbroken(part) if type(part) is str else part,
+    )  # fmt: skip
     return strict.get_template(name)

@@ -192,6 +192,6 @@ def adjustment_table(effects: pd.DataFrame) -> Table:
         Column("Robustness value", lambda row: percent(row["robustness_value"], 1), "number"),
         *([Column("Undone by", undone_by, "number")] if "churn_times_as_strong" in effects else []),
         Column("Customers", lambda row: whole(row["n"]), "number"),
-        Column("Contacts moved", lambda row: whole(row["n_contacts"]), "number"),
+        Column("Contacts moved in the estimate", lambda row: whole(row["n_contacts"]), "number"),
     ]
     return table("Adjustment set and basis of each effect", columns, effects.sort_values("churn_effect"))

@@ -8,15 +8,15 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import event
 from sqlalchemy.engine import Engine, make_url
 
-__all__ = ["ensure_database"]
+__all__ = ["ensure_database", "erase_versions"]
 
 _FOLDER_NAME: Final = "journeylift-runs-"
 
@@ -58,6 +58,31 @@ def ensure_database(address: str, create: Callable[[str], None]) -> None:
             create(f"sqlite:///{made}")
         with suppress(OSError):
             _put(made, path)
+
+
+def erase_versions(address: str, name: str, numbers: Collection[str]) -> None:
+    """Remove deleted versions of a model from a SQLite file, so that their numbers are given again.
+
+    Parameters
+    ----------
+    address : str
+        Address of a database as SQLAlchemy writes it. Any but that of an SQLite file is left alone.
+    name : str
+        The registered model.
+    numbers : collection of str
+        Versions that MLflow has deleted. It only marks them so, and goes on counting after them.
+
+    Notes
+    -----
+    A version's number stands in every score: a training that was killed and repeated has to end with the same one.
+    """
+    if not numbers or not address.startswith("sqlite:///"):
+        return
+    keys = [(name, int(one)) for one in numbers]
+    with closing(sqlite3.connect(make_url(address).database or ":memory:", timeout=30)) as database, database:
+        for table in ("model_version_tags", "model_versions"):
+            is_deleted = "" if table.endswith("tags") else " AND current_stage = 'Deleted_Internal'"
+            database.executemany(f"DELETE FROM {table} WHERE name = ? AND version = ?{is_deleted}", keys)
 
 
 def _put(made: Path, path: Path) -> None:

@@ -21,11 +21,14 @@ import yaml
 from pydantic import ValidationError
 
 from features.errors import StudyError
+from features.marked import compose
 from features.publish import store_error
 from features.study import Study
+from flows.documents import read_document
 from flows.storage import write_bytes
 from models.funding import Funding
-from models.initiatives import Initiative, parse_funding, parse_initiatives, parse_note
+from models.initiatives import Initiative
+from models.plans_file import parse_plans
 from models.scenario_note import MOST_CHARACTERS, ScenarioNote
 
 __all__ = [
@@ -224,15 +227,15 @@ def read_scenario(path: Path, study: Study) -> Scenario:
         The file cannot be read, or does not fit the study (any more); every fault is listed.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_document(path)
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise StudyError(f"The scenario '{path}' cannot be read: {why}. A YAML file was expected.") from error
-    initiatives = parse_initiatives(text, path.name, study)
-    funding, note = parse_funding(text, path.name, study), parse_note(text, path.name, study)
+    said = parse_plans(text, path.name, study)
+    note = said.scenario
     if note is None:
-        return Scenario(path.stem, initiatives, funding)
-    return Scenario(note.name, initiatives, funding, note.made_from, note.saved_at.astimezone(UTC))
+        return Scenario(path.stem, said.initiatives, said.portfolio)
+    return Scenario(note.name, said.initiatives, said.portfolio, note.made_from, note.saved_at.astimezone(UTC))
 
 
 def list_scenarios(folder: Path, study: Study) -> tuple[tuple[Scenario, ...], tuple[str, ...]]:
@@ -310,11 +313,11 @@ def _told(initiative: Initiative) -> dict[str, Any]:
 def _stored_fingerprint(path: Path) -> str:
     """Fingerprint of what a file says; empty where it is no scenario of ours."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content: Any = compose(read_document(path), path.name).value
         note = ScenarioNote.model_validate(content["scenario"])
         initiatives = tuple(Initiative.model_validate(one) for one in content["initiatives"])
         funding = Funding.model_validate(content.get("portfolio", {}))
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+    except (OSError, ValueError, StudyError, KeyError, TypeError):
         return ""
     return Scenario(note.name, initiatives, funding, note.made_from).fingerprint
 

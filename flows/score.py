@@ -1,33 +1,39 @@
-"""Score every customer at risk with the champion models: one partition a cutoff, replaced as a whole."""
+"""Score every customer at risk with the champion models: one partition a cutoff, made once and replaced as a whole."""
 
 import time
-from typing import Any
+from collections.abc import Sequence
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from features.contract import PanelContract
-from features.errors import EmptyResultError, StudyError, closest
-from features.panel import read_panel
-from features.publish import staged
-from features.snapshot import iso, parse_date
+from features.contract import PanelContract, read_contract
+from features.errors import EmptyResultError, StoreError, StudyError, UnsupportedError, closest
+from features.layout import open_layout
+from features.snapshot import cutoffs_between, day_end, iso, parse_date
 from flows import console
 from flows.artefacts import leave
-from flows.build_features import ensure_panel
+from flows.build_features import build_features, ensure_panel
+from flows.fence import overtaken
+from flows.freshness import ages, clock_warnings, present, refuse_stale, stale, told
 from flows.identity import identity
-from flows.score_rows import LoadedModel, score_rows
-from flows.steps import flow, io_step, step
-from flows.storage import Workspace, open_workspace, write_json
-from flows.tracking import Champion, open_tracker
+from flows.run_lock import only_run
+from flows.score_cutoff import ScoringRun, score_cutoff
+from flows.score_told import Scored, show_scored
+from flows.steps import flow
+from flows.storage import Workspace, open_workspace, read_json, write_json
 from flows.train import ensure_models
 
 __all__ = ["choose_cutoff", "score"]
 
 
 @flow(name="score")
-def score(study_file: str, *, cutoff: str | None = None) -> None:
-    """Score the customers at risk at a cutoff.
+def score(
+    study_file: str,
+    *,
+    cutoff: str | None = None,
+    backfill: tuple[str, str] | None = None,
+    again: bool = False,
+    stale_anyway: bool = False,
+    now: str | None = None,
+) -> None:
+    """Score the customers at risk at a cutoff, or at all cutoffs between two dates.
 
     Parameters
     ----------
@@ -35,36 +41,45 @@ def score(study_file: str, *, cutoff: str | None = None) -> None:
         The study.
     cutoff : str, optional
         Date (YYYY-MM-DD) of a cutoff of the panel; the latest one when left out.
+    backfill : tuple of str, optional
+        First and last date of cutoffs; what was published by the same models from the same rows is passed over.
+    again : bool
+        Compute also what is there by the same models from the same rows.
+    stale_anyway : bool
+        Score data that are older than the study allows.
+    now : str, optional
+        ISO 8601; the clock when left out. Nothing but the age of the data depends on it.
 
     Raises
     ------
+    DataError
+        The data are older than the study allows.
     StudyError
-        The date is none of the panel's cutoffs.
+        The date is none of the panel's cutoffs, or no date.
     EmptyResultError
-        The date lies beyond the data.
+        The date lies beyond the data, or nobody is at risk then.
     ModelError
-        The champion was fitted on other features.
+        The champion was fitted on other features, or has been withdrawn.
+    StoreError
+        Another run writes the store, or store or sink cannot be written.
     """
     started = time.perf_counter()
     workspace = open_workspace(study_file)
-    contract = ensure_panel(workspace)
-    at = choose_cutoff(contract, cutoff)
-    champions = ensure_models(workspace, contract)
-    with console.progress("score") as tick:
-        tick("reading the panel")
-        frame = read_rows(workspace, at)
-        tick("loading the champions")
-        models = load_models(champions, contract)
-        tick(f"scoring {len(frame):,} customers")
-        scores = score_all(workspace, contract, frame, models)
-        tick("writing the scores")
-        where = write_scores(workspace, scores, at)
-        result = record_scores(workspace, contract, scores, at)
-    write_json(workspace.store.result("score"), {**result, "path": where})
-    leave(workspace, "score")
-    rows = f"{len(frame):,} customers at {iso(at)}"
-    closing = console.Closing("score", rows, f"{scores.num_rows:,} scores", time.perf_counter() - started, where)
-    console.say(closing.line())
+    moment = present(now)
+    span = _span(workspace, cutoff, backfill)
+    with only_run(workspace.store.root / "score.lock", "score"):
+        _require_sink(workspace)
+        contract = ensure_panel(workspace)
+        contract, cutoffs = _chosen(workspace, contract, cutoff, span)
+        old = _judge_ages(workspace, moment, refuses=max(contract.cutoffs) in cutoffs and not stale_anyway)
+        champions = ensure_models(workspace, contract)
+        run = ScoringRun(workspace, contract, champions, again, old)
+        found = _score_all(run, cutoffs, goes_on=span is not None)
+        for note in overtaken(champions):
+            console.say(note)
+        write_json(workspace.store.result("score"), _result(run, found, moment))
+        leave(workspace, "score")
+    _close(workspace, found, span is not None, time.perf_counter() - started)
 
 
 def choose_cutoff(contract: PanelContract, wanted: str | None) -> int:
@@ -91,11 +106,8 @@ def choose_cutoff(contract: PanelContract, wanted: str | None) -> int:
     """
     if wanted is None:
         return max(contract.cutoffs)
-    try:
-        at = parse_date(wanted)
-    except ValueError as error:
-        raise StudyError(f"'{wanted}' is not a date. A date such as 2025-06-01 was expected.") from error
-    if at > contract.data_end:
+    at = parse_date(wanted)
+    if at > day_end(contract.data_end):
         raise EmptyResultError(
             f"The cutoff {wanted} lies beyond the data, which end on {iso(contract.data_end)}: what was known by then "
             f"is not in the tables. Score {iso(max(contract.cutoffs))} or earlier, or bring newer data."
@@ -109,59 +121,111 @@ def choose_cutoff(contract: PanelContract, wanted: str | None) -> int:
     return at
 
 
-@io_step("read the rows to be scored")
-def read_rows(workspace: Workspace, at: int) -> pd.DataFrame:
-    """Read the customers at risk at a cutoff, in the order of their ids."""
-    frame = read_panel(workspace.store.root, (at,))
-    if frame.empty:
-        raise EmptyResultError(f"No customer is at risk on {iso(at)}. At least one was expected. Score another cutoff.")
-    return frame.sort_values("customer_id", kind="stable").reset_index(drop=True)
+def _span(workspace: Workspace, cutoff: str | None, backfill: tuple[str, str] | None) -> tuple[int, int] | None:
+    """Read the dates of a backfill, before anything is built for them."""
+    if backfill is None:
+        return None
+    first, last = backfill
+    if cutoff is not None:
+        raise StudyError(f"--cutoff {cutoff} and --backfill {first} {last} are given. Expected one of them.")
+    start, end = parse_date(first), parse_date(last)
+    if start > end:
+        raise StudyError(f"--backfill {first} {last}: the first date lies after the last. Give the earlier one first.")
+    if workspace.study.is_flat:
+        raise UnsupportedError("A flat table has waves instead of cutoffs: there is nothing to fill back.")
+    return start, end
 
 
-@io_step("load the champions")
-def load_models(champions: dict[str, Champion], contract: PanelContract) -> dict[str, LoadedModel]:
-    """Load the versions that the alias stood for; a mismatch of features is refused."""
-    wanted = contract.feature_contract_hash
-    return {outcome: LoadedModel(one.version, one.load(wanted)) for outcome, one in champions.items()}
+def _require_sink(workspace: Workspace) -> None:
+    if workspace.study.scoring.sink is not None:
+        from flows.sink import require_sink  # noqa: PLC0415 - imports a driver that most studies do without
+
+        require_sink(workspace.study.scoring.sink, workspace.base)
 
 
-@step("score")
-def score_all(
-    workspace: Workspace, contract: PanelContract, frame: pd.DataFrame, models: dict[str, LoadedModel]
-) -> pa.Table:
-    """Score every row of the cutoff."""
-    return score_rows(workspace.study, contract, frame, models)
+def _chosen(
+    workspace: Workspace, contract: PanelContract, cutoff: str | None, span: tuple[int, int] | None
+) -> tuple[PanelContract, Sequence[int]]:
+    """Find the cutoffs to score, and build those of a backfill that the panel lacks."""
+    if span is None:
+        return contract, [choose_cutoff(contract, cutoff)]
+    first, last = iso(span[0]), iso(span[1])
+    grid = cutoffs_between(workspace.study.snapshot, *span)
+    beyond = [one for one in grid if one > day_end(contract.data_end)]
+    if beyond:
+        raise EmptyResultError(
+            f"The cutoff {iso(beyond[0])} of --backfill {first} {last} lies beyond the data, which end on "
+            f"{iso(contract.data_end)}. Give that date as the last, or bring newer data."
+        )
+    begin = open_layout(workspace.store.root).manifest.data_start
+    cutoffs = [one for one in grid if one > begin]
+    if not cutoffs:
+        raise EmptyResultError(
+            f"No cutoff of the study lies between {first} and {last} with history before it: the data reach from "
+            f"{iso(begin)} to {iso(contract.data_end)}. Choose other dates."
+        )
+    if len(cutoffs) < len(grid):
+        console.say(f"note: {console.count(len(grid) - len(cutoffs), 'cutoff')} before {iso(begin)} left out: no data")
+    if not set(cutoffs) <= set(contract.cutoffs):
+        console.say("The panel lacks some of these cutoffs: building them first.")
+        build_features(str(workspace.study_file), backfill=(first, last))
+        contract = read_contract(workspace.store.root)
+    return contract, cutoffs
 
 
-@io_step("write the scores")
-def write_scores(workspace: Workspace, scores: pa.Table, at: int) -> str:
-    """Replace the partition of a cutoff as a whole, and say where it is."""
-    partition = workspace.store.score_partition(iso(at))
-    with staged(partition) as folder:
-        pq.write_table(scores, folder / "part-0.parquet", compression="zstd")
-    return str(partition)
+def _judge_ages(workspace: Workspace, now: int, *, refuses: bool) -> dict[str, str]:
+    """Say how old the data are, refuse them where they are too old; the tables that are too old all the same."""
+    found = ages(workspace.study, workspace.store.root, now)
+    if found:
+        console.say(told(found))
+    for warning in clock_warnings(found, now, _last_scored(workspace)):
+        console.say(warning)
+    if refuses:
+        refuse_stale(found)
+    return stale(found)
 
 
-@io_step("record the scores in MLflow")
-def record_scores(workspace: Workspace, contract: PanelContract, scores: pa.Table, at: int) -> dict[str, Any]:
-    """Record what was scored with which versions; the content of ``score.json``."""
-    versions = {name: scores[name][0].as_py() for name in ("churn_model_version", "revenue_model_version")}
-    found = {
-        "customers": float(scores.num_rows),
-        "mean_churn_risk": _total(scores, "churn_risk") / scores.num_rows,
-        "expected_revenue": _total(scores, "expected_revenue"),
-        "revenue_at_risk": _total(scores, "revenue_at_risk"),
-    }
-    tags = identity(workspace.study, contract, 0) | {"cutoff": iso(at)}
-    named = {key: value for key, value in versions.items() if value is not None}
-    tracker = open_tracker(workspace.study, workspace.store)
-    with tracker.run("score", f"score {iso(at)}", tags | named) as run:
-        run.log_metrics(found)
-    counted = {**found, "customers": scores.num_rows}
-    return {"study": workspace.study.name, "run_id": run.run_id, **tags, **versions, **counted}
+def _last_scored(workspace: Workspace) -> int | None:
+    try:
+        return int((read_json(workspace.store.result("score")) or {})["scored_at"])
+    except (StoreError, KeyError, TypeError, ValueError):
+        return None  # what is damaged is about to be written anew
 
 
-def _total(scores: pa.Table, column: str) -> float:
-    """Sum of a column; NaN when it is missing throughout."""
-    known = scores[column].drop_null().to_numpy()
-    return float(known.sum()) if len(known) else float("nan")
+def _score_all(run: ScoringRun, cutoffs: Sequence[int], *, goes_on: bool) -> list[Scored]:
+    """Score cutoff after cutoff, each published when it is done."""
+    found = []
+    with console.progress("score") as tick:
+        for place, at in enumerate(cutoffs):
+
+            def told_so(message: str, _done: int = 0, _total: int = 0, /, place: int = place) -> None:
+                tick(message, place, len(cutoffs) if goes_on else 0)
+
+            try:
+                found.append(score_cutoff(run, at, told_so))
+            except EmptyResultError as error:
+                if not goes_on:
+                    raise
+                console.say(f"note: {error.message}")
+    if not found:
+        raise EmptyResultError("Nobody is at risk at any of these cutoffs. At least one customer was expected.")
+    return found
+
+
+def _result(run: ScoringRun, found: Sequence[Scored], now: int) -> dict[str, object]:
+    """Give the content of ``score.json``: the latest cutoff, and each of them."""
+    study, latest = run.workspace.study, found[-1].to_json()
+    tags = identity(study, run.contract, 0)
+    return {"study": study.name, **tags, **latest, "scored_at": now, "partitions": [one.to_json() for one in found]}
+
+
+def _close(workspace: Workspace, found: Sequence[Scored], is_backfill: bool, seconds: float) -> None:  # noqa: FBT001
+    if is_backfill:
+        show_scored(found, workspace.study.currency)
+    customers = sum(one.customers for one in found)
+    cutoffs = [one.now.key.cutoff for one in found]
+    at = cutoffs[0] if len(cutoffs) == 1 else f"{len(cutoffs)} cutoffs"
+    computed = sum(one.customers for one in found if one.how != "unchanged")
+    where = workspace.store.scores if is_backfill else found[-1].now.folder
+    rows = f"{customers:,} customers at {at}"
+    console.say(console.Closing("score", rows, f"{computed:,} scores", seconds, str(where)).line())

@@ -140,8 +140,7 @@ def check_controls(workspace: Workspace, layout: Layout, seed: int) -> tuple[Neg
     """Move what the study says cannot matter."""
     if not any(measure.negative_control for measure in workspace.study.measures):
         return ()
-    fits = prepare_histories(str(workspace.study_file), layout, seed)
-    return negative_controls(fits, fits.prepared.buckets)
+    return negative_controls(prepare_histories(str(workspace.study_file), layout, seed))
 
 
 @step("learn how long customers stay")
@@ -174,7 +173,7 @@ def _forecasts(fits: SharedFits, planned: Sequence[Initiative]) -> list[Forecast
     with console.progress("simulate") as tick:
         for number, one in enumerate(planned):
             tick(one.label, number, len(planned))
-            forecasts.append(_forecast(one, policy_effect(fits, one, fits.prepared.buckets, sizes=(HALF,))))
+            forecasts.append(_forecast(one, policy_effect(fits, one, sizes=(HALF,))))
     return forecasts
 
 
@@ -187,6 +186,4 @@ def _forecast(initiative: Initiative, policy: PolicyEffect) -> Forecast:
 def _overlaps(fits: SharedFits, planned: Sequence[Initiative]) -> tuple[Overlap, ...]:
     pairs = pairs_on_a_path(fits.prepared.study, planned)
     with console.progress("simulate") as tick:
-        return estimate_overlaps(
-            fits, planned, pairs, fits.prepared.buckets, partial(tick, f"what {len(pairs)} pairs do together")
-        )
+        return estimate_overlaps(fits, planned, pairs, partial(tick, f"what {len(pairs)} pairs do together"))

@@ -11,6 +11,7 @@ from threading import Thread
 from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 
 from features.errors import JourneyliftError
+from flows.machine_faults import may_have_passed
 from flows.runs import settle_run
 from flows.settings import turn_telemetry_off
 
@@ -115,14 +116,14 @@ def start_server() -> Thread:
     Notes
     -----
     The server is deaf to Ctrl-C, which a terminal sends to it too: a flow that is interrupted still reports to it, and
-    would wait a minute for a dead one. It is stopped when this process ends.
+    would wait a minute for a dead one. It is stopped when this process ends, however it does.
     """
     if PREFECT_API_URL.value():
         thread = Thread(target=lambda: None)
     else:
-        from prefect.server.api.server import SubprocessASGIServer  # noqa: PLC0415 (seconds)
+        from flows.embedded_server import EmbeddedServer  # noqa: PLC0415 (seconds)
 
-        thread = Thread(target=_serve, args=(SubprocessASGIServer(),), daemon=True)
+        thread = Thread(target=_serve, args=(EmbeddedServer(),), daemon=True)
     thread.start()
     return thread
 
@@ -147,7 +148,8 @@ def may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
     bool
         True when the failure may have passed by the next try.
     """
-    return not isinstance(state.result(raise_on_failure=False), _LASTING)
+    failure = state.result(raise_on_failure=False)
+    return not isinstance(failure, _LASTING) or may_have_passed(failure)
 
 
 def _decorator(name: str, options: dict[str, Any]) -> Decorator:

@@ -1,5 +1,7 @@
 """Where a study keeps what it makes: paths under its store, and files that appear whole or not at all."""
 
+from __future__ import annotations
+
 import json
 import math
 import os
@@ -7,13 +9,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from features.errors import StoreError, StudyError
-from features.publish import store_error
+from features.publish import store_error, sweep
 from features.study import Study, parse_study
+from flows.documents import read_document
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Store", "Workspace", "open_store", "open_workspace", "read_json", "records", "write_bytes", "write_json"]
 
@@ -83,6 +87,10 @@ class Store:
     def result(self, name: str) -> Path:
         """Name the file that holds the latest result of a command."""
         return self.root / "results" / f"{name}.json"
+
+    def superseded_scores(self, cutoff: str) -> Path:
+        """Name the folder of the earlier revisions of the scores at a cutoff (``YYYY-MM-DD``)."""
+        return self.root / "scores_superseded" / f"cutoff_date={cutoff}"
 
     def score_partition(self, cutoff: str) -> Path:
         """Name the folder of the scores at a cutoff (``YYYY-MM-DD``)."""
@@ -168,6 +176,7 @@ def open_store(root: Path) -> Store:
     probe = root / f".writable.tmp-{os.getpid()}"
     try:
         root.mkdir(parents=True, exist_ok=True)
+        sweep(root / ".writable")
         probe.touch()
         probe.unlink(missing_ok=True)
     except OSError as error:
@@ -193,11 +202,12 @@ def write_bytes(path: Path, content: bytes) -> None:
     Notes
     -----
     The content goes to a file beside it, is flushed to the disk and renamed; a process killed in between leaves a
-    ``*.tmp-<pid>`` file that nothing reads.
+    ``*.tmp-<pid>`` file that nothing reads and the next one to write this file removes.
     """
     beside = path.with_name(f"{path.name}.tmp-{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        sweep(path)
         with beside.open("wb") as file:
             file.write(content)
             file.flush()
@@ -281,7 +291,7 @@ def _unreadable(path: Path) -> StoreError:
 
 def _read_study(path: Path, shown: str) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_document(path)
     except FileNotFoundError:
         message = f"There is no study at '{shown}'. Name one with --study FILE, or start one with: journeylift init DIR"
     except IsADirectoryError:

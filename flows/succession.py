@@ -103,10 +103,11 @@ def promotion(
 def log_predictions(run: Run, evaluation: Evaluation) -> None:
     """Keep the winner's out-of-time predictions, so that later versions can be compared with them.
 
-    Customers stand as 64-bit hashes of their ids.
+    Customers stand as 64-bit hashes of their ids under the key of the store: without the store they are nobody.
     """
     own = _winners(evaluation)
-    run.log_frame(row_keys(own).assign(predicted=own["predicted"].to_numpy()), _FILE.format(outcome=evaluation.outcome))
+    rows = row_keys(own, run.tracker.key).assign(predicted=own["predicted"].to_numpy())
+    run.log_frame(rows, _FILE.format(outcome=evaluation.outcome))
 
 
 def written(found: Comparison | None) -> dict[str, Any] | None:
@@ -150,7 +151,8 @@ def _against_recorded_tests(
     if before is None:
         return None
     own = _winners(evaluation)
-    both = row_keys(own).reset_index(names="row").merge(before, on=["customer", "cutoff"], validate="one_to_one")
+    keys = row_keys(own, present.tracker.key).reset_index(names="row")
+    both = keys.merge(before, on=["customer", "cutoff"], validate="one_to_one")
     if len(both) < _LEAST_SHARED * min(len(own), len(before)):
         return None
     shared = own.iloc[both["row"].to_numpy()]
@@ -174,9 +176,9 @@ def recorded_tests(version: Champion, outcome: str) -> pd.DataFrame | None:
     return version.tracker.frame(version.run_id, _FILE.format(outcome=outcome)) if version.run_id else None
 
 
-def row_keys(rows: pd.DataFrame) -> pd.DataFrame:
-    """Name the rows of a panel as recorded tests do: customer (64-bit hash of the id), cutoff (microseconds)."""
-    customer = pd.util.hash_array(rows["customer_id"].astype(str).to_numpy(object), categorize=False)
+def row_keys(rows: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Name the rows of a panel as recorded tests do: customer (64-bit keyed hash of the id), cutoff (microseconds)."""
+    customer = pd.util.hash_array(rows["customer_id"].astype(str).to_numpy(object), hash_key=key, categorize=False)
     return pd.DataFrame({"customer": customer, "cutoff": cutoff_microseconds(rows)})
 
 

@@ -8,12 +8,11 @@ import io
 import json
 import math
 import os
-import re
 import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import islice
@@ -24,17 +23,23 @@ import pandas as pd
 from sklearn.base import is_classifier
 
 from features.errors import ModelError
+from features.publish import sweep
 from features.study import Study
 from flows.identity import flatten, plain_name
+from flows.machine_faults import machine_fault
+from flows.pseudonyms import KEY_FILE, read_key
+from flows.redaction import environment_secrets, redacted
 from flows.run_database import ensure_database
+from flows.sealed_models import DIGEST, TRUSTED_TYPES, digest_of, open_sealed, refuse_foreign
 from flows.settings import Settings, turn_telemetry_off
 from flows.storage import Store
+from flows.unfinished import OPENED, abandoned, noted
 
 turn_telemetry_off()
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # about MLflow's own type hints, while it is imported
     import mlflow
-    import mlflow.pyfunc
+    import mlflow.artifacts
     import mlflow.sklearn
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param, RunTag
@@ -44,23 +49,12 @@ with warnings.catch_warnings():
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 __all__ = [
-    "CHALLENGER", "CHAMPION", "TRUSTED_TYPES", "Champion", "Recorded", "Run", "Tracker", "find_champion",
-    "open_tracker",
+    "CHALLENGER", "CHAMPION", "Champion", "Recorded", "Run", "Tracker", "find_champion", "find_version", "open_tracker",
+    "set_alias",
 ]  # fmt: skip
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
-
-# What fitted splines, trees and stacks of scikit-learn hold beside public classes; skops refuses all that is not named.
-TRUSTED_TYPES: Final[Sequence[str]] = (
-    "functools.partial",  # of check_array, inside FunctionTransformer
-    "numpy.dtype",
-    "scipy._lib.array_api_compat.numpy._aliases.asarray",
-    "scipy.interpolate._bsplines.BSpline",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.utils._bunch.Bunch",
-    "sklearn.utils.validation.check_array",
-)
 
 _VALUE_CHARACTERS: Final = 6_000
 _BATCH: Final = 100
@@ -111,11 +105,27 @@ class Tracker:
         Name of the study: prefix of its experiments and models.
     artifacts : str or None
         Address of the artefacts of new experiments; None leaves it to the server.
+    store : Path, optional
+        Folder of the study's store, which holds the key of its pseudonyms and the notes of open runs
+        (`flows.unfinished`); without one a run of a dead process stays open.
     """
 
     uri: str
     study: str
     artifacts: str | None
+    store: Path | None = None
+
+    @property
+    def key(self) -> str:
+        """Under which customers are hashed before they are recorded: 16 characters."""
+        if self.store is None:
+            raise ValueError("no store was given, and its key is needed: open_tracker")
+        return read_key(self.store / KEY_FILE)
+
+    @property
+    def notes(self) -> Path | None:
+        """Folder of the notes of open runs."""
+        return None if self.store is None else self.store / "open"
 
     @property
     def client(self) -> Any:
@@ -130,15 +140,20 @@ class Tracker:
         ------
         ModelError
             The server or database does not answer.
+        StoreError
+            The disk of the database is full or away.
         """
         try:
             self.client.search_registered_models(max_results=1)
-        except Exception as error:  # (each kind of store fails in its own way)
-            what = str(error).strip().splitlines()[0][:200].replace(self.uri, _without_secrets(self.uri))
+        except Exception as error:
+            if self.uri.startswith("sqlite:") and (known := machine_fault(error)) is not None:
+                raise known from error
+            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            what = redacted(said, [self.uri, *environment_secrets()])[:200]
             raise ModelError(
-                f"MLflow at {_without_secrets(self.uri)} does not answer: {what} A tracking server or database with a "
+                f"MLflow at {redacted(self.uri)} does not answer: {what} A tracking server or database with a "
                 "model registry was expected. Start it, or correct JOURNEYLIFT_TRACKING_URI or MLFLOW_TRACKING_URI."
-            ) from error
+            ) from None  # what the driver said may hold the password
 
     def frame(self, run_id: str, path: str) -> pd.DataFrame | None:
         """Read a table that :meth:`Run.log_frame` has stored; None if the run has none."""
@@ -183,7 +198,13 @@ class Tracker:
 
     @contextmanager
     def run(
-        self, step: str, name: str, tags: Mapping[str, str], parent: "Run | None" = None, note: str = ""
+        self,
+        step: str,
+        name: str,
+        tags: Mapping[str, str],
+        parent: "Run | None" = None,
+        note: str = "",
+        token: str = "",
     ) -> Iterator["Run"]:
         """Record a run; it is marked as failed when what it records fails.
 
@@ -199,6 +220,8 @@ class Tracker:
             The run it belongs to.
         note : str
             What it found, in Markdown; MLflow shows it above everything else.
+        token : str
+            Of a note that is kept already (`flows.unfinished`); without one the run is noted for as long as it is open.
 
         Yields
         ------
@@ -206,15 +229,38 @@ class Tracker:
             The open run.
         """
         nested = {"mlflow.parentRunId": parent.run_id} if parent else {}
-        noted = {"mlflow.note.content": note} if note else {}
-        created = self.client.create_run(self.experiment(step), run_name=name, tags={**tags, **nested, **noted})
-        run = Run(self, str(created.info.run_id))
-        try:
-            yield run
-        except BaseException:
-            self.client.set_terminated(run.run_id, "FAILED")
-            raise
-        self.client.set_terminated(run.run_id, "FINISHED")
+        shown = {"mlflow.note.content": note} if note else {}
+        experiment = self.experiment(step)
+        if parent is None:
+            self._end_dead_runs()
+        token = parent.token if parent else token
+        with nullcontext(token) if token or parent else noted(self.notes, {}) as token:
+            opened = {OPENED: token} if token else {}
+            created = self.client.create_run(experiment, run_name=name, tags={**tags, **nested, **shown, **opened})
+            run = Run(self, str(created.info.run_id), token)
+            try:
+                yield run
+            except BaseException:
+                self.client.set_terminated(run.run_id, "FAILED")
+                raise
+            self.client.set_terminated(run.run_id, "FINISHED")
+
+    def _end_dead_runs(self) -> None:
+        """Mark runs of dead processes as killed; trainings are taken back by `flows.registry.put_right`."""
+        for one in abandoned(self.notes, with_undo=False):
+            for run_id in self.opened(one.token):
+                self.kill(run_id)
+
+    def opened(self, token: str) -> tuple[str, ...]:
+        """Find the ids of the runs that were opened under a note, finished or not."""
+        known = [one.experiment_id for one in self.client.search_experiments()]
+        found = self.client.search_runs(known, f"tags.`{OPENED}` = '{token}'", max_results=1_000) if known else []
+        return tuple(str(one.info.run_id) for one in found)
+
+    def kill(self, run_id: str) -> None:
+        """Mark a run as one whose process was killed, if it says that it is still running."""
+        if self.client.get_run(run_id).info.status == "RUNNING":
+            self.client.set_terminated(run_id, "KILLED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,10 +273,13 @@ class Run:
         Where it is recorded.
     run_id : str
         Its id in MLflow.
+    token : str
+        Of the note of its process (`flows.unfinished`); empty where there is none.
     """
 
     tracker: Tracker
     run_id: str
+    token: str = ""
 
     def log_params(self, params: Mapping[str, object]) -> None:
         """Record parameters, nested ones under dotted names; long values are cut at MLflow's limit."""
@@ -320,7 +369,9 @@ class Run:
                 registered_model_name=name,
             )
         number = str(logged.registered_model_version)
-        for key, value in tags.items():
+        with _artefact(self.tracker, name, number) as folder:
+            sealed = {**tags, DIGEST: digest_of(folder)}
+        for key, value in sealed.items():
             self.tracker.client.set_model_version_tag(name, number, key, value)
         return number
 
@@ -372,15 +423,16 @@ class Champion:
         Raises
         ------
         ModelError
-            The model was fitted under another contract.
+            The model was fitted under another contract, or its artefact is not what was registered; see
+            :func:`flows.sealed_models.open_sealed`.
         """
         if self.contract != contract_hash:
             raise ModelError(
                 f"{self.name} version {self.version} was fitted on features {self.contract[:12] or 'unknown'}, the "
                 f"panel holds features {contract_hash[:12]}. Equal ones were expected. Train again: journeylift train"
             )
-        with _addressed(self.tracker):
-            return mlflow.sklearn.load_model(f"models:/{self.name}/{self.version}")
+        with _artefact(self.tracker, self.name, self.version) as folder:
+            return open_sealed(folder, self.tags.get(DIGEST, ""), f"{self.name} version {self.version}")
 
 
 def open_tracker(study: Study, store: Store, settings: Settings | None = None) -> Tracker:
@@ -403,8 +455,9 @@ def open_tracker(study: Study, store: Store, settings: Settings | None = None) -
     given = (settings or Settings()).tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     if not given:
         store.mlflow.mkdir(parents=True, exist_ok=True)
+        sweep(store.mlflow / "mlflow.db")
     uri = given or f"sqlite:///{store.mlflow / 'mlflow.db'}"
-    return Tracker(uri, study.name, None if given else (store.mlflow / "artifacts").as_uri())
+    return Tracker(uri, study.name, None if given else (store.mlflow / "artifacts").as_uri(), store.root)
 
 
 def find_champion(tracker: Tracker, outcome: str, alias: str = CHAMPION) -> Champion | None:
@@ -431,6 +484,16 @@ def find_champion(tracker: Tracker, outcome: str, alias: str = CHAMPION) -> Cham
         if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
             return None
         raise
+    return Champion(tracker, name, str(found.version), dict(found.tags), str(found.run_id or ""))
+
+
+def find_version(tracker: Tracker, outcome: str, number: str) -> Champion | None:
+    """Find a registered version by its number; None when there is none, or it was deleted."""
+    name = tracker.model_name(outcome)
+    try:
+        found = tracker.client.get_model_version(name, number)
+    except MlflowException:
+        return None
     return Champion(tracker, name, str(found.version), dict(found.tags), str(found.run_id or ""))
 
 
@@ -463,6 +526,22 @@ def _addressed(tracker: Tracker) -> Iterator[None]:
 
 
 @contextmanager
+def _artefact(tracker: Tracker, name: str, number: str) -> Iterator[Path]:
+    """Fetch the artefact of a version; it is gone at the end of the block."""
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            with _addressed(tracker), redirect_stderr(io.StringIO()):  # a bar for each file
+                found = mlflow.artifacts.download_artifacts(f"models:/{name}/{number}", dst_path=scratch)
+        except (MlflowException, OSError) as error:
+            raise ModelError(
+                f"The artefact of {name} version {number} is not where it was left ({type(error).__name__}). The "
+                "folder that was registered was expected. Restore it, go back to another version (journeylift "
+                "rollback), or train again: journeylift train"
+            ) from error
+        yield Path(found)
+
+
+@contextmanager
 def _active(run: Run) -> Iterator[None]:
     """Make a run the active one, which MLflow's flavours ask for."""
     quiet = io.StringIO()  # MLflow prints every registration
@@ -474,34 +553,9 @@ def _active(run: Run) -> Iterator[None]:
     run.tracker.client.update_run(run.run_id, status="RUNNING")
 
 
-def refuse_foreign(model: object, outcome: str) -> None:
-    """Raise a ModelError when a model holds a class that is not among the trusted ones.
-
-    Parameters
-    ----------
-    model : estimator
-        Fitted.
-    outcome : str
-        What it predicts, for the message.
-    """
-    import skops.io  # noqa: PLC0415 (a second of imports that only training needs)
-
-    foreign = sorted(set(skops.io.get_untrusted_types(data=skops.io.dumps(model))) - set(TRUSTED_TYPES))
-    if foreign:
-        raise ModelError(
-            f"The {outcome} model holds {', '.join(foreign)}. Only classes that load anywhere were expected. "
-            "Build it from scikit-learn's classes, or list them in flows/tracking.py: TRUSTED_TYPES."
-        )
-
-
 def _create_tables(uri: str) -> None:
     """Make MLflow's tables in a new database."""
     SqlAlchemyStore(uri, DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH).engine.dispose()
-
-
-def _without_secrets(uri: str) -> str:
-    """Leave user and password out of an address."""
-    return re.sub(r"//[^@/]*@", "//", uri)
 
 
 def _batches(rows: Sequence[Any]) -> Iterator[list[Any]]:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +19,7 @@ from flows.build_features import ensure_panel
 from flows.identity import identity
 from flows.interrupted import Remembered, remembered
 from flows.registration import LOSS, Fitted, Judged, Promote, record
-from flows.registry import OUTCOMES
+from flows.registry import OUTCOMES, put_right, standing
 from flows.settings import Settings
 from flows.steps import flow, io_step, step
 from flows.storage import Workspace, open_workspace, write_json
@@ -28,9 +28,11 @@ from flows.tracking import (
     find_champion,
     open_tracker,
 )
+from flows.unfinished import noted
 from models.churn import evaluate_churn, fit_churn
 from models.evaluation import Evaluation, Tick
-from models.leaks import leak_warnings
+from models.identifying import identifying
+from models.leaks import kept_features, leak_warnings
 from models.revenue import evaluate_revenue, fit_revenue
 from models.splits import AnyFold, grouping_note, picture, plan_folds
 
@@ -97,7 +99,9 @@ def train(
             "The study names no churn, so there is nothing to predict. Add 'flat.churned: COLUMN', or see what goes "
             "along with its other outcomes: journeylift explain"
         )
-    open_tracker(workspace.study, workspace.store).require()
+    tracker = open_tracker(workspace.study, workspace.store)
+    tracker.require()
+    put_right(tracker)
     contract = ensure_panel(workspace)
     require_features(allow, contract)
     panel = read_rows(workspace)
@@ -111,8 +115,10 @@ def train(
     judged = judge_and_fit(workspace, contract, panel, asked, kept)
     frame = judged.frame
     rate = float(np.average(frame["is_churned"], weights=frame["weight"]))
-    result = {**record(workspace, contract, judged, seed, promote), "rows": len(frame), "churn_rate": rate}
-    write_json(workspace.store.result("train"), result)
+    # The note goes when the result is there: of a training that is killed before, nothing stays.
+    with noted(tracker.notes, {outcome: asdict(one) for outcome, one in standing(tracker).items()}) as token:
+        result = {**record(workspace, contract, judged, seed, promote, token), "rows": len(frame), "churn_rate": rate}
+        write_json(workspace.store.result("train"), result)
     leave(workspace, "train")
     kept.forget()
     rows_in = console.count(len(frame), "mature row")
@@ -147,7 +153,9 @@ def judge_and_fit(
     outcomes = [name for name in LOSS if name == "churn" or frame[name].notna().any()]
     with console.progress("train") as tick:
         tick("looking for features that know too much")
-        leaks = leak_warnings(panel, contract.features)
+        naming = identifying(panel, contract.features)
+        unnamed = kept_features(contract.features, naming)
+        leaks = (*naming, *leak_warnings(panel, unnamed))
         for leak in leaks:
             what = "allowed" if leak.feature in asked.allow else "left out"
             console.say(f"{what}: {leak.feature}. {leak.reason}")
@@ -261,5 +269,6 @@ def ensure_models(workspace: Workspace, contract: PanelContract, *, seed: int = 
 
 def _champions(workspace: Workspace) -> dict[str, Champion]:
     tracker = open_tracker(workspace.study, workspace.store)
+    put_right(tracker)
     found = {outcome: find_champion(tracker, outcome) for outcome in LOSS}
     return {outcome: champion for outcome, champion in found.items() if champion is not None}

@@ -106,7 +106,8 @@ def past_tests(
     ModelError
         The version's tests were not recorded, or none of their rows is in the panel.
     """
-    version = find_champion(open_tracker(workspace.study, workspace.store), outcome, alias)
+    tracker = open_tracker(workspace.study, workspace.store)
+    version = find_champion(tracker, outcome, alias)
     if version is None:
         return None
     found = recorded_tests(version, outcome)
@@ -116,7 +117,8 @@ def past_tests(
             "expected. Train again: journeylift train"
         )
     known = panel.loc[panel["is_mature"] & panel[_OBSERVED[outcome]].notna()].reset_index(drop=True)
-    rows = row_keys(known).reset_index(names="row").merge(found, on=["customer", "cutoff"], validate="one_to_one")
+    keys = row_keys(known, tracker.key).reset_index(names="row")
+    rows = keys.merge(found, on=["customer", "cutoff"], validate="one_to_one")
     if rows.empty:
         raise ModelError(
             f"None of the {len(found):,} rows that {version.name} version {version.version} was tested on is in the "

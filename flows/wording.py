@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 import re
 import textwrap
-from collections.abc import Callable
-
-import pandas as pd
+from collections.abc import Callable, Sequence
 
 __all__ = [
-    "alike", "chance", "dash", "decimal", "label", "money", "money_short", "p_value", "percent", "plain", "points",
-    "short_name", "signed", "span", "whole", "wrapped",
+    "alike", "chance", "dash", "decimal", "label", "listed", "money", "money_short", "p_value", "percent", "plain",
+    "points", "short_name", "signed", "span", "unbroken", "whole", "wrapped",
 ]  # fmt: skip
 
 _SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹"}
@@ -85,7 +83,7 @@ def money(amount: float, currency: str) -> str:
         return dash
     size = abs(amount)
     if size >= 999_500:
-        text = f"{size / 1e6:,.2f} million"
+        text = f"{size / 1e6:,.2f}\u00a0million"
     elif size >= 1_000:
         text = f"{_rounded(size, 3):,.0f}"
     else:
@@ -114,8 +112,29 @@ def span(lo: float, hi: float, write: Callable[[float], str]) -> str:
 
 def label(*parts: str | float | None) -> str:
     """Join the names of a place in the journey, leaving out what is empty: support · call."""
+    import pandas as pd  # noqa: PLC0415 (a third of a second that who only writes numbers does without)
+
     texts = [str(part).replace("_", " ").strip() for part in parts if part is not None and not pd.isna(part)]
     return " · ".join(text for text in texts if text)
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Write a list as people do.
+
+    Examples
+    --------
+    >>> listed(["a"]), listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return " and ".join(filter(None, [", ".join(parts[:-1]), parts[-1]]))
+
+
+def unbroken(text: str) -> str:
+    """Keep a minus and the symbol of a currency on one line: browsers break between the two.
+
+    For HTML alone: elsewhere the character that forbids the break could show.
+    """
+    return re.sub(r"−(?=[€$£¥₹])", "−\u2060", text)
 
 
 def short_name(driver: str) -> str:

@@ -24,7 +24,9 @@ from models.tree_lookup import Lookup, TreeTable
 if TYPE_CHECKING:
     from features.measures import Feature
 
-__all__ = ["Parts", "contributions", "first_trees", "interaction_groups", "is_small", "shapley", "tree_groups"]
+__all__ = [
+    "Parts", "Shapley", "contributions", "first_trees", "interaction_groups", "is_small", "shapley", "tree_groups",
+]  # fmt: skip
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -192,14 +194,42 @@ def shapley(model: Boosted, matrix: FloatArray) -> Parts:
     Shapley (1953), A value for n-person games. Lundberg et al. (2020), doi:10.1038/s42256-019-0138-9, algorithm 1 for
     the game; the tables are ours.
     """
-    if not is_small(model):
-        msg = f"a tree has more than {MOST_SPLITS} splits: its tables would be too large"
-        raise ValueError(msg)
-    tables = [_table(tree) for trees in model._predictors for tree in trees]
-    amounts = np.zeros((len(matrix), model.n_features_in_))
-    Lookup.of(tables).add(matrix, amounts)
-    baseline = float(model._baseline_prediction[0, 0]) + sum(table.mean for table in tables)
-    return Parts(amounts, baseline)
+    found = Shapley.of(model)
+    return Parts(found.amounts(matrix), found.baseline)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shapley:
+    """The tables of a model's trees, made once for many calls; see :func:`shapley`.
+
+    Attributes
+    ----------
+    lookup : Lookup
+    width : int
+        Columns of the matrix.
+    baseline : float
+        The model's mean over its training rows.
+    """
+
+    lookup: Lookup
+    width: int
+    baseline: float
+
+    @classmethod
+    def of(cls, model: Boosted) -> Shapley:
+        """Make the tables; ValueError where a tree has more than 7 splits."""
+        if not is_small(model):
+            msg = f"a tree has more than {MOST_SPLITS} splits: its tables would be too large"
+            raise ValueError(msg)
+        tables = [_table(tree) for trees in model._predictors for tree in trees]
+        baseline = float(model._baseline_prediction[0, 0]) + sum(table.mean for table in tables)
+        return cls(Lookup.of(tables), int(model.n_features_in_), baseline)
+
+    def amounts(self, matrix: FloatArray) -> FloatArray:
+        """Give the value of each column in each row."""
+        amounts = np.zeros((len(matrix), self.width))
+        self.lookup.add(matrix, amounts)
+        return amounts
 
 
 def _columns(tree: Any) -> IntArray:

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict
-from scipy import stats
+from scipy.special import betaincinv
 
 __all__ = ["COST_PARTS", "Cost", "CostAmount", "pert", "pert_mean"]
 
@@ -103,4 +103,4 @@ def pert(limits: tuple[float, float, float], luck: Array) -> Array:
     if high == low:
         return np.full(luck.shape, low)
     rise, fall = 4 * (likely - low) / (high - low), 4 * (high - likely) / (high - low)
-    return np.asarray(low + (high - low) * stats.beta.ppf(luck, 1 + rise, 1 + fall))
+    return np.asarray(low + (high - low) * betaincinv(1 + rise, 1 + fall, luck))

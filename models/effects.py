@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtri
 
 from features.errors import EmptyResultError
 from models.carried import Carried
@@ -109,7 +109,7 @@ class Estimate:
     @property
     def z(self) -> float:
         """Normal quantile of the interval."""
-        return float(stats.norm.ppf(0.5 + INTERVAL_LEVEL / 2))
+        return float(ndtri(0.5 + INTERVAL_LEVEL / 2))
 
     @property
     def t(self) -> float:

@@ -12,8 +12,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, logit
-from scipy.stats import norm
+from scipy.special import expit, logit, ndtri
 
 __all__ = ["LEVEL", "Estimate", "Sample", "Term", "Z", "estimate", "undefined", "wilson", "wilson_of"]
 
@@ -24,7 +23,7 @@ Scale = Literal["identity", "from zero", "log", "logit"]
 LEVEL = 0.9
 """Coverage aimed at by every interval of a metric."""
 
-Z = float(norm.ppf(0.5 + LEVEL / 2))
+Z = float(ndtri(0.5 + LEVEL / 2))
 """Half width of an interval in standard errors."""
 
 

@@ -164,15 +164,15 @@ def joined_columns(tables: Sequence[pa.Table]) -> pa.Table:
     return whole.take(pa.array(order))
 
 
-def state_names(references: Sequence[Reference]) -> tuple[str, ...]:
-    """Names of the states of these references, in the order in which `states` returns them."""
-    return tuple(f"{column}__{memory}" for r in references for column in piece_columns(r) for memory in MEMORIES)
-
-
 def piece_columns(reference: Reference) -> tuple[str, ...]:
     """Name the pieces of an exposure, in the order of its scale."""
     exposure = reference.exposure
     return tuple(f"{exposure.journey}__{exposure.measure}__{i}" for i in range(len(reference.knots) - 1))
+
+
+def pieces_of(references: Sequence[Reference]) -> tuple[str, ...]:
+    """Name the pieces of several exposures, one exposure after the other."""
+    return tuple(column for reference in references for column in piece_columns(reference))
 
 
 def usual_column(reference: Reference) -> str:
@@ -180,28 +180,18 @@ def usual_column(reference: Reference) -> str:
     return f"{reference.exposure.journey}__{reference.exposure.measure}__usual"
 
 
-def usual_names(references: Sequence[Reference]) -> tuple[str, ...]:
-    """Names of the states of what was to be expected, in the order in which `usual` returns them."""
-    return tuple(f"{usual_column(r)}__{memory}" for r in references for memory in MEMORIES)
+def remembered_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of the memories of these columns, in the order in which `remembered` returns them."""
+    return tuple(f"{name}__{memory}" for name in names for memory in MEMORIES)
 
 
-def usual(references: Sequence[Reference], columns: pa.Table, spine: pa.Table, window_days: int) -> Array:
-    """Fold what was to be expected of contacts into memories; otherwise as `states`.
-
-    Returns
-    -------
-    float64 array, shape (spine rows, 2 x references)
-    """
-    return _remembered([usual_column(r) for r in references], columns, spine, window_days)
-
-
-def states(references: Sequence[Reference], columns: pa.Table, spine: pa.Table, window_days: int) -> Array:
+def remembered(names: Sequence[str], columns: pa.Table, spine: pa.Table, window_days: int) -> Array:
     """Fold touchpoints into memories at each customer and moment.
 
     Parameters
     ----------
-    references : sequence of Reference
-        Which states.
+    names : sequence of str
+        Columns to be remembered: pieces, what was usual, kinds of contacts. All in one call cost one sorting.
     columns : pyarrow.Table
         From `exposure_columns` or `moved_columns`.
     spine : pyarrow.Table
@@ -211,41 +201,29 @@ def states(references: Sequence[Reference], columns: pa.Table, spine: pa.Table, 
 
     Returns
     -------
-    float64 array, shape (spine rows, states)
+    float64 array, shape (spine rows, 2 x names)
+        The memories of a column side by side; 0 where the table does not have it.
     """
-    return _remembered([c for r in references for c in piece_columns(r)], columns, spine, window_days)
+    here = [name for name in names if name in columns.column_names]
+    folds: dict[str, Fold] = {f"{name}__{m}": decayed(name, days) for name in here for m, days in MEMORIES.items()}
+    return _fold(folds, columns, spine, window_days, remembered_names(names))
 
 
 def current_names(references: Sequence[Reference]) -> tuple[str, ...]:
     """Names of the sums within a period, in the order in which `current` returns them."""
-    return tuple(f"{column}__now" for r in references for column in piece_columns(r))
+    return tuple(f"{column}__now" for column in pieces_of(references))
 
 
 def current(references: Sequence[Reference], columns: pa.Table, spine: pa.Table, period_days: float) -> Array:
-    """Sum what is felt within a period that ends at the cutoffs of the spine; otherwise as `states`.
+    """Sum what is felt within a period that ends at the cutoffs of the spine; otherwise as `remembered`.
 
     Returns
     -------
     float64 array, shape (spine rows, current names)
     """
-    present = [c for r in references for c in piece_columns(r) if c in columns.column_names]
+    present = [c for c in pieces_of(references) if c in columns.column_names]
     folds = {f"{c}__now": total(c) for c in present}
     return _fold(folds, columns, spine, period_days, current_names(references))
-
-
-def volume_names(kinds: Sequence[ContactKind]) -> tuple[str, ...]:
-    """Names of the volume states, in the order in which `volumes` returns them."""
-    return tuple(f"{kind.column}__{memory}" for kind in kinds for memory in MEMORIES)
-
-
-def volumes(kinds: Sequence[ContactKind], columns: pa.Table, spine: pa.Table, window_days: int) -> Array:
-    """Count contacts by kind, with decay; otherwise as `states`.
-
-    Returns
-    -------
-    float64 array, shape (spine rows, 2 x kinds)
-    """
-    return _remembered([kind.column for kind in kinds], columns, spine, window_days)
 
 
 def lagged_columns(columns: pa.Table, lag_days: Sequence[float]) -> pa.Table:
@@ -281,14 +259,7 @@ def lagged(reference: Reference, n_lags: int, columns: pa.Table, spine: pa.Table
         Memories last.
     """
     names = [f"{column}__lag{b}" for b in range(n_lags) for column in piece_columns(reference)]
-    return _remembered(names, columns, spine, window_days).reshape(spine.num_rows, len(names), len(MEMORIES))
-
-
-def _remembered(names: Sequence[str], columns: pa.Table, spine: pa.Table, window_days: int) -> Array:
-    """Fold columns into both memories, the memories of a column side by side."""
-    here = [name for name in names if name in columns.column_names]
-    folds: dict[str, Fold] = {f"{name}__{m}": decayed(name, days) for name in here for m, days in MEMORIES.items()}
-    return _fold(folds, columns, spine, window_days, tuple(f"{name}__{m}" for name in names for m in MEMORIES))
+    return remembered(names, columns, spine, window_days).reshape(spine.num_rows, len(names), len(MEMORIES))
 
 
 def _fold(

@@ -13,14 +13,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from features.luck import uniform
-from features.marked import compose, validated
 from features.study import Study
 from models.adjustment import Exposure
 from models.costs import Cost
-from models.funding import Amount, Funding, Resource
-from models.initiative_rules import rules_for
+from models.funding import Amount, Resource
 from models.retiming import sooner
-from models.scenario_note import ScenarioNote
 
 Array = NDArray[np.float64]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -222,80 +219,6 @@ class Initiative(_Declared):
         """Every exposure that is moved: with a touchpoint goes whatever is measured in its journey."""
         gone = {change.journey for change in self.changes if change.way == "remove"}
         return tuple(sorted({*self.moved, *(e for e in observed if e.journey in gone)}))
-
-
-class _File(_Declared):
-    initiatives: tuple[Initiative, ...] = Field(min_length=1)
-    portfolio: Funding = Funding()
-    scenario: ScenarioNote | None = None
-
-
-def parse_initiatives(text: str, origin: str, study: Study) -> tuple[Initiative, ...]:
-    """Read the text of an initiatives file and hold it against the study.
-
-    Parameters
-    ----------
-    text : str
-        YAML.
-    origin : str
-        Name of the file, as shown in messages.
-    study : Study
-        Gives journeys, measures and covariates.
-
-    Returns
-    -------
-    tuple of Initiative
-        In the order of the file. Initiatives that nobody can carry out are kept: see `refusal`.
-
-    Raises
-    ------
-    StudyError
-        With every fault and its line: unknown keys, journeys, measures, covariates, initiatives; needs that go round
-        in a circle; numbers out of range.
-    """
-    return validated(_File, compose(text, origin), rules_for(study)).initiatives
-
-
-def parse_funding(text: str, origin: str, study: Study) -> Funding:
-    """Read the section `portfolio` of an initiatives file.
-
-    Parameters
-    ----------
-    text, origin, study
-        As for `parse_initiatives`.
-
-    Returns
-    -------
-    Funding
-        Without limits where the section is left out.
-
-    Raises
-    ------
-    StudyError
-        As `parse_initiatives`.
-    """
-    return validated(_File, compose(text, origin), rules_for(study)).portfolio
-
-
-def parse_note(text: str, origin: str, study: Study) -> ScenarioNote | None:
-    """Read the section `scenario` of an initiatives file.
-
-    Parameters
-    ----------
-    text, origin, study
-        As for `parse_initiatives`.
-
-    Returns
-    -------
-    ScenarioNote or None
-        None where the file was written by hand.
-
-    Raises
-    ------
-    StudyError
-        As `parse_initiatives`.
-    """
-    return validated(_File, compose(text, origin), rules_for(study)).scenario
 
 
 def refusal(initiative: Initiative, study: Study, observed: frozenset[Exposure]) -> str:

@@ -28,6 +28,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from models.appetite import Appetite
 from models.every_set import Found, coefficients, terms
+from models.exchanges import neighbours
 from models.feasibility import SLACK, allowed, within
 from models.proposals import Limits, Proposals
 
@@ -158,18 +159,13 @@ class IntegerProgramme:
         return found
 
     def _preferred_neighbour(self, found: Found, limits: Limits, aim: _Aim, slack: float) -> Found | None:
-        for flags in self._neighbours(found.flags):
+        weights = None if aim.has_tail else aim.scale * aim.weights[:-1]
+        for flags in neighbours(self.proposals, found.flags, weights, slack):
             if self._preferred(flags, found.flags) and self._keeps(flags, limits):
                 worth = aim.worth(flags)
                 if worth >= found.worth - slack:
                     return Found(flags, worth, max(found.bound, worth))
         return None
-
-    def _neighbours(self, flags: Flags) -> list[Flags]:
-        """List the sets with one member less, or one exchanged."""
-        inside, outside = np.flatnonzero(flags), np.flatnonzero(~flags)
-        near = [flags & (np.arange(len(flags)) != i) for i in inside]
-        return near + [less | (np.arange(len(flags)) == j) for less in near for j in outside]
 
     def _preferred(self, one: Flags, other: Flags) -> bool:
         def rank(flags: Flags) -> tuple[int, float, list[int]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,6 @@ from models.doubts import COLUMNS as DOUBTS
 from models.doubts import doubts
 from models.effects import Effect, TargetRows, estimate_effect
 from models.initiatives import Change, Initiative
-from models.people import Bucket
 from models.period_models import PeriodRows, fit_models
 from models.placebo import Placebo
 from models.policy import PolicyEffect, policy_effect
@@ -56,7 +55,7 @@ class Lever:
     adjustment : AdjustmentSet
         What was held fixed.
     contacts : int
-        Moved touchpoints (flat table: rows).
+        Moved touchpoints on which the effect rests, of a large study those of a sample (flat table: rows).
     placebo : Placebo or None
         The same on the past; None for a flat table.
     """
@@ -138,7 +137,6 @@ def standard_improvement(measure: Measure, journey: str) -> Change:
 
 def levers(
     fits: SharedFits,
-    buckets: Callable[[], Iterable[Bucket]],
     panel: pd.DataFrame,
     features: Sequence[Feature],
     *,
@@ -150,8 +148,6 @@ def levers(
     ----------
     fits : SharedFits
         Models of a prepared study.
-    buckets : callable
-        Gives the buckets anew.
     panel : pandas.DataFrame
         Mature rows, for the raw contrast.
     features : sequence of Feature
@@ -170,7 +166,7 @@ def levers(
         if measure.is_controllable:
             tick(f"effect of {exposure}")
             change = standard_improvement(measure, exposure.journey)
-            policy = policy_effect(fits, Initiative(name="lever", changes=(change,)), buckets)
+            policy = policy_effect(fits, Initiative(name="lever", changes=(change,)))
             out.append(_lever(measure, change, policy, _mean_column(exposure, features), panel))
     return tuple(out)
 
@@ -187,7 +183,7 @@ def _lever(measure: Measure, change: Change, policy: PolicyEffect, column: str |
         raw_revenue=raw_contrast(panel, column, "revenue", moved),
         support_share=policy.support_share,
         adjustment=policy.adjustment,
-        contacts=policy.contacts,
+        contacts=policy.followed_contacts,
         placebo=policy.placebo,
     )
 

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.interpolate import BSpline
 from sklearn.compose import ColumnTransformer
 
-from models.preparation import columns_of
+from models.preparation import by_level, columns_of
 
 __all__ = ["linear_parts"]
 
@@ -51,23 +52,53 @@ def linear_parts(preparation: ColumnTransformer, coefficients: FloatArray, table
         if block == "remainder":
             continue
         slots = preparation.output_indices_[block]
+        mine, at = coefficients[slots], owners[slots]
         if block in _DIRECT:
             own[block] = np.zeros(len(place))
-            own[block][owners[slots]] = coefficients[slots]
+            own[block][at] = mine
             continue
-        mine, of = np.unique(owners[slots], return_inverse=True)
-        collect = np.zeros((slots.stop - slots.start, len(mine)))
-        collect[np.arange(len(collect)), of] = coefficients[slots]
-        amounts[:, mine] += step.transform(table[columns]) @ collect
+        if block == "text":
+            weights = [mine[at == place[name]] for name in columns]
+            for name, column in zip(columns, by_level(step, table[columns], weights), strict=True):
+                amounts[:, place[name]] += column
+            continue
+        for number, name in enumerate(columns):
+            amounts[:, place[name]] += _CURVES[block](step, number, table[name], mine[at == place[name]])
     _add_numbers(preparation, own, table, amounts)
     return amounts
+
+
+def _spline(step: Any, number: int, column: pd.Series, coefficients: FloatArray) -> FloatArray:
+    """Evaluate one curve, not the functions that it is a sum of; beyond the training rows it goes on straight."""
+    scaler, curve = step[0], step[-1]
+    z = (column.to_numpy(np.float64) - scaler.mean_[number]) / scaler.scale_[number]
+    x = np.arcsinh(np.nan_to_num(z, nan=0.0))
+    basis = curve.bsplines_[number]
+    whole = BSpline.construct_fast(basis.t, np.append(coefficients, 0.0), basis.k, extrapolate=False)  # without a bias
+    low, high = float(basis.t[basis.k]), float(basis.t[-basis.k - 1])
+    inside = np.clip(x, low, high)
+    found, slope = whole(inside), whole.derivative()
+    for side, edge in ((x < low, low), (x > high, high)):
+        if side.any():
+            found[side] += (x[side] - edge) * float(slope(edge))
+    return np.asarray(found, dtype=np.float64)
+
+
+def _logarithm(step: Any, number: int, column: pd.Series, coefficients: FloatArray) -> FloatArray:
+    """Coefficient times the standardised arcsinh of a volume."""
+    scaler = step[1]
+    z = (np.arcsinh(column.to_numpy(np.float64)) - scaler.mean_[number]) / scaler.scale_[number]
+    return np.asarray(np.nan_to_num(z, nan=0.0) * coefficients[0], dtype=np.float64)
+
+
+_CURVES = {"spline": _spline, "log": _logarithm}
 
 
 def _add_numbers(
     preparation: ColumnTransformer, own: dict[str, FloatArray], table: pd.DataFrame, amounts: FloatArray
 ) -> None:
     """Add what bent and plain numbers and flags for missing ones contribute, in place."""
-    names = [name for name in table.columns if table[name].dtype != object]
+    names = [str(name) for name, kind in table.dtypes.items() if pd.api.types.is_numeric_dtype(kind)]
     numbers = np.array([table.columns.get_loc(name) for name in names], dtype=np.intp)
     if len(numbers) == 0:
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,6 @@ from models.driver_tests import holm
 from models.effects import Effect
 from models.initiatives import Initiative
 from models.levers import standard_improvement
-from models.people import Bucket
 from models.policy import policy_effect
 from models.shared_fits import SharedFits
 from models.verdicts import CHECK_LEVEL
@@ -49,15 +48,13 @@ class NegativeControl:
     passes: bool
 
 
-def negative_controls(fits: SharedFits, buckets: Callable[[], Iterable[Bucket]]) -> tuple[NegativeControl, ...]:
+def negative_controls(fits: SharedFits) -> tuple[NegativeControl, ...]:
     """Estimate one standard improvement of every measure that the study marks `negative_control`.
 
     Parameters
     ----------
     fits : SharedFits
         Models of a prepared study.
-    buckets : callable
-        Gives the buckets anew.
 
     Returns
     -------
@@ -76,13 +73,7 @@ def negative_controls(fits: SharedFits, buckets: Callable[[], Iterable[Bucket]])
         if exposure.measure in marked:
             change = standard_improvement(marked[exposure.measure], exposure.journey)
             initiative = Initiative(name="control", changes=(change,))
-            found.append(
-                (
-                    exposure,
-                    change.describe(),
-                    policy_effect(fits, initiative, buckets).effect,
-                )
-            )
+            found.append((exposure, change.describe(), policy_effect(fits, initiative).effect))
     return checked(found)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -12,8 +12,8 @@ from models.adjustment import descendants
 from models.effects import Effect, Estimate
 from models.forecasts import Overlap
 from models.initiatives import Initiative
-from models.people import Bucket
-from models.policy import FORM_ERROR, PolicyModel, Shift
+from models.moves import Shift
+from models.policy import FORM_ERROR, PolicyModel
 from models.shared_fits import SharedFits
 
 __all__ = ["MOST_PAIRS", "estimate_overlaps", "pairs_on_a_path"]
@@ -65,7 +65,6 @@ def estimate_overlaps(
     fits: SharedFits,
     initiatives: Sequence[Initiative],
     pairs: Sequence[Pair],
-    buckets: Callable[[], Iterable[Bucket]],
     tick: Callable[[int, int], None] = lambda done, total: None,  # noqa: ARG005
 ) -> tuple[Overlap, ...]:
     """Estimate by how much the effects of pairs fall short of the sum of both.
@@ -78,8 +77,6 @@ def estimate_overlaps(
         Those of the pairs; others are not looked at.
     pairs : sequence of (str, str)
         Names.
-    buckets : callable
-        Gives the buckets anew.
     tick : callable, optional
         Told how many of how many policies are done.
 
@@ -110,10 +107,7 @@ def estimate_overlaps(
     total, done = len(members) + len(pairs), 0
 
     def shifted(*together: Initiative) -> Shift:
-        moves = model.moves_of(together)
-        for bucket in buckets():
-            moves.add(together, bucket)
-        return moves.shift(model.fit.names)
+        return model.moves_of(together).shift(model.fit.names)
 
     def estimated(shift: Shift) -> Effect:
         nonlocal done

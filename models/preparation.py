@@ -5,8 +5,8 @@ Everything here is made of scikit-learn's own classes, so that a stored model lo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,18 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEnc
 if TYPE_CHECKING:
     from features.measures import Feature
 
-__all__ = ["STORED_TYPES", "columns_of", "inputs", "linear_preparation", "tree_preparation", "usable"]
+FloatArray = NDArray[np.float64]
+
+__all__ = [
+    "STORED_TYPES",
+    "by_level",
+    "columns_of",
+    "inputs",
+    "linear_preparation",
+    "tree_matrix",
+    "tree_preparation",
+    "usable",
+]
 
 STORED_TYPES = (
     "numpy.dtype",
@@ -166,6 +177,63 @@ def tree_preparation(features: Sequence[Feature]) -> ColumnTransformer:
     return ColumnTransformer([block for block in blocks if block[2]], sparse_threshold=0.0)
 
 
+def tree_matrix(preparation: ColumnTransformer, table: pd.DataFrame) -> FloatArray:
+    """Apply a fitted :func:`tree_preparation`: its very numbers, with each category encoded once and not once a row.
+
+    Parameters
+    ----------
+    preparation : ColumnTransformer
+        Fitted.
+    table : DataFrame
+        From :func:`inputs`.
+
+    Returns
+    -------
+    ndarray of float64, shape (rows, columns)
+    """
+    found = np.empty((len(table), len(columns_of(preparation))))
+    for block, step, columns in preparation.transformers_:
+        if block == "numbers":
+            found[:, preparation.output_indices_[block]] = table[columns].to_numpy(np.float64)
+        elif block == "text":
+            for slot, column in zip(
+                range(found.shape[1])[preparation.output_indices_[block]], by_level(step, table[columns]), strict=True
+            ):
+                found[:, slot] = column
+    return found
+
+
+def by_level(step: Any, table: pd.DataFrame, weights: Sequence[FloatArray] | None = None) -> Iterator[FloatArray]:
+    """Encode the levels of some categories, not their rows: an encoder takes long for objects.
+
+    Parameters
+    ----------
+    step : OrdinalEncoder, OneHotEncoder or Pipeline that ends in one
+        Fitted on these columns, each by itself.
+    table : DataFrame
+        The columns, as objects.
+    weights : sequence of ndarray, optional
+        For each column what its output columns are multiplied by and added up with.
+
+    Yields
+    ------
+    ndarray of float64, shape (rows,)
+        One a column: its code, or the weighted sum.
+    """
+    coded = [pd.factorize(table[name], use_na_sentinel=False) for name in table.columns]
+    longest = max(len(levels) for _, levels in coded)
+    every = {
+        name: np.resize(np.asarray(levels, object), longest) for name, (_, levels) in zip(table, coded, strict=True)
+    }
+    encoded = np.asarray(step.transform(pd.DataFrame(every)), np.float64)
+    start = 0
+    for place, (code, levels) in enumerate(coded):
+        weight = np.ones(1) if weights is None else weights[place]
+        stop = start + len(weight)
+        yield (encoded[: len(levels), start:stop] * weight).sum(axis=1)[code]
+        start = stop
+
+
 def columns_of(preparation: ColumnTransformer) -> tuple[str, ...]:
     """Name the feature behind each output column of a fitted preparation.
 
@@ -194,11 +262,11 @@ def columns_of(preparation: ColumnTransformer) -> tuple[str, ...]:
 
 def _dummies(encoder: OneHotEncoder) -> list[int]:
     """Count the 0/1 columns of each category feature: rare categories share one."""
-    widths = []
+    found = []
     for known, rare in zip(encoder.categories_, encoder.infrequent_categories_, strict=True):
         n_rare = 0 if rare is None else len(rare)
-        widths.append(len(known) - n_rare + (n_rare > 0))
-    return widths
+        found.append(len(known) - n_rare + (n_rare > 0))
+    return found
 
 
 def _standardised() -> tuple[StandardScaler, SimpleImputer]:

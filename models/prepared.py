@@ -6,51 +6,33 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from features.engine import build
 from features.errors import EmptyResultError
-from features.folds import CUSTOMER, Plan, total
-from features.snapshot import DAY, DAYS_PER_MONTH, n_periods, period_starts
+from features.snapshot import DAY, period_starts
 from features.study import Study
 from models.adjustment import Exposure
-from models.cadence import Charging, charges_due
-from models.contact_kinds import ContactKind, contact_kinds
+from models.cadence import charges_due
+from models.contact_kinds import ContactKind
 from models.design_rows import Rows, charged, encoded, joined, stacked
-from models.exposures import (
-    current,
-    current_names,
-    exposure_columns,
-    state_names,
-    states,
-    usual,
-    usual_names,
-    volume_names,
-    volumes,
-)
+from models.exposures import exposure_columns
+from models.learnt import Learnt, learn
 from models.links import MOST_ROWS as MOST_LINK_ROWS
-from models.links import FollowUps, LinkRows, Links, fit_follow_ups, link_rows, links_of
+from models.links import FollowUps, LinkRows, fit_follow_ups, link_rows
 from models.people import MOST_CUSTOMERS, Bucket, People, first_customers, pieces
 from models.person_period import Histories, Periods, period_grid, periods_at_risk, thin
-from models.quality_ties import Tie, learn_tie
-from models.references import Reference, baseline_frame, fit_references, with_attempts
+from models.quality_ties import Tie
+from models.references import Reference, with_attempts
+from models.row_columns import period_length, rows_of
 
-Array = NDArray[np.float64]
 Tick = Callable[[str], None]
 
 MOST_ROWS = 250_000
 MOST_TARGET_ROWS = 300_000
-MOST_REFERENCE_TOUCHPOINTS = 1_000_000
 # Memories start empty where the data start; rows before a full window would compare full with empty ones. Where the
 # history is short, a third of it is all that is spent on filling them.
 MOST_BURN_IN_SHARE = 1 / 3
-TENURE_KNOTS = (30.0, 90.0, 365.0)
-PAST_SPEND_DAYS = 180
-LEAST_PAST_DAYS = 30.0
-SUPPORT_QUANTILES = (0.01, 0.99)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +86,6 @@ class Prepared:
     def exposures(self) -> frozenset[Exposure]:
         """Measures seen with values, by journey."""
         return frozenset(r.exposure for r in self.references)
-
-    def buckets(self) -> tuple[People, ...]:
-        """Return the customers whose touchpoints policies move."""
-        return self.followed
 
     @property
     def at_risk(self) -> int:
@@ -165,7 +143,7 @@ def prepare(
         )
     tick("learning what to expect of each measure")
     with threadpool_limits(1):  # small trees: more threads only fight with whatever else is running
-        learnt = _learn(study, buckets, exposures, span[0])
+        learnt = learn(study, buckets, exposures, span[0])
     length = period_length(study)
     burn_in = min(study.snapshot.window_days * DAY, int(MOST_BURN_IN_SHARE * (span[1] - span[0])))
     past = period_grid(span[0] + burn_in, span[1], length)
@@ -205,7 +183,7 @@ class _LaidOut:
     """Collects, bucket by bucket, the rows of a study; touchpoints get their many columns a few customers at a time."""
 
     study: Study
-    learnt: _Learnt
+    learnt: Learnt
     go_lives: tuple[int, ...]
     past: tuple[int, ...]
     end: int
@@ -249,9 +227,9 @@ class _LaidOut:
             whole = replace(piece, customers=bucket.customers)  # medians of covariates are those of the bucket
             here = _of_piece(fit, piece)
             nothing = np.zeros(int(here.sum()), np.int64)
-            self.fit.append(_rows(self.study, self.learnt, whole, columns, fit.take(here), nothing))
+            self.fit.append(rows_of(self.study, self.learnt, whole, columns, fit.take(here), nothing))
             here = _of_piece(after, piece)
-            self.target.append(_rows(self.study, self.learnt, whole, columns, after.take(here), go_live[here]))
+            self.target.append(rows_of(self.study, self.learnt, whole, columns, after.take(here), go_live[here]))
 
 
 def _of_piece(periods: Periods, piece: People) -> NDArray[np.bool_]:
@@ -262,68 +240,8 @@ def _of_piece(periods: Periods, piece: People) -> NDArray[np.bool_]:
     return np.asarray((periods.customer_key >= keys[0]) & (periods.customer_key <= keys[-1]))
 
 
-def period_length(study: Study) -> int:
-    """Return the length of a period in microseconds: about a week, a whole number of them in the horizon."""
-    return study.snapshot.horizon_days * DAY // n_periods(study.snapshot.horizon_days)
-
-
 def _histories(bucket: Bucket) -> Histories:
     return Histories(bucket.customers, bucket.churn, bucket.revenue)
-
-
-@dataclass(frozen=True, slots=True)
-class _Learnt:
-    """What is learnt of a study before its rows are laid out."""
-
-    references: tuple[Reference, ...]
-    ties: dict[Exposure, Tie]
-    kinds: tuple[ContactKind, ...]
-    links: tuple[Links, ...]
-    support: dict[Exposure, tuple[float, float]]
-    charging: Charging
-
-
-def _learn(study: Study, buckets: Callable[[], Iterable[Bucket]], exposures: Sequence[Exposure], since: int) -> _Learnt:
-    """Fit references, ties and charging on the first buckets; buckets hold customers in no order that matters."""
-    touchpoints, customers, revenues, rows = [], [], [], 0
-    for bucket in buckets():
-        touchpoints.append(with_attempts(bucket.touchpoints))
-        customers.append(bucket.customers)
-        revenues.append(bucket.revenue)
-        rows += bucket.touchpoints.num_rows
-        if rows >= MOST_REFERENCE_TOUCHPOINTS:
-            break
-    # Dictionaries differ between buckets; Arrow joins them.
-    touches = pa.concat_tables(touchpoints).unify_dictionaries()
-    people = pa.concat_tables(customers).unify_dictionaries()
-    known = [e for e in exposures if _is_variable(touches, e)]
-    references = fit_references(study, known, touches, people)
-    kinds = contact_kinds(touches)
-    return _Learnt(
-        references=references,
-        ties={one.exposure: learn_tie(one, touches, people) for one in references},
-        kinds=kinds,
-        links=links_of(study, references, kinds),
-        support={e: _range(touches, e) for e in known},
-        charging=Charging.learn(revenues, since),
-    )
-
-
-def _values(touchpoints: pa.Table, exposure: Exposure) -> Array:
-    in_journey = (touchpoints["journey"].cast(pa.string()).to_pandas() == exposure.journey).to_numpy()
-    value = touchpoints[exposure.measure].to_numpy()[in_journey]
-    return np.asarray(value[~np.isnan(value)], np.float64)
-
-
-def _is_variable(touchpoints: pa.Table, exposure: Exposure) -> bool:
-    """Say whether a measure varies; one that never does says nothing about what moving it would do."""
-    value = _values(touchpoints, exposure)
-    return len(value) > 0 and bool(np.ptp(value) > 0)
-
-
-def _range(touchpoints: pa.Table, exposure: Exposure) -> tuple[float, float]:
-    low, high = np.quantile(_values(touchpoints, exposure), SUPPORT_QUANTILES)
-    return float(low), float(high)
 
 
 def _target(study: Study, bucket: Bucket, go_lives: Sequence[int], length: int) -> tuple[Periods, NDArray[np.int64]]:
@@ -355,78 +273,3 @@ def _sampled_customers(periods: Periods, bucket: Bucket, most: int, rng: np.rand
     keys = bucket.customers["customer_key"].to_numpy()
     chosen = rng.random(len(keys)) < most / max(len(periods), 1)
     return np.asarray(chosen[np.searchsorted(keys, periods.customer_key)])
-
-
-def _rows(
-    study: Study,
-    learnt: _Learnt,
-    bucket: Bucket,
-    columns: pa.Table,
-    periods: Periods,
-    go_live: NDArray[np.int64],
-) -> Rows:
-    spine = pa.table({"customer_key": periods.customer_key, "cutoff": periods.start})
-    ends = pa.table({"customer_key": periods.customer_key, "cutoff": periods.start + period_length(study)})
-    window = study.snapshot.window_days
-    references, kinds, charging = learnt.references, learnt.kinds, learnt.charging
-    parts = [
-        _baseline(bucket.customers, periods),
-        _past_spend(study, bucket, periods, charging),
-        _single(volumes(kinds, columns, spine, window), volume_names(kinds)),
-        _single(states(references, columns, spine, window), state_names(references)),
-        _single(usual(references, columns, spine, window), usual_names(references)),
-        _single(current(references, columns, ends, period_length(study) / DAY), current_names(references)),
-    ]
-    due = charges_due(charging.cadence, bucket.revenue, periods.customer_key, periods.start, period_length(study))
-    return Rows(periods, pd.concat(parts, axis=1), go_live, due, np.ones(len(periods)))
-
-
-def _single(values: Array, names: Sequence[str]) -> pd.DataFrame:
-    """Keep states in single precision: seven digits are more than any contact was measured with."""
-    return pd.DataFrame(values.astype(np.float32), columns=list(names))
-
-
-def _baseline(customers: pa.Table, periods: Periods) -> pd.DataFrame:
-    """Covariates, tenure, season and trend of each row; levels stay categories until all buckets are joined."""
-    row = np.searchsorted(customers["customer_key"].to_numpy(), periods.customer_key)
-    frame = baseline_frame(customers).iloc[row].reset_index(drop=True).add_prefix("baseline__")
-    tenure = (periods.start - _of_rows(customers, "joined_at", periods)) / DAY
-    year = 2 * np.pi * periods.start / (365.25 * DAY)
-    return frame.assign(
-        time__tenure=np.log1p(np.maximum(tenure, 0.0)),
-        **{f"time__tenure_over_{knot:g}": np.log1p(np.maximum(tenure - knot, 0.0)) for knot in TENURE_KNOTS},
-        **{f"time__{f.__name__}{k}": f(k * year) for f in (np.sin, np.cos) for k in (1, 2)},
-        time__trend=periods.start / (365.25 * DAY) - 50.0,
-    )
-
-
-def _past_spend(study: Study, bucket: Bucket, periods: Periods, charging: Charging) -> pd.DataFrame:
-    """Say what each customer spent a day in the half-year that ended a horizon ago, and whether that is known.
-
-    Heavy users meet more touchpoints and spend more. Ending a horizon ago, it lies before every go-live that a row can
-    follow: no policy moves it.
-    """
-    at = bucket.revenue["occurred_at"]
-    key = bucket.revenue["customer_key"]
-    label = pa.array(["revenue"] * len(at), pa.string()).dictionary_encode()
-    columns = {"customer_key": key, "journey": label, "journey_key": key, "occurred_at": at, "known_at": at}
-    then = periods.start - study.snapshot.horizon_days * DAY
-    spine = pa.table({"customer_key": periods.customer_key, "cutoff": then})
-    plan = Plan(touch_features={CUSTOMER: {"spent": total("amount")}}, window_days=PAST_SPEND_DAYS)
-    rows = pa.table(columns | {"amount": bucket.revenue["amount"]})
-    spent = build(plan, rows, spine, {CUSTOMER: [CUSTOMER]})[f"spent__{CUSTOMER}"].to_numpy()
-    joined = _of_rows(bucket.customers, "joined_at", periods)
-    began = np.maximum(joined, charging.since)
-    days = np.clip((then - began) / DAY, 0, PAST_SPEND_DAYS)
-    is_known = days >= LEAST_PAST_DAYS
-    daily = np.where(is_known, spent / np.maximum(days, 1.0), 0.0)
-    log = np.log1p(DAYS_PER_MONTH * np.maximum(daily, 0.0) / charging.typical)  # the same in any currency
-    return pd.DataFrame(
-        {"time__spent_before": daily, "time__log_spent_before": log, "time__spent_known": is_known * 1.0}
-    )
-
-
-def _of_rows(customers: pa.Table, column: str, periods: Periods) -> NDArray[np.int64]:
-    """Look a column of the customers up for each row."""
-    row = np.searchsorted(customers["customer_key"].to_numpy(), periods.customer_key)
-    return np.asarray(customers[column].to_numpy()[row], np.int64)

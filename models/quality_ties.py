@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from models.adjustment import Exposure
 from models.contact_kinds import ContactKind
-from models.exposures import FAST_DAYS, MEMORIES, current_names, state_names, volume_names
+from models.exposures import FAST_DAYS, MEMORIES, current_names, piece_columns, remembered_names
 from models.references import Reference, baseline_frame, in_exposure
 from models.yardsticks import Benchmark
 
@@ -171,9 +171,8 @@ def benchmarks_of(
 
 def _moved(reference: Reference, numbers: Sequence[float], per_journey: float) -> list[tuple[str, int, float]]:
     """Name the states of an exposure, the piece of the scale of each, and the mean number of touchpoints in it."""
-    memories = [
-        (name, i // len(MEMORIES), numbers[i % len(MEMORIES)]) for i, name in enumerate(state_names([reference]))
-    ]
+    states = remembered_names(piece_columns(reference))
+    memories = [(name, i // len(MEMORIES), numbers[i % len(MEMORIES)]) for i, name in enumerate(states)]
     now = [(name, i, numbers[-1]) for i, name in enumerate(current_names([reference]))]
     return [(name, piece, number * per_journey) for name, piece, number in (*memories, *now)]
 
@@ -189,6 +188,7 @@ def _from_base(slopes: pd.DataFrame, columns: Sequence[str], covariate: str, cov
 
 def _mean_numbers(begun: Sequence[ContactKind], design: pd.DataFrame, weight: Array, period_days: float) -> list[float]:
     """Mean decayed number of journeys begun, by memory, and within a period."""
-    by_kind = [np.average(design[name].to_numpy(), weights=weight) for name in volume_names(begun)]
+    states = remembered_names([kind.column for kind in begun])
+    by_kind = [np.average(design[name].to_numpy(), weights=weight) for name in states]
     numbers = [float(sum(by_kind[memory :: len(MEMORIES)])) for memory in range(len(MEMORIES))]
     return [*numbers, numbers[0] * period_days * np.log(2) / FAST_DAYS]

@@ -19,7 +19,7 @@ _LATEST = {"last": "latest", "final": "at the end", "decayed": "lately", "recent
 _UNSAID = {"since", "total", "value"}
 
 
-def sentences(feature: Feature, values: NDArray[Any], typical: object) -> list[str]:
+def sentences(feature: Feature, values: NDArray[Any], typical: object) -> NDArray[np.object_]:
     """Write one feature's values beside what is typical.
 
     Parameters
@@ -33,24 +33,39 @@ def sentences(feature: Feature, values: NDArray[Any], typical: object) -> list[s
 
     Returns
     -------
-    list of str
-        One a value.
+    ndarray of str, shape (n,)
     """
     label = _label(feature)
     if typical is None:
-        return [f"{label}: nothing recorded"] * len(values)
+        return np.full(len(values), f"{label}: nothing recorded", dtype=object)
     if feature.kind == "category":
-        spoken = ("unknown" if pd.isna(value) else str(value) for value in values)
-        return [f"{label} {word}" + (f" (most: {typical})" if word != typical else "") for word in spoken]
+        code, levels = pd.factorize(values, use_na_sentinel=False)
+        spoken = ["unknown" if pd.isna(value) else str(value) for value in levels]
+        said = [f"{label} {word}" + (f" (most: {typical})" if word != typical else "") for word in spoken]
+        return np.array(said, dtype=object)[code]
     is_share = feature.unit == "share" and not feature.name.endswith("__burden")
     unit = "" if feature.unit in {"", "share"} or feature.unit in label else f" {feature.unit}"
     usual = _number(float(str(typical)), is_share=is_share)
-    return [
+    # Many values read the same: each text is written once.
+    shown, code = np.unique(_shown(np.asarray(values, np.float64), is_share=is_share), return_inverse=True)
+    said = [
         f"{label} not recorded (typical {usual}{unit})"
         if np.isnan(value)
         else f"{label} {_number(value, is_share=is_share)}{unit} (typical {usual})"
-        for value in values
+        for value in shown.tolist()
     ]
+    return np.array(said, dtype=object)[code]
+
+
+def _shown(values: NDArray[np.float64], *, is_share: bool) -> NDArray[np.float64]:
+    """Round values to what `_number` shows of them; never minus zero."""
+    if is_share:
+        return np.asarray(np.round(values, 2) + 0.0)
+    size = np.abs(values)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        digits = np.where(size >= 1, 1, np.where(size > 0, np.minimum(1 - np.floor(np.log10(size)), 300), 0))
+    scale = 10.0 ** np.where(np.isfinite(digits) & (size < 10), digits, 0)
+    return np.asarray(np.rint(values * scale) / scale + 0.0)
 
 
 def _label(feature: Feature) -> str:

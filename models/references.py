@@ -9,17 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingRegressor
 
 from features.luck import uniform
 from features.study import Measure, Study
 from models.adjustment import Exposure
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingRegressor
 
 Array = NDArray[np.float64]
 
@@ -239,6 +242,8 @@ def _regression(rows: int, trees: int) -> HistGradientBoostingRegressor:
 
     Leaves of hundreds of contacts cannot follow single customers.
     """
+    from sklearn.ensemble import HistGradientBoostingRegressor  # noqa: PLC0415 (reading a simulation does without)
+
     return HistGradientBoostingRegressor(
         max_iter=trees,
         learning_rate=0.2,

@@ -111,8 +111,9 @@ class ResponseSurface:
         -----
         The stored overlap times reach, expected delivery and size of each over those as simulated. In reach that is
         exact, as both are done at the product of the two shares of customers. In delivery and size it is the first
-        term: what both do twice vanishes with either of them. No overlap is estimated at a smaller size, so the error
-        is not known. Effects play no part: a ratio of estimates has no limit where the effect is next to nothing.
+        term: what both do twice vanishes with either of them. No overlap is estimated at a smaller size; the error
+        that was measured is in docs/explanation/simulation.md. Effects play no part: a ratio of estimates has no limit
+        where the effect is next to nothing.
         """
         names = (min(one.name, other.name), max(one.name, other.name))
         found = next((pair for pair in self.samples.overlaps if pair.overlap.names == names), None)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.linear_model import Ridge
 from sklearn.pipeline import Pipeline
 
 from models.amounts import TWEEDIE_MEANING, TWO_PART_MEANING, fit_tweedie, fit_two_part
@@ -29,16 +31,19 @@ from models.evaluation import (
     silent,
     thin_rows,
 )
+from models.feature_parts import FeatureParts
 from models.grids import Grid, revenue_grids
 from models.leaks import Leak, kept_features, leak_warnings
 from models.metrics import revenue_metrics
+from models.preparation import tree_matrix
 from models.search import Memory, as_candidate, choose_settings, chosen_setting, out_of_fold, settled
 from models.splits import AnyFold
+from models.tree_walk import Forest
 
 if TYPE_CHECKING:
     from features.measures import Feature
 
-__all__ = ["candidates", "evaluate_revenue", "fit_revenue", "predict_revenue"]
+__all__ = ["amount_predictor", "candidates", "evaluate_revenue", "fit_revenue", "predict_revenue"]
 
 FloatArray = NDArray[np.float64]
 
@@ -221,6 +226,30 @@ def predict_revenue(model: Pipeline, frame: pd.DataFrame, features: Sequence[Fea
         return np.zeros(0)
     with one_thread():
         return _amount(model, table)
+
+
+def amount_predictor(model: Pipeline) -> Callable[[pd.DataFrame], FloatArray]:
+    """Make the quick form of :func:`predict_revenue`, for many calls with some rows each.
+
+    Parameters
+    ----------
+    model : sklearn.pipeline.Pipeline
+        From :func:`fit_revenue`, or loaded.
+
+    Returns
+    -------
+    callable
+        Takes what :func:`models.evaluation.model_inputs` gives and predicts as ``model.predict`` does: to the last bit
+        for boosting, within 1e-12 of an amount for ridge. Of the other forms it is ``model.predict`` itself.
+    """
+    prepare, fitted = model["prepare"], model["model"]
+    if isinstance(fitted, HistGradientBoostingRegressor) and fitted.loss == "squared_error":
+        forest = Forest.of(fitted)
+        return lambda table: forest.predict(tree_matrix(prepare, table))
+    parts = FeatureParts.of(model) if isinstance(fitted, Ridge) else None
+    if parts is not None:
+        return lambda table: parts.start + parts.amounts(table).sum(axis=1)
+    return lambda table: _amount(model, table)
 
 
 def _amount(model: Pipeline, table: pd.DataFrame) -> FloatArray:

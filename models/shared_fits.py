@@ -14,11 +14,12 @@ from features.snapshot import DAY
 from models.adjustment import covariates_of
 from models.contact_kinds import ContactKind
 from models.effects import Observed, TargetRows
-from models.exposures import current_names, state_names, usual_names, volume_names
+from models.exposures import current_names, pieces_of, remembered_names, usual_column
 from models.period_models import PeriodModels, PeriodRows, fit_models
-from models.prepared import Prepared, period_length
+from models.prepared import Prepared
 from models.quality_ties import benchmarks_of, covariate_columns
 from models.references import Reference
+from models.row_columns import period_length
 from models.yardsticks import Benchmark
 
 __all__ = ["SharedFit", "SharedFits"]
@@ -118,8 +119,8 @@ def _columns(
     owned = covariate_columns(known, covariates_of(prepared.study))
     gone = {name for covariate in left_out for name in owned.get(covariate, ())}
     free = [name for name in known if name not in gone]
-    remembered = (*volume_names(kinds), *usual_names(held), *state_names(held))
-    memories = [n for n in remembered if prepared.fit.design[n].any()]
+    remembered = (*(kind.column for kind in kinds), *map(usual_column, held), *pieces_of(held))
+    memories = [n for n in remembered_names(remembered) if prepared.fit.design[n].any()]
     now = current_names(held)
     penalised = np.arange(len(free) + len(memories) + len(now)) >= len(free)
     before = np.arange(len(penalised)) < len(free) + len(memories)

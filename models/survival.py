@@ -11,10 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
 from numpy.typing import NDArray
-from scipy.special import expit
-from scipy.stats import norm
+from scipy.special import expit, ndtri
 
 from features.errors import EmptyResultError
 from features.snapshot import DAY
@@ -153,6 +151,8 @@ def fitted_survival(rows: PersonMonths, risk: FloatArray, weight: FloatArray) ->
     which the observed curve beside them shows. Its sampling error is about that of the observed curve, whose interval
     is the one to go by.
     """
+    import statsmodels.api as sm  # noqa: PLC0415 (half a second that whoever only reads a simulation does without)
+
     if rows.churned.sum() < _FEWEST_CHURNERS:
         raise EmptyResultError(
             f"{int(rows.churned.sum())} departures fall into the months followed. At least {_FEWEST_CHURNERS} are "
@@ -210,7 +210,7 @@ def _curve(
 
 def _interval(survival: FloatArray, error: FloatArray, customers: int) -> tuple[FloatArray, FloatArray]:
     """Turn the standard error of the logarithm into an interval within 0 and 1; Wilson's where nobody or all left."""
-    z = float(norm.ppf(0.5 + LEVEL / 2))
+    z = float(ndtri(0.5 + LEVEL / 2))
     with np.errstate(divide="ignore", invalid="ignore"):
         factor = np.exp(z * error / np.abs(np.log(survival)))
         lo, hi = survival**factor, survival ** (1 / factor)

@@ -16,7 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["Lookup", "TreeTable"]
+__all__ = ["Lookup", "TreeTable", "compiled"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -124,7 +124,7 @@ def _starts(lengths: list[int]) -> IntArray:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
-def _compiled(function: Callable[..., None]) -> Callable[..., None]:
+def compiled(function: Callable[..., None]) -> Callable[..., None]:
     """Compile on first use; keep what was compiled where there is a folder to keep it in, anew in each process else."""
     try:
         compiled: Callable[..., None] = njit(nogil=True, cache=True)(function)
@@ -133,7 +133,7 @@ def _compiled(function: Callable[..., None]) -> Callable[..., None]:
     return compiled
 
 
-@_compiled
+@compiled
 def _add_rows(
     matrix: FloatArray,
     amounts: FloatArray,
@@ -172,7 +172,7 @@ def _add_rows(
                 amounts[first + row, used[column]] += found[column, row]
 
 
-@_compiled
+@compiled
 def _append_outcome(code: NDArray[np.uint8], column: FloatArray, limit: float, left: bool, count: int) -> None:  # noqa: FBT001
     """Append the outcome of a split as the lowest bit; comparisons with a missing value are false."""
     if left:

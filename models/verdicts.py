@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtr, ndtri
 
 from models.driver_tests import holm
 from models.effects import Effect, Estimate
@@ -21,8 +21,8 @@ Array = NDArray[np.float64]
 Verdict = Literal["likely", "possible", "undecided", "harmful", "mixed", "unsupported"]
 Check = Literal["passes", "fails", "not known"]
 
-LEVEL = 0.90
-"""Of the intervals of all effects together: at most 5 % of lists of useless initiatives have a good one by chance."""
+CHANCE = 0.05
+"""Of lists of useless initiatives so many at most hold one that is good by chance, and as many one that is harmful."""
 CHECK_LEVEL = 0.05
 DRAWS = 20_000
 LEAST_SUPPORT = 0.5
@@ -69,37 +69,41 @@ class Ruling:
 
 
 def critical_value(effects: Sequence[Effect], rng: np.random.Generator) -> float:
-    """Half-width, in standard errors, of intervals that hold all effects at once.
+    """Say by how many standard errors an effect must be good, or bad, for chance to be ruled out over the whole list.
 
     Parameters
     ----------
     effects : sequence of Effect
         Estimated on the same customers; churn and revenue of each count.
     rng : numpy.random.Generator
-        Draws the largest of the correlated deviations.
+        Draws the best of the correlated deviations.
 
     Returns
     -------
     float
-        The 90 % quantile of the largest |t| when nothing has an effect; that of a single normal where nothing moves.
+        The 95 % quantile of the best t (fewer leave, more is spent) when nothing has an effect, which is that of the
+        worst, too; that of a single normal where nothing moves.
 
     Notes
     -----
     Joint normality by the influence functions; effects that rest on the same customers and touchpoints are correlated,
-    which Bonferroni would waste.
+    which Bonferroni would waste. One-sided, for either direction by itself: where what keeps customers also lowers what
+    they spend, the best and the worst t are large in the same lists, and of the 10 % in which |t| is large up to 6.5 %
+    would hold a bad one, as many a good one.
 
     References
     ----------
-    Hothorn, Bretz, Westfall (2008), doi:10.1002/bimj.200810425 (simultaneous inference by the largest |t|).
+    Hothorn, Bretz, Westfall (2008), doi:10.1002/bimj.200810425 (simultaneous inference by the largest t).
     """
-    columns = [e.influence[:, k] for e in effects for k, one in ((0, e.churn), (1, e.revenue)) if one.se > 0]
+    gains = ((e.influence[:, k] * good, one) for e in effects for k, good, one in ((0, -1, e.churn), (1, 1, e.revenue)))
+    columns = [influence for influence, one in gains if one.se > 0]
     moving = [c / size for c in columns if (size := float(np.sqrt(c @ c))) > 0]
     if not moving:
-        return float(stats.norm.ppf(0.5 + LEVEL / 2))
+        return float(ndtri(1 - CHANCE))
     stacked = np.column_stack(moving)
     values, vectors = np.linalg.eigh(stacked.T @ stacked)
     draws = rng.standard_normal((DRAWS, len(values))) @ (vectors * np.sqrt(np.maximum(values, 0.0))).T
-    return float(np.quantile(np.abs(draws).max(axis=1), LEVEL))
+    return float(np.quantile(draws.max(axis=1), 1 - CHANCE))
 
 
 def judge(evidence: Sequence[Evidence], rng: np.random.Generator, *, failed_control: str = "") -> tuple[Ruling, ...]:
@@ -141,7 +145,7 @@ _UNTESTED = "too little of the past is known to test it there (no placebo)"
 def placebo_checks(placebos: Sequence[Placebo | None]) -> tuple[Check, ...]:
     """Say of each placebo whether it fails at 5 % over all that are known (Holm 1979)."""
     known = [one for one in placebos if one is not None]
-    adjusted = iter(holm(np.array([2 * stats.norm.sf(abs(one.effect.t)) for one in known], np.float64)))
+    adjusted = iter(holm(np.array([2 * ndtr(-abs(one.effect.t)) for one in known], np.float64)))
     return tuple(
         "not known" if one is None else "fails" if next(adjusted) <= CHECK_LEVEL else "passes" for one in placebos
     )

@@ -22,8 +22,16 @@ with app.setup:
         view_buttons,
         view_mark,
     )
-    from flows.planner_funds import AT_ONCE, funded_html, read_limits
-    from flows.planner_page import comparison_html, heading_html, one_html, overview_html, said_html, together_html
+    from flows.planner_funds import AT_ONCE, asking, funded_html, read_limits
+    from flows.planner_page import (
+        alone_html,
+        comparison_html,
+        heading_html,
+        one_html,
+        overview_html,
+        said_html,
+        together_html,
+    )
     from flows.planner_saving import (
         comparison_csv,
         comparison_png,
@@ -32,7 +40,7 @@ with app.setup:
         settings_csv,
     )
     from flows.planner_scenes import compare_field, compared, load_field, members_of, of_study, put
-    from flows.planner_sets import compare_sets, set_worth
+    from flows.planner_sets import FEWEST, compare_sets, set_worth
 
 
 @app.cell(hide_code=True)
@@ -53,7 +61,8 @@ def _():
     path = study_choice()
     scenario, set_scenario = mo.state(None)
     told, set_told = mo.state(None)
-    return path, scenario, set_scenario, set_told, told
+    own = {}
+    return own, path, scenario, set_scenario, set_told, told
 
 
 @app.cell
@@ -70,8 +79,8 @@ def _(path):
 
 
 @app.cell
-def _(bench, path, scenario):
-    desk = attempt(lambda: put(bench, of_study(path.value, scenario())))
+def _(bench, own, path, scenario):
+    desk = attempt(lambda: put(bench, of_study(path.value, scenario()), own))
     chosen = choice_field(bench, desk)
     limits = limit_fields(bench, desk)
     said_html(warnings=desk.notes)
@@ -137,7 +146,7 @@ def _(bench, setting, view, which):
 @app.cell
 def _(bench, together, view):
     mo.stop(view() != "Try")
-    attempt(lambda: together_html(bench, set_worth(bench, together)))
+    attempt(lambda: together_html(bench, set_worth(bench, together), together))
     return
 
 
@@ -166,6 +175,7 @@ def _(beside, view):
 def _(bench, beside, together, view):
     mo.stop(view() != "Compare")
     sets, uncounted = attempt(lambda: compared(bench, beside.value, together))
+    mo.stop(len(sets) < FEWEST, alone_html(bench, sets, uncounted))
     rows = attempt(lambda: compare_sets(sets, bench.currency))
     mo.vstack(
         [
@@ -188,8 +198,8 @@ def _(bench, beside, together, view):
 
 
 @app.cell
-def _():
-    ask = mo.ui.run_button(label="Choose what to fund")
+def _(bench):
+    ask = mo.ui.run_button(label=asking(len(bench.initiatives)))
     return (ask,)
 
 

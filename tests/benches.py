@@ -40,7 +40,9 @@ def forecasts() -> list[Forecast]:
     return [good, poor, Forecast(far.initiative, far.effect, 0.12, far.reached_share, 0.2, ruling=ruling)]
 
 
-def write_simulation(folder: Path, found: Sequence[Forecast] = (), draws: int = 400, **made: str) -> Path:
+def write_simulation(
+    folder: Path, found: Sequence[Forecast] = (), draws: int = 400, cohort: Cohort = COHORT, **made: str
+) -> Path:
     """Write a study with a simulation and give the study file."""
     write_templates(folder)
     path = folder / "study.yaml"
@@ -56,7 +58,7 @@ def write_simulation(folder: Path, found: Sequence[Forecast] = (), draws: int = 
         "study_fingerprint": study.fingerprint(), "data_fingerprint": "d", "feature_contract_hash": "f",
         "initiatives_fingerprint": "i", "seed": "0", "package_version": version("journeylift"), **made,
     }  # fmt: skip
-    surface = ResponseSurface(samples, COHORT, study.money, retention)
+    surface = ResponseSurface(samples, cohort, study.money, retention)
     write_draws(folder / study.store / "draws.npz", Stored(surface, refused, made_from))
     return path
 

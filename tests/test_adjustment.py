@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from features.study import parse_study
 from models.adjustment import Exposure, adjustment_set, descendants
+from tests.studies import study_of
 
-STUDY = """
-study: a
-sources: {c: c.csv, t: t.csv, r: r.csv}
-customers: {from: c, covariates: [segment]}
-touchpoints: {from: t}
-churn: {inactive_days: 30}
-revenue: {from: r}
+STUDY = study_of(
+    """
 journeys:
   - {name: onboarding, stage: join, leads_to: [support]}
   - {name: usage, stage: use}
@@ -26,7 +22,9 @@ measures:
   - {name: resolved, unit: share, kind: share, direction: higher, journeys: [support]}
   - {name: reply, unit: days, kind: duration, direction: lower, journeys: [complaint]}
   - {name: rating, unit: points, kind: rating, direction: higher}
-"""
+""",
+    covariates="segment",
+)
 FLAT = """
 study: a
 sources: {t: t.csv}
@@ -46,7 +44,7 @@ EVERYTHING = [
 
 
 def adjusted(journey: str, measure: str):
-    return adjustment_set(parse_study(STUDY, "study.yaml"), [Exposure(journey, measure)], EVERYTHING)
+    return adjustment_set(STUDY, [Exposure(journey, measure)], EVERYTHING)
 
 
 CAUSED_BY_ERRORS = {"support: wait", "support: resolved", "complaint: reply"}
@@ -98,16 +96,14 @@ def test_the_number_of_journeys_that_follow_moves_along():
 
 
 def test_with_several_moved_measures_what_any_of_them_causes_moves_along():
-    study = parse_study(STUDY, "study.yaml")
-    both = adjustment_set(study, [Exposure("onboarding", "delay"), Exposure("support", "wait")], EVERYTHING)
+    both = adjustment_set(STUDY, [Exposure("onboarding", "delay"), Exposure("support", "wait")], EVERYTHING)
     assert both.moved == (Exposure("onboarding", "delay"), Exposure("support", "wait"))
     assert Exposure("support", "resolved") in both.carried
 
 
 def test_descendants_follow_arrows_however_long_and_end_in_loops():
-    study = parse_study(STUDY, "study.yaml")
-    assert descendants(study, "billing") == {"support", "complaint"}
-    assert descendants(study, "support") == {"support", "complaint"}
+    assert descendants(STUDY, "billing") == {"support", "complaint"}
+    assert descendants(STUDY, "support") == {"support", "complaint"}
 
 
 def test_the_set_can_be_read():

@@ -22,7 +22,7 @@ from features.company_state import PLACES
 from features.errors import EmptyResultError, StoreError, UnsupportedError
 from features.snapshot import DAY, cutoffs, go_live_dates, iso, parse_date
 from features.study import parse_study
-from models.initiatives import parse_initiatives
+from models.plans_file import parse_plans
 
 SMALL = 300
 
@@ -353,7 +353,7 @@ def test_the_study_is_short_and_valid_and_knows_every_column(folder: Path) -> No
 
 def test_the_initiatives_are_read_as_they_were_meant(folder: Path) -> None:
     study = parse_study((folder / "study.yaml").read_text(encoding="utf-8"), "study.yaml")
-    read = parse_initiatives((folder / "initiatives.yaml").read_text(encoding="utf-8"), "initiatives.yaml", study)
+    read = parse_plans((folder / "initiatives.yaml").read_text(encoding="utf-8"), "initiatives.yaml", study).initiatives
     assert len(read) >= 9
     for written, meant in zip(read, INITIATIVES, strict=True):
         assert (written.name, written.reach) == (meant.name, meant.reach)

@@ -1,11 +1,6 @@
 """Real databases: SQLite files, and a Postgres that is started for these tests and thrown away."""
 
-import os
-import shutil
-import socket
 import sqlite3
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,18 +14,16 @@ import yaml
 from features.company import simulate_company
 from features.company_files import write_company
 from features.databases import read_database
-from features.errors import DataError, StoreError
+from features.errors import DataError, StoreError, StudyError
 from features.layout import lay_out
 from features.panel import build_panel
 from features.sources import connected, open_sources
 from features.study import Engine, Source, Study, Table, parse_study
 from flows import cli
+from tests.postgres import SECRET, postgres_server
 
 FLAT = "study: a\njourneys: [{name: x, stage: y}]\nflat: {from: t, table: q, churned: c}\nsources: {t: %s}\n"
 TABLES = {"clients": "customers", "contacts": "touchpoints", "ended": "churn", "invoices": "invoices"}
-POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)
-INITDB = shutil.which("initdb") or (str(POSTGRES[0]) if POSTGRES else None)
-SECRET = "p4ss-w0rd"  # noqa: S105 - of a throw-away database
 
 Load = Callable[[str, pa.Table], None]
 
@@ -147,48 +140,10 @@ def test_a_disk_that_is_too_small_for_a_database_is_not_the_databases_fault(tmp_
         _rows("{sqlite: c.sqlite}", tmp_path, _table(sql=long), memory_limit="10MB", room="1MB")
 
 
-def _as_postgres(command: list[str]) -> list[str]:
-    """Postgres refuses to run as root."""
-    return (
-        ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *command] if os.getuid() == 0 else command
-    )
-
-
-def _has_postgres_user() -> bool:
-    return subprocess.run(["id", "postgres"], capture_output=True, check=False).returncode == 0
-
-
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[str]:
-    """URL of a throw-away server. Its folder is its own: the folders of pytest are closed to the user postgres."""
-    if INITDB is None:
-        pytest.skip("no Postgres here: initdb is neither on the PATH nor in /usr/lib/postgresql")
-    if os.getuid() == 0 and (shutil.which("setpriv") is None or not _has_postgres_user()):
-        pytest.skip("Postgres does not run as root, and there is no user postgres to run as")
-    with tempfile.TemporaryDirectory(prefix="journeylift-postgres-") as folder:
-        (Path(folder) / "password").write_text(SECRET)
-        if os.getuid() == 0:
-            shutil.chown(folder, "postgres")
-            shutil.chown(Path(folder) / "password", "postgres")
-        yield from _serve(Path(folder), str(INITDB))
-
-
-def _serve(folder: Path, initdb: str) -> Iterator[str]:
-    data, password = str(folder / "data"), f"--pwfile={folder / 'password'}"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    create = [initdb, "-D", data, "-U", "app", "--auth=scram-sha-256", password, "-E", "UTF8", "--locale=C"]
-    subprocess.run(_as_postgres(create), check=True, capture_output=True, cwd=folder)
-    control = str(Path(initdb).with_name("pg_ctl"))
-    options = f"-p {port} -h 127.0.0.1 -k {folder}"
-    start = [control, "-D", data, "-l", str(folder / "log"), "-w", "-o", options, "start"]
-    subprocess.run(_as_postgres(start), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder)
-    try:
-        yield f"postgresql://app:{SECRET}@127.0.0.1:{port}/postgres"
-    finally:
-        stop = [control, "-D", data, "-m", "immediate", "stop"]
-        subprocess.run(_as_postgres(stop), check=True, capture_output=True, cwd=folder)
+    """URL of a throw-away server."""
+    yield from postgres_server()
 
 
 def test_postgres_is_read_by_table_and_by_query_and_keeps_its_secret(
@@ -340,3 +295,52 @@ def test_a_company_in_sqlite_gives_the_very_panel_that_its_files_give_and_a_bad_
     build_panel(study, layout, study_file.parent / "store")
     assert _parts(study_file.parent) == _parts(company)
     assert [one.rows for one in layout.manifest.quarantined if one.reason == "bad timestamp"] == [1]
+
+
+def test_names_in_postgres_are_names_whatever_they_look_like(
+    postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_URL", postgres)
+    _postgres(postgres, "drop table if exists victim", "create table victim (n int)", "insert into victim values (1)")
+    for name in ('a"; DROP TABLE victim; --', "select", "line\nbreak", "with space", "Größe ☃", "%(x)s", "a'b"):
+        quoted = '"' + name.replace('"', '""') + '"'
+        _postgres(postgres, f"create table {quoted} ({quoted} text)", f"insert into {quoted} values ('x')")
+        assert _rows("{postgres: SHOP_URL}", tmp_path, _table(table=name)).to_dict("list") == {name: ["x"]}
+        _postgres(postgres, f"drop table {quoted}")
+    assert _rows("{postgres: SHOP_URL}", tmp_path, _table(table="victim"))["n"].tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select 1) as q; drop table victim; select (1",
+        "select 1; drop table victim",
+        "with gone as (delete from victim returning n) select * from gone",
+        "select set_config('transaction_read_only', 'off', false), nextval('counted')",
+        "select * from dropped()",
+    ],
+)
+def test_a_query_of_the_study_changes_nothing_in_postgres(
+    postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sql: str
+) -> None:
+    monkeypatch.setenv("SHOP_URL", postgres)
+    _postgres(
+        postgres,
+        "drop table if exists victim",
+        "create table victim (n int)",
+        "insert into victim values (1)",
+        "create sequence if not exists counted",
+        "create or replace function dropped() returns int language sql as 'delete from victim; select 1'",
+    )
+    with pytest.raises(DataError, match="the database named by SHOP_URL could not be read"):
+        _rows("{postgres: SHOP_URL}", tmp_path, _table(sql=sql))
+    assert _rows("{postgres: SHOP_URL}", tmp_path, _table(table="victim"))["n"].tolist() == [1]
+
+
+@pytest.mark.parametrize("where", [f"postgresql://app:{SECRET}@h/none", "${SHOP_URL}", f"host=h password={SECRET}"])
+def test_an_address_in_the_study_is_refused_without_showing_it(where: str) -> None:
+    with pytest.raises(
+        StudyError, match=r"study\.yaml:4: sources\.t: this is not the name of an environment"
+    ) as caught:
+        parse_study(FLAT % f"{{postgres: '{where}'}}", "study.yaml")
+    assert SECRET not in str(caught.value)

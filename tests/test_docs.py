@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from features import errors, study
+from features import errors, scoring_rules, study
 from features.study_rules import TABLE_COLUMNS
 from flows.cli import app
 from models import initiatives
@@ -30,6 +30,9 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "snapshot": study.SnapshotGrid,
     "money": study.Money,
     "engine": study.Engine,
+    "monitoring": study.Monitoring,
+    "scoring": study.Scoring,
+    "scoring.sink": scoring_rules.Sink,
     "schedule": study.Schedule,
     "flat": study.Flat,
     "initiatives.yaml": initiatives.Initiative,
@@ -87,7 +90,7 @@ def test_every_key_is_described_with_its_default_and_no_other_key_is(title: str)
 def test_every_model_of_the_study_has_a_section() -> None:
     declared = {
         one
-        for module in (study, initiatives)
+        for module in (study, scoring_rules, initiatives)
         for one in vars(module).values()
         if isinstance(one, type) and issubclass(one, BaseModel) and not one.__name__.startswith("_")
     }

@@ -1,4 +1,4 @@
-import pickle
+import pickle  # noqa: TID251 (errors travel between our own processes)
 
 import pytest
 
@@ -28,6 +28,7 @@ def test_the_exit_codes_are_the_documented_ones() -> None:
         "StoreError": 6,
         "ModelError": 7,
         "UnsupportedError": 8,
+        "AlarmError": 9,
     }
 
 

@@ -5,6 +5,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from flows.run_notes import drivers_note
+from flows.storage import open_workspace
+from flows.tracking import open_tracker
+
 
 @pytest.fixture(scope="module")
 def explained(demo_dir: Path) -> dict[str, Any]:
@@ -28,3 +32,13 @@ def test_every_effect_has_an_interval_an_adjustment_set_and_n(explained: dict[st
 def test_only_what_the_company_controls_has_an_effect(explained: dict[str, Any]) -> None:
     assert {"outage", "rating"} & {row["measure"] for row in explained["effects"]} == set()
     assert {"wait", "bill_error", "resolved"} <= {row["measure"] for row in explained["effects"]}
+
+
+def test_the_run_says_above_everything_else_what_was_found(explained: dict[str, Any], demo_dir: Path) -> None:
+    workspace = open_workspace(demo_dir / "study.yaml")
+    run = open_tracker(workspace.study, workspace.store).client.get_run(explained["run_id"])
+    told = run.data.tags["mlflow.note.content"]
+    table, effects = pd.DataFrame(explained["driver_table"]), pd.DataFrame(explained["effects"])
+    assert told == drivers_note(table, effects, explained["horizon_days"])
+    assert "goes along with churn most" in told
+    assert "does most for churn" in told

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from models.initiatives import parse_initiatives, refusal
+from models.initiatives import refusal
+from models.plans_file import parse_plans
 from models.policy import policy_effect
 from models.verdicts import Evidence, judge
 from tests.lived import lived
@@ -20,9 +21,9 @@ def judged(folder, seed, hidden):
     """Each initiative with its truth, its estimates and its verdict."""
     company = lived(folder, 3_000, seed, hidden)
     truth = {t["name"]: t for t in json.loads((folder / "truth.json").read_text())["initiatives"]}
-    planned = parse_initiatives((folder / "initiatives.yaml").read_text(), "initiatives.yaml", company.study)
+    planned = parse_plans((folder / "initiatives.yaml").read_text(), "initiatives.yaml", company.study).initiatives
     possible = [one for one in planned if not refusal(one, company.study, company.exposures)]
-    found = [policy_effect(company.fits, one, company.layout.all_buckets) for one in possible]
+    found = [policy_effect(company.fits, one) for one in possible]
     rulings = judge([Evidence(f.effect, f.support_share, f.placebo) for f in found], np.random.default_rng(seed))
     return [(truth[one.name], f.effect, ruling) for one, f, ruling in zip(possible, found, rulings, strict=True)]
 

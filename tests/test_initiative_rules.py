@@ -5,22 +5,9 @@ from __future__ import annotations
 import pytest
 
 from features.errors import StudyError
-from features.study import parse_study
-from models.initiatives import Initiative, parse_funding, parse_initiatives
-
-STUDY = parse_study(
-    """
-study: a
-sources: {c: c.csv, t: t.csv, r: r.csv}
-customers: {from: c}
-touchpoints: {from: t}
-churn: {inactive_days: 30}
-revenue: {from: r}
-journeys: [{name: support, stage: use}]
-measures: [{name: wait, unit: min, kind: duration, direction: lower}]
-""",
-    "study.yaml",
-)
+from models.initiatives import Initiative
+from models.plans_file import parse_plans
+from tests.test_initiatives import STUDY
 
 
 def text(billing: str = "", calls: str = "", portfolio: str = "") -> str:
@@ -35,7 +22,7 @@ def text(billing: str = "", calls: str = "", portfolio: str = "") -> str:
 
 
 def read(**parts: str) -> tuple[Initiative, ...]:
-    return parse_initiatives(text(**parts), "initiatives.yaml", STUDY)
+    return parse_plans(text(**parts), "initiatives.yaml", STUDY).initiatives
 
 
 def test_what_an_initiative_takes_needs_and_excludes_is_read() -> None:
@@ -85,8 +72,6 @@ def test_what_an_initiative_takes_needs_and_excludes_is_read() -> None:
 def test_a_fault_is_named_with_its_line(parts: dict[str, str], told: str) -> None:
     with pytest.raises(StudyError, match=told):
         read(**parts)
-    with pytest.raises(StudyError, match=told):
-        parse_funding(text(**parts), "initiatives.yaml", STUDY)
 
 
 def test_all_faults_are_listed_at_once() -> None:

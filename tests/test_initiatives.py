@@ -7,18 +7,13 @@ import pyarrow as pa
 import pytest
 
 from features.errors import StudyError
-from features.study import parse_study
 from models.adjustment import Exposure
-from models.initiatives import Initiative, move_touchpoints, parse_initiatives, refusal
+from models.initiatives import Initiative, move_touchpoints, refusal
+from models.plans_file import parse_plans
+from tests.studies import study_of
 
-STUDY = parse_study(
+STUDY = study_of(
     """
-study: a
-sources: {c: c.csv, t: t.csv, r: r.csv}
-customers: {from: c, covariates: [segment]}
-touchpoints: {from: t}
-churn: {inactive_days: 30}
-revenue: {from: r}
 journeys: [{name: billing, stage: use}, {name: support, stage: use}]
 measures:
   - {name: outage, unit: h, kind: duration, direction: lower, control: none}
@@ -28,7 +23,7 @@ measures:
   - {name: late, unit: days, kind: duration, direction: lower, known: after}
   - {name: rating, unit: points, kind: rating, direction: higher}
 """,
-    "study.yaml",
+    covariates="segment",
 )
 CUSTOMERS = pa.table({"customer_key": [0, 1], "segment": ["basic", "premium"]})
 TOUCHPOINTS = pa.table(
@@ -50,7 +45,7 @@ def text(change: str = "{journey: support, measure: wait, scale: 0.5}", extra: s
 
 
 def read(change: str = "{journey: support, measure: wait, scale: 0.5}", extra: str = "") -> Initiative:
-    return parse_initiatives(text(change, extra), "initiatives.yaml", STUDY)[0]
+    return parse_plans(text(change, extra), "initiatives.yaml", STUDY).initiatives[0]
 
 
 def moved(initiative: Initiative, after: int = 0, until: int = 100) -> dict[tuple[int, int], float]:
@@ -158,7 +153,7 @@ def test_all_faults_are_listed_at_once():
 def test_the_same_name_twice_is_refused():
     twice = text() + text().removeprefix("initiatives:\n")
     with pytest.raises(StudyError, match="'one' is given twice"):
-        parse_initiatives(twice, "initiatives.yaml", STUDY)
+        parse_plans(twice, "initiatives.yaml", STUDY)
 
 
 @pytest.mark.parametrize(

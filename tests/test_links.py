@@ -9,27 +9,20 @@ import pyarrow as pa
 import pytest
 
 from features.snapshot import DAY
-from features.study import parse_study
 from models.adjustment import Exposure
 from models.contact_kinds import ContactKind
 from models.links import LinkRows, Links, fit_follow_ups, link_rows, links_of
+from tests.studies import study_of
 
-STUDY = parse_study(
+STUDY = study_of(
     """
-study: a
-sources: {c: c.csv, t: t.csv, r: r.csv}
-customers: {from: c}
-touchpoints: {from: t}
-churn: {inactive_days: 30}
-revenue: {from: r}
 journeys: [{name: billing, stage: use, leads_to: [support]}, {name: support, stage: use, leads_to: [complaint]},
   {name: complaint, stage: use}, {name: renewal, stage: renew}]
 measures:
   - {name: error, unit: share, kind: share, direction: lower, journeys: [billing]}
   - {name: wait, unit: min, kind: duration, direction: lower, journeys: [support]}
   - {name: solved, unit: share, kind: share, direction: higher, journeys: [support]}
-""",
-    "study.yaml",
+"""
 )
 KINDS = tuple(
     ContactKind(journey, "one", later)

@@ -92,3 +92,16 @@ def test_a_version_has_a_signature_and_its_card_as_description(trained: dict[str
         assert signature is not None
         assert "tenure_days" in signature.inputs.input_names()
     assert trained["outcomes"]["churn"]["comparison"] is None
+
+
+def test_runs_say_above_everything_else_what_they_found(trained: dict[str, Any], tracker: Tracker) -> None:
+    parent = tracker.client.get_run(trained["run_id"]).data.tags["mlflow.note.content"]
+    churn = trained["outcomes"]["churn"]
+    assert parent.startswith(f"**Churn**: {churn['winner']}, AUC 0.")
+    assert churn["sentence"] in parent
+    assert f"Fitted on {trained['rows']:,} rows" in parent
+    query = f"tags.`mlflow.parentRunId` = '{trained['run_id']}' and tags.outcome = 'churn'"
+    children = tracker.client.search_runs([tracker.experiment("train")], query)
+    notes = {one.info.run_name: one.data.tags["mlflow.note.content"] for one in children}
+    assert all(f"churn: {note.split(', AUC')[0]}" == name for name, note in notes.items())
+    assert [name for name, note in notes.items() if "It was chosen for churn." in note] == [f"churn: {churn['winner']}"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 
 from features.errors import StoreError, StudyError, UnsupportedError
 from features.templates import write_templates
-from flows.planner import MOST_KEPT, Bench, Desk, Setting, cost_of, open_bench
+from flows.planner import Bench, Desk, Setting, cost_of, open_bench
 from flows.scenarios import Scenario
+from models.cash import Cohort
 from models.costs import Cost
 from models.funding import Funding
 from tests.benches import COHORT, a_bench, write_simulation
@@ -70,13 +72,24 @@ def test_of_a_saved_scenario_what_was_not_simulated_is_told_and_left_out(bench: 
     assert "another simulation" in notes[-1]
 
 
-def test_answers_are_kept_but_not_all_of_them(bench: Bench) -> None:
+def test_answers_are_kept_for_all_tabs_of_one_simulation(bench: Bench) -> None:
     first = bench.worth("good", of(bench, "good"))
     assert bench.worth("good", of(bench, "good")) is first
-    bench._kept.clear()
-    for number in range(MOST_KEPT + 5):
-        bench._once(number, lambda: 1)
-    assert len(bench._kept) == MOST_KEPT
+    path = bench.workspace.study_file
+    assert open_bench(path).worth("good", of(bench, "good")) is first, "tabs share them"
+    write_templates(path.parent / "other")
+    shutil.copy(path.parent / "other" / "initiatives.yaml", path.parent)
+    assert open_bench(path).worth("good", of(bench, "good")) is not first, "rules may be others"
+
+
+def test_a_million_customers_are_the_same_draws_and_a_thousand_times_the_money(tmp_path: Path, bench: Bench) -> None:
+    many = open_bench(write_simulation(tmp_path / "many", cohort=Cohort(1_000_000, 91)))
+    sizes = [one.workspace.store.draws.stat().st_size for one in (bench, many)]
+    assert sizes[1] - sizes[0] < 100, "nothing is kept of a customer"
+    setting = replace(of(bench, "good"), reach=0.5)
+    few, all_of_them = bench.worth("good", setting), many.worth("good", setting)
+    assert all_of_them.npv + all_of_them.cost == pytest.approx(1_000 * (few.npv + few.cost), rel=1e-9)
+    assert all_of_them.cost == pytest.approx(few.cost), "this one costs the same for everybody"
 
 
 def test_titles_that_are_not_alone_get_their_names(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,10 +17,11 @@ import yaml
 from flows.planner import Setting, open_bench
 from flows.scenarios import write_scenario
 from flows.storage import open_workspace
+from models.cash import Cohort
 from models.funding import Funding
 from tests.benches import forecasts, write_simulation
 from tests.served import Served, served
-from tests.worths import a_forecast
+from tests.worths import a_forecast, an_effect
 
 pytestmark = pytest.mark.browser
 
@@ -259,6 +261,38 @@ def test_a_text_where_a_number_was_expected_changes_nothing(open_page: Callable[
     assert visit.answer() == before
 
 
+def test_two_hundred_initiatives_for_a_million_customers_can_be_searched_and_moved(
+    chromium: Browser, tmp_path: Path, shots: Path
+) -> None:
+    found = [
+        a_forecast(f"i{at:03}", an_effect(churn=-0.0002 * (at % 50 + 1), se=1e-4), title=f"Idea {at:03} of many")
+        for at in range(199)
+    ]
+    found.append(a_forecast("attack", an_effect(churn=-0.05, se=1e-4), title=HOSTILE))
+    path = write_simulation(tmp_path, found, cohort=Cohort(1_000_000, 91))
+    with served(path, tmp_path) as server:
+        page = chromium.new_page(viewport={"width": 1440, "height": 1_000})
+        visit = Visit(page)
+        page.goto(server.url)
+        visit.wait(READY)
+        visit.wait("1,000,000 customers at risk")
+        visit.wait("200 initiatives simulated")
+        visit.wait("12 initiatives together")
+        page.get_by_label("Initiatives in this scenario").click()
+        page.keyboard.type("Idea 123")
+        page.get_by_role("option", name="Idea 123 of many").click()
+        page.keyboard.press("Escape")
+        visit.wait("13 initiatives together")
+        before = visit.answer()
+        visit.slide("Reach", "Home")
+        page.wait_for_function("before => document.querySelector('dd.wide').innerText != before", arg=before)
+        visit.show("Fund")
+        page.get_by_role("button", name="Choose among 200: takes minutes").wait_for()
+        page.screenshot(path=shots / "two-hundred.png")
+        assert page.evaluate("window.ran") is None, "a name was executed"
+        page.close()
+
+
 # The page itself measures, from a key to the new number.
 _TIMER = """() => {
   window.times = []; let from = 0; let last = document.querySelector('dd.wide').innerText;
@@ -291,6 +325,28 @@ def test_a_slider_is_answered_within_half_a_second(open_page: Callable[..., Visi
     if min(rounds) >= 500 and load > 1.5:
         pytest.skip(f"{load:.1f} processes wait for each core, so {min(rounds):.0f} ms say nothing about the page")
     assert min(rounds) < 500, rounds
+
+
+def test_it_answers_and_shows_its_first_number_within_five_seconds(
+    chromium: Browser, study: Path, tmp_path: Path, shots: Path
+) -> None:
+    rounds = []
+    for _ in range(2):
+        began = time.perf_counter()
+        with served(study, tmp_path) as server:
+            answers = time.perf_counter() - began
+            page = chromium.new_context().new_page()
+            page.goto(server.url)
+            page.locator("dd.wide").first.wait_for(timeout=120_000)
+            rounds.append((answers, time.perf_counter() - began))
+            page.close()
+        if rounds[-1][1] < 5:
+            break
+    (shots / "ready.json").write_text(json.dumps({"answers_and_first_number_s": rounds}), encoding="utf-8")
+    load = os.getloadavg()[0] / (os.cpu_count() or 1)
+    if min(total for _, total in rounds) >= 5 and load > 1:
+        pytest.skip(f"{load:.1f} processes wait for each core, so {rounds} s say nothing about the page")
+    assert min(total for _, total in rounds) < 5, rounds
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

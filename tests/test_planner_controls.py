@@ -11,6 +11,7 @@ import pytest
 from features.errors import StudyError
 from flows.planner import Bench, Desk, Setting
 from flows.planner_controls import (
+    MOST_AT_FIRST,
     choice_field,
     limit_fields,
     numbers_of,
@@ -161,3 +162,9 @@ def test_limits_are_those_of_the_file_or_of_what_was_loaded(bench: Bench) -> Non
     loaded = Desk(loaded=bench.scenario("x", {}, Funding(budget=200_000.0, aversion=0.5, must=("good",))))
     found = limit_fields(bench, loaded).value
     assert (found["budget"], found["aversion"], found["must"]) == ("200,000", 50, ["good"])
+
+
+def test_of_hundreds_that_pay_the_best_twelve_are_chosen_at_first(tmp_path: Path) -> None:
+    found = [a_forecast(f"i{at:03}", an_effect(churn=-0.001 * (at + 1), se=1e-5)) for at in range(40)]
+    chosen = choice_field(a_bench(tmp_path, found), Desk()).value
+    assert chosen == [f"i{at:03}" for at in range(40 - MOST_AT_FIRST, 40)]

@@ -46,7 +46,7 @@ def test_what_is_demanded_and_forbidden_is_told() -> None:
 def test_the_plan_is_shown_with_overlap_and_how_it_was_chosen(bench: Bench) -> None:
     page = funded_html(bench, {}, read_limits(EMPTY | {"must": ["poor"]}, Funding())).text
     assert "Fund “good” and “poor”" in page
-    assert "Done together these are worth −€" in page
+    assert "Done together these are worth −\u2060€" in page
     assert "Chosen among all 3 initiatives of the simulation, as simulated." in page
     assert "left out: far, as its change hardly lies within what was observed." in page
     assert "When to start" in page

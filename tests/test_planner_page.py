@@ -13,7 +13,7 @@ from flows.planner import Bench, Setting
 from flows.planner_page import comparison_html, heading_html, one_html, overview_html, said_html, together_html
 from flows.planner_scenes import members_of
 from flows.planner_sets import compare_sets, set_worth
-from flows.wording import money_short
+from flows.wording import money_short, unbroken
 from models.forecasts import Forecast
 from tests.benches import a_bench, forecasts
 
@@ -105,7 +105,7 @@ def test_overlap_is_told_where_two_are_together(bench: Bench) -> None:
     both = set_worth(bench, {"good": of(bench), "poor": of(bench, "poor")})
     page = together_html(bench, both).text
     assert "2 initiatives together" in page
-    assert money_short(float(both.lost.mean()), "EUR") in page
+    assert unbroken(money_short(float(both.lost.mean()), "EUR")) in page
     assert "Together less the sum" not in together_html(bench, set_worth(bench, {"good": of(bench)})).text
 
 

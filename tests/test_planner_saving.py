@@ -14,6 +14,7 @@ import pytest
 from features.errors import StudyError
 from flows.planner import Bench, Desk, Setting
 from flows.planner_saving import comparison_csv, comparison_png, report_file, save, saved_scenarios, settings_csv
+from flows.planner_scenes import put
 from flows.planner_sets import compare_sets, set_worth
 from flows.tracking import open_tracker
 from models.funding import Funding
@@ -63,6 +64,26 @@ def test_two_tabs_saving_one_name_the_second_is_told(bench: Bench, monkeypatch: 
     with pytest.raises(StudyError, match=r"saved as 'plan\.yaml' already"):
         save(bench, Desk(), "plan", settings(bench, reach=0.2), Funding())
     assert saved_scenarios(bench)[0]["plan"] == first.scenario
+
+
+def test_a_tab_saves_again_what_it_saved_before_the_last_one_or_before_it_loaded_another(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JOURNEYLIFT_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    desk, other = Desk(), Desk()
+    save(bench, desk, "a", settings(bench), Funding())
+    second = save(bench, desk, "b", settings(bench, reach=0.7), Funding())
+    save(bench, desk, "a", settings(bench, reach=0.6), Funding())
+    loaded = put(bench, second.scenario, desk.own)
+    save(bench, loaded, "a", settings(bench, reach=0.5), Funding())
+    with pytest.raises(StudyError, match=r"saved as 'a\.yaml' already"):
+        save(bench, other, "a", settings(bench, reach=0.4), Funding())
+    loaded_there = put(bench, saved_scenarios(bench)[0]["a"], other.own)
+    last = save(bench, loaded_there, "a", settings(bench, reach=0.3), Funding())
+    with pytest.raises(StudyError, match=r"saved as 'a\.yaml' already"):
+        save(bench, loaded, "a", settings(bench, reach=0.2), Funding())
+    assert saved_scenarios(bench)[0]["a"] == last.scenario, "what another tab saved meanwhile stays"
 
 
 def test_a_tab_saves_again_what_it_saved_with_rules_about_what_is_left_out(

@@ -9,6 +9,7 @@ import pytest
 
 from features.errors import StudyError
 from flows.planner import Bench, Desk, Setting
+from flows.planner_page import alone_html
 from flows.planner_scenes import NOW, SIMULATED, compare_field, compared, load_field, members_of, of_study, put
 from flows.planner_sets import set_worth
 from flows.scenarios import Scenario, write_scenario
@@ -64,6 +65,24 @@ def test_only_what_can_be_counted_is_chosen_at_first(tmp_path: Path) -> None:
     compared(bench, ["fine", NOW], {"good": Setting.of(one)})
 
 
+def test_what_clashes_as_it_is_set_is_told_and_the_others_are_counted(tmp_path: Path) -> None:
+    bench = a_bench(tmp_path, [a_forecast("good"), a_forecast("poor", excludes=("good",))])
+    both = {name: Setting.of(one) for name, one in bench.initiatives.items()}
+    one = {"good": both["good"]}
+    for name in ("mine", "other"):
+        write_scenario(bench.folder, bench.scenario(name, one, Funding()))
+    sets, (told,) = compared(bench, [SIMULATED, NOW, "mine", "other"], both)
+    assert list(sets) == ["mine", "other"]
+    assert told == (
+        f"Not counted: “{SIMULATED}” and “{NOW}”. “poor” and “good” exclude each other. Take one of them out."
+    )
+    alone = alone_html(bench, {"mine": sets["mine"]}, (told,)).text
+    assert "exclude each other" in alone
+    assert "Only “mine” is left, with nothing to compare it with" in alone
+    assert "likely to pay" in alone
+    assert "Nothing that is chosen can be counted" in alone_html(bench, {}, (told,)).text
+
+
 def test_at_most_six_are_chosen_at_first(bench: Bench) -> None:
     for number in range(8):
         write_scenario(bench.folder, bench.scenario(f"s{number}", moved(bench), Funding()))
@@ -74,14 +93,16 @@ def test_at_most_six_are_chosen_at_first(bench: Bench) -> None:
 def test_a_scenario_that_is_gone_is_told(bench: Bench) -> None:
     path = write_scenario(bench.folder, bench.scenario("mine", moved(bench), Funding()))
     path.unlink()
-    with pytest.raises(StudyError, match="No scenario is saved as “mine” any more"):
-        compared(bench, [NOW, "mine"], moved(bench))
+    sets, (told,) = compared(bench, [NOW, "mine"], moved(bench))
+    assert list(sets) == [NOW]
+    assert told == "Not counted: “mine”. No scenario is saved as “mine” any more. Choose another one."
 
 
 def test_a_loaded_scenario_lies_on_the_desk(bench: Bench) -> None:
     saved = bench.scenario("mine", moved(bench), Funding(budget=5.0))
     desk = put(bench, saved)
     assert (desk.settings, desk.loaded, desk.at, desk.notes) == (moved(bench), saved, "good", ())
+    assert desk.own == {bench.folder / "mine.yaml": saved.fingerprint}
     assert desk.funding(bench).budget == 5.0
     assert put(bench, None) == Desk()
 

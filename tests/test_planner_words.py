@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from features.study import Money
 from flows.planner import Setting
-from flows.planner_words import advice, changed_words, driver_name, surface_sentence
+from flows.planner_page import together_html
+from flows.planner_sets import set_worth
+from flows.planner_words import advice, changed_words, driver_name, overlap_sentence, surface_sentence
 from models.cash import Cohort
 from models.costs import Cost
 from models.forecasts import sample
 from models.response_surface import ResponseSurface
 from models.retention import constant_retention
 from models.simulation import Worth
+from tests.benches import a_bench
 from tests.worths import a_forecast, an_effect, an_initiative
 
 BEFORE = Setting(0.9, (0.5, 0.8, 1.0), 1.0, 2, 3, None, Cost(once=(1.0, 2_000.0, 4_000.0)))
@@ -34,7 +38,7 @@ def a_worth(churn: float, cost: float) -> Worth:
     ("churn", "cost", "answer", "why"),
     [
         (-0.02, 10.0, "Fund it.", "in more than 99 % of the draws"),
-        (-0.02, 1e6, "Not as it is.", r"it costs €1.00 million. On average it pays once the cost is below €"),
+        (-0.02, 1e6, "Not as it is.", "it costs €1.00\u00a0million. On average it pays once the cost is below €"),
         (0.01, 10.0, "Not as it is.", "Even without any cost it brings −€"),
     ],
 )
@@ -76,3 +80,18 @@ def test_the_error_of_the_curve_is_told_where_the_curve_is_used(size: float, tol
 def test_what_a_value_hangs_on_is_named_with_its_range() -> None:
     names = {bar.input: driver_name(bar, "EUR") for bar in a_worth(-0.02, 10.0).bars}
     assert names["churn effect"] == ("Effect on churn", "−2.02 to −1.98 points")
+
+
+def test_what_is_done_twice_is_an_approximation_only_where_size_or_delivery_is_another(tmp_path: Path) -> None:
+    bench = a_bench(tmp_path)
+    both = {name: Setting.of(bench.initiatives[name]) for name in ("good", "poor")}
+    assert overlap_sentence(both, bench.initiatives) == ()
+    assert overlap_sentence({**both, "good": replace(both["good"], reach=0.1)}, bench.initiatives) == (), "exact"
+    (told,) = overlap_sentence({**both, "poor": replace(both["poor"], size=0.5)}, bench.initiatives)
+    assert "at most 17 % of what they did twice" in told
+    moved = {**both, "poor": replace(both["poor"], delivery=(0.1, 0.2, 0.3))}
+    assert overlap_sentence(moved, bench.initiatives) == (told,)
+    page = together_html(bench, set_worth(bench, moved), moved).text
+    assert told in page
+    alone = {"good": replace(both["good"], size=0.5)}
+    assert "do twice is taken" not in together_html(bench, set_worth(bench, alone), alone).text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import replace
 
 import numpy as np
@@ -12,9 +13,17 @@ from features.errors import EmptyResultError
 from features.overrules import Overrule
 from features.snapshot import DAY
 from models import prepared as prepared_module
+from models import shared_fits
 from models.adjustment import Exposure
 from models.contact_kinds import ContactKind
-from models.exposures import exposure_columns, joined_columns, moved_columns, states, vanished_columns, volumes
+from models.exposures import (
+    exposure_columns,
+    joined_columns,
+    moved_columns,
+    pieces_of,
+    remembered,
+    vanished_columns,
+)
 from models.initiatives import Change, Initiative, move_touchpoints
 from models.links import LinkRows
 from models.mechanisms import without_needless
@@ -24,14 +33,23 @@ from models.prepared import prepare
 from models.references import fit_references, with_attempts
 from models.shared_fits import SharedFits
 from models.verdicts import Evidence, judge
-from tests.lived import lived
+from tests.lived import founded, lived
 
-CUSTOMERS = 3_000
+CUSTOMERS = 2_000
 
 
 @pytest.fixture(scope="module")
 def company(tmp_path_factory):
-    return lived(tmp_path_factory.mktemp("company"), CUSTOMERS, 11)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(shared_fits, "MOST_KEPT", 8)  # each set of columns is fitted once for the whole file
+        yield lived(tmp_path_factory.mktemp("company"), CUSTOMERS, 11)
+
+
+def with_models_of(fits, prepared):
+    """Fits for rows that differ in nothing that is fitted: links, who is followed, whose influence is told."""
+    told = {"everyone": prepared.everyone, "sampled": prepared.sampled}
+    kept = {names: replace(one, unmoved=replace(one.unmoved, **told)) for names, one in fits.kept.items()}
+    return SharedFits(prepared, OrderedDict(kept))
 
 
 def estimated(company, *changes, **given):
@@ -39,7 +57,7 @@ def estimated(company, *changes, **given):
     initiative = Initiative(name="one", changes=changes, **given)
     known = vars(company).setdefault("estimated", {})
     if repr(initiative) not in known:
-        known[repr(initiative)] = policy_effect(company.fits, initiative, company.layout.all_buckets)
+        known[repr(initiative)] = policy_effect(company.fits, initiative)
     return known[repr(initiative)]
 
 
@@ -73,7 +91,7 @@ def test_a_faster_journey_with_shorter_waits_does_more_than_shorter_waits_alone_
 
 def test_a_removed_touchpoint_is_counted_and_its_occurrence_moves(company):
     found = estimated(company, Change(journey="support", touchpoint="call", remove=1.0))
-    assert found.contacts > 0
+    assert found.followed_contacts > 0
     assert found.effect.churn.se > 0
     assert Exposure("support", "wait") in found.adjustment.moved
 
@@ -86,16 +104,17 @@ def test_half_of_the_reach_has_half_of_the_effect(company):
 
 
 def test_the_same_seed_gives_the_same_effect(company):
-    again = policy_effect(company.fits, Initiative(name="one", changes=(WAIT,)), company.layout.all_buckets)
+    again = policy_effect(company.fits, Initiative(name="one", changes=(WAIT,)))
     assert again.effect.churn == estimated(company, WAIT).effect.churn
 
 
 def test_moving_those_who_are_followed_is_moving_everybody(company):
     change = Change(journey="support", measure="resolved", convert=0.5)
-    some = policy_effect(company.fits, Initiative(name="one", changes=(change,)), company.fits.prepared.buckets)
-    everybody = estimated(company, change)
+    whole = replace(company.fits.prepared, followed=tuple(company.layout.all_buckets()))
+    some = estimated(company, change)
+    everybody = policy_effect(with_models_of(company.fits, whole), Initiative(name="one", changes=(change,)))
     assert some.effect.churn.value == pytest.approx(everybody.effect.churn.value, rel=1e-6)
-    assert (some.contacts, some.reached_share) == (everybody.contacts, everybody.reached_share)
+    assert (some.followed_contacts, some.reached_share) == (everybody.followed_contacts, everybody.reached_share)
 
 
 def test_a_large_study_is_learnt_from_its_first_customers_and_says_so_in_its_error(company, monkeypatch):
@@ -110,15 +129,20 @@ def test_a_large_study_is_learnt_from_its_first_customers_and_says_so_in_its_err
     assert len(found.everyone) > 700
     assert found.sampled == 0.0
     initiative = Initiative(name="one", changes=(WAIT,))
-    sample = policy_effect(SharedFits(found), initiative, found.buckets).effect.churn
-    whole = policy_effect(SharedFits(replace(found, sampled=1.0)), initiative, found.buckets).effect.churn
+    fits = SharedFits(found)
+    followed = policy_effect(fits, initiative)
+    sample = followed.effect.churn
+    whole = policy_effect(with_models_of(fits, replace(found, sampled=1.0)), initiative).effect.churn
     assert sample.value == whole.value
     assert whole.se < sample.se < 1.2 * whole.se  # who left says much more than who is followed
+    everybody = estimated(company, WAIT)
+    assert followed.followed_contacts / everybody.followed_contacts == pytest.approx(1_000 / CUSTOMERS, rel=0.2)
+    assert followed.contacts_per_month == pytest.approx(everybody.contacts_per_month, rel=0.2)
 
 
 def test_a_filter_that_nobody_passes_moves_nothing(company):
     found = estimated(company, WAIT, where={"segment": ("gold",)})
-    assert found.contacts == 0
+    assert found.followed_contacts == 0
     assert found.effect.churn.value == 0.0
 
 
@@ -166,24 +190,22 @@ def test_what_errors_cause_is_part_of_what_mending_them_does(company):
     prepared = company.fits.prepared
     idle = tuple(replace(one, slopes=np.zeros_like(one.slopes)) for one in prepared.follow_ups)
     alone = policy_effect(
-        SharedFits(replace(prepared, follow_ups=idle)),
+        with_models_of(company.fits, replace(prepared, follow_ups=idle)),
         Initiative(name="one", changes=(Change(journey="billing", measure="bill_error", convert=1.0),)),
-        company.layout.all_buckets,
     ).effect.churn
     assert whole.value < 1.02 * alone.value < 0
 
 
 def test_policies_that_move_the_same_kinds_of_things_share_one_fit(company):
-    fits = SharedFits(company.fits.prepared)
-    for change in (WAIT, Change(journey="support", measure="wait", scale=0.9)):
-        policy_effect(fits, Initiative(name="one", changes=(change,)), company.layout.all_buckets)
-    assert len(fits.kept) == 1
-    policy_effect(
-        fits,
-        Initiative(name="one", changes=(Change(journey="onboarding", measure="promise_gap", scale=0.9),)),
-        company.layout.all_buckets,
+    less = Change(journey="support", measure="wait", scale=0.9)
+    late = Change(journey="onboarding", measure="promise_gap", scale=0.9)
+    half, tenth, other = (
+        PolicyModel.of(company.fits, Initiative(name="one", changes=(change,)).moved).fit
+        for change in (WAIT, less, late)
     )
-    assert len(fits.kept) == 2
+    assert half is tenth
+    assert half is not other
+    assert half.names != other.names
 
 
 def test_the_error_of_the_links_is_part_of_the_interval(company):
@@ -192,8 +214,8 @@ def test_the_error_of_the_links_is_part_of_the_interval(company):
     prepared = company.fits.prepared
     few = tuple(replace(one, rows=_few(one.rows)) for one in prepared.follow_ups)
     initiative = Initiative(name="one", changes=(change,))
-    unsure = policy_effect(SharedFits(replace(prepared, follow_ups=few)), initiative, company.layout.all_buckets)
     sure = estimated(company, change).effect.churn
+    unsure = policy_effect(with_models_of(company.fits, replace(prepared, follow_ups=few)), initiative)
     assert unsure.effect.churn.value == sure.value
     assert unsure.effect.churn.se > 1.02 * sure.se
 
@@ -206,9 +228,9 @@ def test_customers_who_are_not_in_the_fit_count_where_links_were_learnt_from_the
         for one in prepared.follow_ups
     )
     everyone = np.unique(np.concatenate([prepared.everyone, *(one.rows.customer for one in strange)]))
-    other = SharedFits(replace(prepared, follow_ups=strange, everyone=everyone))
-    apart = policy_effect(other, Initiative(name="one", changes=(change,)), company.layout.all_buckets).effect
     together = estimated(company, change).effect
+    other = with_models_of(company.fits, replace(prepared, follow_ups=strange, everyone=everyone))
+    apart = policy_effect(other, Initiative(name="one", changes=(change,))).effect
     assert apart.churn.value == together.churn.value
     links = apart.influence[np.searchsorted(everyone, strange[0].rows.customer.min()) :]
     assert np.abs(links).max() > 0
@@ -222,13 +244,10 @@ def test_what_is_held_fixed_is_not_moved_by_a_link(company):
             "adjustment": (Overrule(journey="support", measure="wait", add=("support: resolved",), reason="a test"),)
         }
     )
-    alone = SharedFits(replace(company.fits.prepared, study=study))
+    alone = with_models_of(company.fits, replace(company.fits.prepared, study=study))
     initiative = Initiative(name="one", changes=(WAIT,))
     fixed = PolicyModel.of(alone, initiative.moved).moves_of((initiative,))
     free = PolicyModel.of(company.fits, initiative.moved).moves_of((initiative,))
-    for moves in (fixed, free):
-        for bucket in company.layout.all_buckets():
-            moves.add((initiative,), bucket)
     names = PolicyModel.of(company.fits, initiative.moved).fit.names
     resolved = {names.index(name) for name in names if name.startswith("support__resolved__0__")}
     assert not resolved & set(fixed.shift(PolicyModel.of(alone, initiative.moved).fit.names).columns.tolist())
@@ -247,7 +266,7 @@ def test_moved_contacts_are_counted_once_per_go_live(company):
     at, journey = bucket.touchpoints["occurred_at"].to_numpy(), bucket.touchpoints["journey"].to_pylist()
     in_support = np.array(journey) == "support"
     upper = sum(int((in_support & (at > g) & (at <= g + horizon)).sum()) for g in company.go_lives)
-    assert 0.8 * upper < found.contacts <= upper
+    assert 0.8 * upper < found.followed_contacts <= upper
 
 
 def test_repeats_that_a_mended_failure_spares_are_not_counted(company):
@@ -264,7 +283,7 @@ def test_repeats_that_a_mended_failure_spares_are_not_counted(company):
         moved, happening = moved + whole.touchpoints.num_rows, happening + still.touchpoints.num_rows
     assert happening < 0.9 * moved
     # Of those who join after a go-live nobody is followed, so somewhat fewer are counted.
-    assert 0.8 * happening < found.contacts <= happening
+    assert 0.8 * happening < found.followed_contacts <= happening
 
 
 def test_the_interval_holds_the_error_of_the_form(company):
@@ -301,10 +320,11 @@ def test_adding_differences_equals_rebuilding_from_moved_touchpoints(company):
     keys = bucket.customers["customer_key"].to_numpy()
     spine = pa.table({"customer_key": keys, "cutoff": np.full(len(keys), go_live + horizon)})
     before, rebuilt = (
-        states(references, exposure_columns(references, touchpoints, bucket.customers), spine, 180)
+        remembered(pieces_of(references), exposure_columns(references, touchpoints, bucket.customers), spine, 180)
         for touchpoints in (touches, rebuilt_touchpoints)
     )
-    added = states(references, moved_columns(references, moved.touchpoints, dict(moved.delivered)), spine, 180)
+    differences = moved_columns(references, moved.touchpoints, dict(moved.delivered))
+    added = remembered(pieces_of(references), differences, spine, 180)
     assert np.abs(added).max() > 0.1
     # Sums of some ten terms of size up to 100: rounding stays below 1e-12 of that.
     assert before + added == pytest.approx(rebuilt, abs=1e-10)
@@ -314,8 +334,6 @@ def test_contacts_that_do_not_happen_take_what_was_to_be_expected_of_them_along(
     change = Change(journey="support", touchpoint="call", remove=1.0)
     model = PolicyModel.of(company.fits, [Exposure("support", "wait")])
     moves = model.moves_of((Initiative(name="one", changes=(change,)),))
-    for bucket in company.layout.all_buckets():
-        moves.add((Initiative(name="one", changes=(change,)),), bucket)
     shift = moves.shift(model.fit.names)
     at = [model.fit.names[column] for column in shift.columns]
     usual, count = (
@@ -338,10 +356,11 @@ def test_deviations_average_to_nothing_in_every_segment(company):
         assert abs(deviation[segment == level].mean()) < 0.05 * wait.std()
 
 
-def test_second_attempts_are_measured_against_second_attempts(company):
-    bucket = company.layout.bucket(0)
+def test_second_attempts_are_measured_against_second_attempts(tmp_path):
+    study, layout = founded(tmp_path, 3_000, 11)  # second attempts are few
+    bucket = layout.bucket(0)
     touches = with_attempts(bucket.touchpoints)
-    (reference,) = fit_references(company.study, [Exposure("support", "resolved")], touches, bucket.customers)
+    (reference,) = fit_references(study, [Exposure("support", "resolved")], touches, bucket.customers)
     here = np.array(touches["journey"].to_pylist()) == "support"
     contacts = touches.filter(pa.array(here & ~np.isnan(touches["resolved"].to_numpy())))
     attempt, resolved = contacts["attempt"].to_numpy(), contacts["resolved"].to_numpy()
@@ -365,7 +384,8 @@ def test_what_was_tried_again_after_a_mended_failure_is_taken_back(company):
     spine = pa.table({"customer_key": np.unique(keys), "cutoff": np.full(len(np.unique(keys)), company.span[1])})
     felt = exposure_columns(references, again, bucket.customers)
     gone = vanished_columns(references, again, bucket.customers)
-    with_them, without = (states(references, one, spine, 10_000) for one in (felt, joined_columns([felt, gone])))
+    names = pieces_of(references)
+    with_them, without = (remembered(names, one, spine, 10_000) for one in (felt, joined_columns([felt, gone])))
     assert np.abs(with_them).max() > 0.01
     assert without == pytest.approx(np.zeros_like(without), abs=1e-9)
 
@@ -381,14 +401,14 @@ def test_contacts_are_counted_by_kind_with_decay():
     customers = pa.table({"customer_key": [0]})
     columns = exposure_columns([], with_attempts(touchpoints), customers, kinds)
     spine = pa.table({"customer_key": [0], "cutoff": [3 * DAY]})
-    began_fast, began_slow, later_fast, later_slow = volumes(kinds, columns, spine, 180)[0]
+    began_fast, began_slow, later_fast, later_slow = remembered([k.column for k in kinds], columns, spine, 180)[0]
     assert (began_fast, began_slow) == pytest.approx((1 + 2 ** (-2 / 14), 1 + 2 ** (-2 / 60)))
     assert (later_fast, later_slow) == pytest.approx((2 ** (-1 / 14), 2 ** (-1 / 60)))
 
 
 def test_a_size_is_the_effect_of_so_much_of_the_change(company):
     whole = Initiative(name="one", changes=(WAIT,))
-    found = policy_effect(company.fits, whole, company.layout.all_buckets, sizes=(0.5,))
+    found = policy_effect(company.fits, whole, sizes=(0.5,))
     alone = estimated(company, Change(journey="support", measure="wait", scale=0.75))
     assert found.effect.churn == estimated(company, WAIT).effect.churn
     assert found.resized[0].churn.value == pytest.approx(alone.effect.churn.value, rel=1e-9)
@@ -412,17 +432,16 @@ TWO = (
 @pytest.fixture(scope="module")
 def together(company):
     pairs = (("bills", "calls"), ("calls", "chats"), ("calls", "mend"), ("mend", "same"))
-    found = estimate_overlaps(company.fits, TWO, pairs, company.layout.all_buckets)
+    found = estimate_overlaps(company.fits, TWO, pairs)
     return {one.names: one for one in found}
 
 
 def test_two_that_do_the_same_overlap_by_all_that_one_does(company, together):
     # Both mend the same failures: what is done twice is the effect of one, at the customers whom both reach.
     alone = estimate_overlaps(
-        company.fits, [TWO[3], TWO[3].model_copy(update={"name": "twin"})], (("mend", "twin"),),
-        company.layout.all_buckets,
+        company.fits, [TWO[3], TWO[3].model_copy(update={"name": "twin"})], (("mend", "twin"),)
     )[0]  # fmt: skip
-    effect = policy_effect(company.fits, TWO[3], company.layout.all_buckets).effect
+    effect = policy_effect(company.fits, TWO[3]).effect
     assert alone.churn.value == pytest.approx(effect.churn.value, rel=1e-9)
     assert alone.churn.se == pytest.approx(effect.churn.se, rel=1e-9)
     assert alone.influence == pytest.approx(effect.influence, abs=1e-12)
@@ -442,12 +461,8 @@ def test_calls_and_chats_are_different_contacts_and_hardly_overlap(together):
 
 def test_what_moves_different_measures_is_added_and_not_built_again(company):
     bills, calls = TWO[:2]
-    model = PolicyModel.of(company.fits, {*bills.moved, *calls.moved})
+    model = PolicyModel.of(company.fits, {e for one in TWO for e in one.moved})
     apart, both = [model.moves_of((one,)) for one in (bills, calls)], model.moves_of((bills, calls))
-    for bucket in company.layout.all_buckets():
-        for moves, one in zip(apart, (bills, calls), strict=True):
-            moves.add((one,), bucket)
-        both.add((bills, calls), bucket)
     added = apart[0].shift(model.fit.names).plus(apart[1].shift(model.fit.names))
     rebuilt = both.shift(model.fit.names)
     assert added.columns.tolist() == rebuilt.columns.tolist()

@@ -16,7 +16,7 @@ from flows import portfolio
 from flows.plans import overridden
 from models.forecasts import Refusal
 from models.funding import Funding
-from models.initiatives import parse_initiatives
+from models.plans_file import parse_plans
 from tests.test_funding_plan import good, planned
 from tests.worths import an_initiative
 
@@ -32,7 +32,7 @@ def said(act: Callable[[], object]) -> str:
 
 def parsed(*lines: str) -> Callable[[], object]:
     text = "initiatives:\n" + "".join(f"  - {{{line}, {CHANGE}}}\n" for line in lines)
-    return lambda: parse_initiatives(text, "initiatives.yaml", parse_study(STUDY, "study.yaml"))
+    return lambda: parse_plans(text, "initiatives.yaml", parse_study(STUDY, "study.yaml")).initiatives
 
 
 def messages() -> list[str]:

@@ -6,24 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from features.study import parse_study
 from models.adjustment import Exposure
 from models.references import fit_references
+from tests.test_initiatives import STUDY
 
-STUDY = parse_study(
-    """
-study: a
-sources: {c: c.csv, t: t.csv, r: r.csv}
-customers: {from: c}
-touchpoints: {from: t}
-churn: {inactive_days: 30}
-revenue: {from: r}
-journeys: [{name: support, stage: use}]
-measures: [{name: solved, unit: share, kind: share, direction: higher, journeys: [support]}]
-""",
-    "study.yaml",
-)
-SOLVED = [Exposure("support", "solved")]
+SOLVED = [Exposure("support", "resolved")]
 
 
 def contacts(solved, customer):
@@ -31,7 +18,7 @@ def contacts(solved, customer):
     return pa.table(
         {
             "customer_key": customer, "journey": ["support"] * n, "channel": ["phone", "chat"] * (n // 2),
-            "occurred_at": np.arange(n) * 10**11, "attempt": [1] * n, "solved": np.asarray(solved, float),
+            "occurred_at": np.arange(n) * 10**11, "attempt": [1] * n, "resolved": np.asarray(solved, float),
         }
     )  # fmt: skip
 
@@ -48,7 +35,7 @@ def test_where_nothing_can_be_known_nothing_is_expected_beyond_the_mean():
     (deviation,), usual = reference.split(touches, customers)
     # Forty trees on all contacts would follow their luck: a standard deviation of 0.13, and 30 % of the noise.
     assert usual.std() < 0.06
-    assert np.corrcoef(deviation, touches["solved"].to_numpy())[0, 1] > 0.97
+    assert np.corrcoef(deviation, touches["resolved"].to_numpy())[0, 1] > 0.97
 
 
 def test_what_can_be_known_is_expected():

@@ -1,7 +1,10 @@
 import json
 import shutil
+import sqlite3
 import uuid
 from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,8 @@ from sklearn.linear_model import LogisticRegression
 from features.contract import PANEL, PanelContract
 from flows import cli, registry
 from flows.storage import open_workspace
-from flows.tracking import CHALLENGER, CHAMPION, Tracker, find_champion, open_tracker, set_alias
+from flows.tracking import CHALLENGER, CHAMPION, Run, Tracker, find_champion, open_tracker, set_alias
+from flows.unfinished import OPENED, noted
 
 STUDY = """
 study: {name}
@@ -179,6 +183,20 @@ def test_a_registry_that_does_not_answer_is_one_message_without_secrets(
     assert "secret" not in told
 
 
+def test_a_locked_database_is_told_as_such_and_nothing_changes(
+    study: Path, tracker: Tracker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry.crown(tracker, "churn", _register(tracker))
+    path = tracker.uri.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path, isolation_level=None)) as held:
+        held.execute("BEGIN EXCLUSIVE")
+        assert cli.main(["models", "--study", str(study)]) == 7
+    told = capsys.readouterr().err
+    assert "mlflow.db in the store) is locked by another program" in told
+    assert "Traceback" not in told
+    assert cli.main(["models", "--study", str(study)]) == 0
+
+
 def test_what_an_unfinished_training_registered_is_taken_back(tracker: Tracker) -> None:
     first = _register(tracker)
     registry.crown(tracker, "churn", first)
@@ -193,3 +211,52 @@ def test_what_an_unfinished_training_registered_is_taken_back(tracker: Tracker) 
     assert registry.versions(tracker, "revenue") == ()
     assert registry.standing(tracker)["churn"] == before["churn"]
     assert registry.standing(tracker)["revenue"].aliases == {}
+
+
+def _die_in_training(tracker: Tracker, outcomes: tuple[str, ...], crowned: tuple[str, ...]) -> str:
+    """Leave what a training leaves that is killed after some versions were registered and some crowned."""
+    undo = {outcome: asdict(one) for outcome, one in registry.standing(tracker).items()}
+    with suppress(InterruptedError), noted(tracker.notes, undo) as token:
+        created = tracker.client.create_run(tracker.experiment("train"), tags={OPENED: token})
+        run = Run(tracker, created.info.run_id, token)
+        for outcome in outcomes:
+            number = run.register(outcome, LogisticRegression().fit(np.array([[0.0], [1.0]]), [0, 1]), {})
+            if outcome in crowned:
+                registry.crown(tracker, outcome, number)
+        raise InterruptedError
+    return run.run_id
+
+
+@pytest.mark.parametrize("crowned", [(), ("churn",), ("churn", "revenue")])
+def test_what_a_dead_training_left_is_taken_back_and_its_numbers_are_given_again(
+    tracker: Tracker, crowned: tuple[str, ...]
+) -> None:
+    registry.crown(tracker, "churn", _register(tracker))
+    before = registry.standing(tracker)
+    run_id = _die_in_training(tracker, ("churn", "revenue"), crowned)
+    assert registry.put_right(tracker) == 1
+    assert registry.standing(tracker) == before
+    assert [one.version for one in registry.versions(tracker, "churn")] == ["1"]
+    assert registry.versions(tracker, "revenue") == ()
+    assert tracker.client.get_run(run_id).info.status == "KILLED"
+    assert (_register(tracker), _register(tracker, "revenue")) == ("2", "1")
+    assert registry.put_right(tracker) == 0
+
+
+def test_a_later_training_keeps_its_aliases_when_an_earlier_dead_one_is_taken_back(tracker: Tracker) -> None:
+    _die_in_training(tracker, ("churn",), ("churn",))
+    later = _register(tracker)
+    registry.crown(tracker, "churn", later)
+    registry.put_right(tracker)
+    found = find_champion(tracker, "churn")
+    assert found is not None
+    assert found.version == later
+    assert [one.version for one in registry.versions(tracker, "churn")] == [later]
+
+
+def test_a_training_that_goes_on_elsewhere_is_left_alone(tracker: Tracker) -> None:
+    with noted(tracker.notes, {"churn": {"aliases": {}, "history": ""}}) as token:
+        with tracker.run("train", "train", {}, token=token) as run:
+            number = run.register("churn", LogisticRegression().fit(np.array([[0.0], [1.0]]), [0, 1]), {})
+            assert registry.put_right(tracker) == 0
+        assert [one.version for one in registry.versions(tracker, "churn")] == [number]

@@ -8,7 +8,7 @@ import pytest
 
 from features.snapshot import DAY
 from models.adjustment import Exposure
-from models.exposures import exposure_columns, joined_columns, retimed_columns, states
+from models.exposures import exposure_columns, joined_columns, piece_columns, remembered, retimed_columns
 from models.initiatives import Initiative, MovedTouchpoints, move_touchpoints
 from models.references import fit_references, with_attempts
 from models.retiming import sooner
@@ -81,7 +81,9 @@ def test_adding_what_is_felt_earlier_equals_rebuilding_from_the_moved_touchpoint
     found = move_touchpoints(faster(0.4), STUDY, touches, CUSTOMERS, 0, 200 * DAY)
     felt = exposure_columns([reference], touches, CUSTOMERS)
     spine = pa.table({"customer_key": [0, 1], "cutoff": [60 * DAY, 70 * DAY]})
-    added = states([reference], joined_columns([felt, retimed_columns([reference], found, CUSTOMERS)]), spine, 200)
+    added = remembered(
+        piece_columns(reference), joined_columns([felt, retimed_columns([reference], found, CUSTOMERS)]), spine, 200
+    )
     # By hand: each deviation from what was to be expected, plus what its pieces change, decayed from where it would be.
     place = [touches["occurred_at"].to_pylist().index(t) for t in found.touchpoints["occurred_at"].to_pylist()]
     at = touches["occurred_at"].to_numpy().copy()

@@ -213,3 +213,30 @@ def test_an_interrupted_query_is_an_interrupt_and_no_fault(tmp_path: Path, is_re
         if is_read:
             reader.run(endless, "touchpoints")
         con.execute(endless)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select cast('Ada Marker' as int) as n",
+        "select n::int from (values ('Ada Marker')) t(n)",
+        "select strptime('Ada Marker', '%Y') as n",
+        "select 'Ada Marker'::date as n",
+        "select '{Ada Marker'::json as n",
+        "select 4711::tinyint as n",
+        "select 9223372036854774711::bigint + 4711 as n",
+    ],
+)
+def test_what_cannot_be_read_is_told_without_the_value(tmp_path: Path, sql: str) -> None:
+    FRAME.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(DataError, match=r"touchpoints.*Error") as caught:
+        _rows(_study("t.csv"), tmp_path, _table(sql=sql))
+    assert "Ada" not in str(caught.value)
+    assert "4711" not in str(caught.value)
+
+
+def test_what_stands_in_the_environment_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOP_URL", "postgresql://app:pl4nted@h/d")
+    with pytest.raises(DataError, match=r"no file matches '\$\{SHOP_URL\}/t\.csv'") as caught:
+        _rows(_study("${SHOP_URL}/t.csv"), tmp_path, _table(**{"from": "t"}))
+    assert "pl4nted" not in str(caught.value)

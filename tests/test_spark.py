@@ -1,13 +1,7 @@
 """Spark gives the very numbers of the local engine: a small company, shuffled, on a local Spark."""
 
-import os
-import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +22,7 @@ from features.panel import build_panel
 from features.snapshot import DAY
 from features.spark import PLACE, SparkTables, features_on_spark, layout_on_spark, panel_on_spark
 from features.study import Study, parse_study
+from tests.sparks import spark_here
 
 pytestmark = [
     pytest.mark.spark,
@@ -36,7 +31,6 @@ pytestmark = [
 ]
 
 WEEK = 7 * DAY
-ROOT = Path(__file__).resolve().parents[1]
 OUTCOMES = """
 outcomes:
   - {name: score, kind: mean, sql: "select client_no as customer_id, event_time as occurred_at, score as value
@@ -91,47 +85,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     return Built(study, layout, contract, pa.concat_tables([pq.read_table(part, partitioning=None) for part in parts]))
 
 
-def _java() -> str | None:
-    """Say why Spark cannot run here."""
-    home = os.environ.get("JAVA_HOME")
-    java = str(Path(home) / "bin" / "java") if home else shutil.which("java")
-    if java is None or not Path(java).exists():
-        return "no Java here: neither on the PATH nor in JAVA_HOME"
-    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
-    found = re.search(r'version "(\d+)', told)
-    return None if found and int(found[1]) >= 17 else f"Java 17 or newer is needed, this one says: {told[:40]!r}"
-
-
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A Spark inside this machine that nobody else can reach; its workers find this repository."""
-    sql = pytest.importorskip("pyspark.sql", reason="no pyspark here: make test-spark installs it")
-    reason = _java()
-    if reason is not None:
-        pytest.skip(reason)
-    scratch = tmp_path_factory.mktemp("spark")
-    settings = {
-        "spark.ui.enabled": "false",
-        "spark.driver.host": "127.0.0.1",
-        "spark.driver.bindAddress": "127.0.0.1",
-        "spark.local.dir": str(scratch / "local"),
-        "spark.sql.warehouse.dir": str(scratch / "warehouse"),
-        "spark.sql.session.timeZone": "America/New_York",
-        "spark.sql.shuffle.partitions": "2",
-        "spark.sql.execution.arrow.maxRecordsPerBatch": "500",
-        "spark.executorEnv.PYTHONPATH": str(ROOT),
-        "spark.driver.memory": "1g",
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-    }
-    builder = sql.SparkSession.builder.master("local[2]").appName("journeylift")
-    for name, value in settings.items():
-        builder = builder.config(name, value)
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("PYSPARK_PYTHON", sys.executable)
-        environment.setenv("SPARK_LOCAL_IP", "127.0.0.1")
-        running = builder.getOrCreate()
+    with spark_here(tmp_path_factory.mktemp("spark")) as running:
         yield running
-        running.stop()
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,9 @@ def evaluation(study: Study, contract: PanelContract, frame: pd.DataFrame) -> Ev
 @pytest.fixture
 def tracker(mlflow_store: Path, request: pytest.FixtureRequest) -> Tracker:
     artifacts = (mlflow_store / "mlflow" / "artifacts").as_uri()
-    return Tracker(f"sqlite:///{mlflow_store / 'mlflow' / 'mlflow.db'}", request.node.name[:40], artifacts)
+    return Tracker(
+        f"sqlite:///{mlflow_store / 'mlflow' / 'mlflow.db'}", request.node.name[:40], artifacts, mlflow_store
+    )
 
 
 def _champion(

@@ -8,7 +8,8 @@ from features.errors import StoreError
 from features.study import parse_study
 from features.templates import CHANGES, INITIATIVES, STUDY, write_templates
 from models.funding import Funding
-from models.initiatives import Change, parse_funding, parse_initiatives
+from models.initiatives import Change
+from models.plans_file import parse_plans
 
 
 def test_the_study_template_is_a_study() -> None:
@@ -17,7 +18,7 @@ def test_the_study_template_is_a_study() -> None:
 
 
 def test_the_initiatives_template_fits_the_study_template() -> None:
-    initiatives = parse_initiatives(INITIATIVES, "initiatives.yaml", parse_study(STUDY, "study.yaml"))
+    initiatives = parse_plans(INITIATIVES, "initiatives.yaml", parse_study(STUDY, "study.yaml")).initiatives
     assert [item.name for item in initiatives] == ["faster-support", "first-contact-resolution"]
 
 
@@ -37,7 +38,7 @@ def uncommented(text: str) -> str:
 
 
 def test_the_portfolio_section_is_right_once_its_comments_are_taken_away() -> None:
-    funding = parse_funding(uncommented(INITIATIVES), "initiatives.yaml", parse_study(STUDY, "study.yaml"))
+    funding = parse_plans(uncommented(INITIATIVES), "initiatives.yaml", parse_study(STUDY, "study.yaml")).portfolio
     assert (funding.budget, funding.cash, funding.must) == (300_000, 150_000, ("faster-support",))
     section = yaml.safe_load(uncommented(initiatives_yaml(2_000)))["portfolio"]
     assert Funding.model_validate(section) == Funding(budget=20_000, cash=6_000, aversion=0.3)

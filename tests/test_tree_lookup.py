@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.tree_lookup import _ROWS, _ROWS_WORTH_A_THREAD, Lookup, TreeTable, _compiled
+from models.tree_lookup import _ROWS, _ROWS_WORTH_A_THREAD, Lookup, TreeTable, compiled
 
 WIDTH = 9
 
@@ -90,11 +90,11 @@ def test_columns_in_fortran_order_give_the_same():
     np.testing.assert_array_equal(plain, turned)
 
 
-def test_where_nothing_can_be_kept_it_is_compiled_anew(monkeypatch):
+def test_where_nothing_can_be_kept_it_iscompiled_anew(monkeypatch):
     def refuses(**given):
         if given.get("cache"):
             raise RuntimeError("cannot cache function: no locator available")
         return lambda function: function
 
     monkeypatch.setattr("models.tree_lookup.njit", refuses)
-    assert _compiled(len) is len
+    assert compiled(len) is len

@@ -11,12 +11,14 @@ from flows.wording import (
     chance,
     decimal,
     label,
+    listed,
     money,
     money_short,
     p_value,
     percent,
     points,
     span,
+    unbroken,
     whole,
     wrapped,
 )
@@ -27,9 +29,9 @@ NAN = math.nan
 @pytest.mark.parametrize(
     ("amount", "long", "short"),
     [
-        (1_234_567.0, "€1.23 million", "€1.2M"),
+        (1_234_567.0, "€1.23\u00a0million", "€1.2M"),
         (-45_612.0, "−€45,600", "−€46k"),
-        (999_600.0, "€1.00 million", "€1.0M"),
+        (999_600.0, "€1.00\u00a0million", "€1.0M"),
         (1_234.0, "€1,230", "€1.2k"),
         (-9_949.0, "−€9,950", "−€9.9k"),
         (9_951.0, "€9,950", "€10k"),
@@ -89,3 +91,12 @@ def test_long_labels_break_into_two_lines_and_end_in_an_ellipsis() -> None:
     assert wrapped("word " * 30).count("\n") == 1
     assert wrapped("word " * 30).endswith("…")
     assert max(map(len, wrapped("x" * 200).split("\n"))) <= 40
+
+
+def test_a_minus_stays_with_its_currency_and_an_amount_with_its_million() -> None:
+    assert unbroken("−€45k to −$3, −0.2, 3 − €2") == "−\u2060€45k to −\u2060$3, −0.2, 3 − €2"
+    assert " " not in money(-1_234_567.0, "CHF")
+
+
+def test_a_list_ends_with_and() -> None:
+    assert [listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])] == ["a", "a and b", "a, b and c"]

@@ -1,0 +1,272 @@
+"""Scores in a table of a database: the rows of a cutoff are brought in, and those of others taken out, all at once.
+
+What was delivered is written down in a table beside, in the same transaction: it cannot say what is not so. What a
+driver of Postgres says may hold the address and the password, so it is never shown: messages name the variable.
+"""
+
+import io
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import duckdb
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import csv
+
+from features.databases import cause
+from features.errors import StoreError
+from features.scoring_rules import Sink
+from features.sources import first_line, quote
+from flows.score_rows import SCORE_SCHEMA
+from flows.score_store import Published
+
+__all__ = ["deliver", "require_sink"]
+
+_KEY: Final = ("cutoff", "customer_id")
+_INCOMING: Final = '"journeylift incoming"'
+_BATCH: Final = 50_000
+_AT: Final = "TIMESTAMP WITH TIME ZONE"
+_KINDS: Final[Mapping[str, tuple[str, frozenset[str]]]] = {
+    "string": ("VARCHAR", frozenset({"text", "varchar", "character varying"})),
+    "timestamp[us, tz=UTC]": (_AT, frozenset({_AT.lower()})),
+    "double": ("DOUBLE PRECISION", frozenset({"double", "double precision"})),
+    "int64": ("BIGINT", frozenset({"bigint", "integer"})),
+}
+"""How a column is declared, and what it may be declared as in a table that is there."""
+
+_COLUMNS: Final = {field.name: str(field.type) for field in SCORE_SCHEMA} | {"revision": "int64"}
+
+
+def require_sink(sink: Sink, base: Path) -> None:
+    """Make sure that a sink can be spoken to, before anything is computed for it.
+
+    Parameters
+    ----------
+    sink : Sink
+        Of the study.
+    base : Path
+        Folder of the study file.
+
+    Raises
+    ------
+    StoreError
+        The environment variable holds no address, or the file lies outside the folder.
+    """
+    if sink.postgres is not None:
+        where = os.environ.get(sink.postgres, "")
+        if not where.startswith(("postgres://", "postgresql://")):
+            wrong = "holds no Postgres URL" if where else "is not set"
+            raise StoreError(
+                f"scoring.sink: the environment variable {sink.postgres} {wrong}. It holds where scores are delivered "
+                "to. Set it to postgresql://USER:PASSWORD@HOST:PORT/DATABASE."
+            )
+    elif not (base / str(sink.duckdb)).resolve().is_relative_to(base.resolve()):
+        raise StoreError(
+            f"scoring.sink: '{sink.duckdb}' leads out of the folder of the study, by a link. A file inside it was "
+            "expected. Name another."
+        )
+
+
+def deliver(sink: Sink, base: Path, scores: Published) -> bool:
+    """Bring the scores of a cutoff into a table, unless they are there.
+
+    Parameters
+    ----------
+    sink : Sink
+        Of the study.
+    base : Path
+        Folder of the study file.
+    scores : Published
+        The current revision of a cutoff.
+
+    Returns
+    -------
+    bool
+        False where the table held them already.
+
+    Raises
+    ------
+    StoreError
+        The database cannot be reached or the table does not fit. The table is as it was; the scores are published, and
+        the next run delivers them.
+
+    Notes
+    -----
+    One transaction: rows are inserted, or updated where customer and cutoff are there, customers of the cutoff who are
+    not in the scores are removed, and ``<table>_deliveries`` says what was delivered. Whoever reads the table sees the
+    scores before or after.
+    """
+    try:
+        require_sink(sink, base)
+        with _opened(sink, base) as database:
+            return _bring(database, sink.table, scores)
+    except duckdb.Error as error:
+        why = first_line(error).rstrip(".")
+    except (psycopg.Error, OSError) as error:
+        why = cause(error)
+    except StoreError as error:
+        why = error.message.rstrip(".")
+    shown = f"the database named by {sink.postgres}" if sink.postgres else f"'{sink.duckdb}'"
+    raise StoreError(
+        f"The scores of {scores.key.cutoff} are published in '{scores.folder}', but table {sink.table} in {shown} does "
+        f"not have them: {why}. Mend that and run the same command again: it delivers them without scoring anew."
+    )
+
+
+class _Database(Protocol):
+    """What DuckDB and Postgres have in common here: the same SQL, apart from signs for values."""
+
+    value: str
+    home: str
+
+    def name(self, *parts: str) -> str:
+        """Quote a name."""
+
+    def run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """Run a statement and give the rows of a query."""
+
+    def fill(self, part: Path) -> None:
+        """Bring a file of scores into the temporary table."""
+
+
+class _DuckDB:
+    value, home = "?", "main"
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self._con = con
+
+    def name(self, *parts: str) -> str:
+        return ".".join(map(quote, parts))
+
+    def run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        return self._con.execute(sql, values).fetchall()
+
+    def fill(self, part: Path) -> None:
+        self._con.execute(
+            f"INSERT INTO {_INCOMING} BY NAME SELECT * FROM read_parquet(?, hive_partitioning = false)", [str(part)]
+        )
+
+
+class _Postgres:
+    value, home = "%s", "public"
+
+    def __init__(self, con: "psycopg.Connection[tuple[Any, ...]]") -> None:
+        self._con = con
+
+    def name(self, *parts: str) -> str:
+        return ".".join(map(quote, parts)).replace("%", "%%")
+
+    def run(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        cursor = self._con.execute(sql.encode(), values)
+        return cursor.fetchall() if cursor.description else []
+
+    def fill(self, part: Path) -> None:
+        options = csv.WriteOptions(include_header=False)
+        with self._con.cursor() as cursor, cursor.copy(f"COPY {_INCOMING} FROM STDIN (FORMAT csv)") as copy:
+            for batch in pq.ParquetFile(part).iter_batches(_BATCH):
+                text = io.BytesIO()
+                csv.write_csv(pa.table(batch), text, options)
+                copy.write(text.getvalue())
+
+
+@contextmanager
+def _opened(sink: Sink, base: Path) -> Iterator[_Database]:
+    """Open a database and a transaction, which is taken back when anything fails."""
+    if sink.postgres is not None:
+        url = os.environ[sink.postgres]
+        patience: dict[str, Any] = {} if "connect_timeout" in url else {"connect_timeout": 30}
+        with psycopg.connect(url, **patience) as connection:
+            yield _Postgres(connection)
+        return
+    path = base / str(sink.duckdb)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(duckdb.connect(path)) as con:
+        con.execute("BEGIN")
+        yield _DuckDB(con)
+        con.execute("COMMIT")
+
+
+def _bring(database: _Database, table: str, scores: Published) -> bool:
+    inside, _, name = table.rpartition(".")
+    schema = inside or database.home
+    target, deliveries = database.name(schema, name), database.name(schema, f"{name}_deliveries")
+    _make(database, target, deliveries)
+    _require_fit(database, schema, name)
+    at = f"CAST({database.value} AS {_AT})"
+    cutoff = f"{scores.key.cutoff} 00:00:00+00"
+    state = (scores.written.sha256, scores.revision, scores.written.rows)
+    held = database.run(f"SELECT sha256, revision, n FROM {deliveries} WHERE cutoff = {at}", cutoff)
+    ((rows,),) = database.run(f"SELECT count(*) FROM {target} WHERE cutoff = {at}", cutoff)
+    if held == [state] and rows == scores.written.rows:
+        return False
+    _upsert(database, target, cutoff, scores)
+    values = f"{at}, {', '.join([database.value] * 3)}"
+    database.run(
+        f"INSERT INTO {deliveries} (cutoff, sha256, revision, n) VALUES ({values}) ON CONFLICT (cutoff) DO UPDATE SET "
+        "sha256 = excluded.sha256, revision = excluded.revision, n = excluded.n",
+        cutoff,
+        *state,
+    )
+    return True
+
+
+def _make(database: _Database, target: str, deliveries: str) -> None:
+    """Make what is missing: the table, the one that says what was delivered, and the one for what is coming in."""
+    declared = {name: _KINDS[kind][0] for name, kind in _COLUMNS.items()}
+    columns = ", ".join(f"{name} {kind}" for name, kind in declared.items())
+    database.run(f"CREATE TABLE IF NOT EXISTS {target} ({columns}, PRIMARY KEY ({', '.join(_KEY)}))")
+    database.run(
+        f"CREATE TABLE IF NOT EXISTS {deliveries} (cutoff {_AT} PRIMARY KEY, sha256 VARCHAR, revision BIGINT, n BIGINT)"
+    )
+    incoming = ", ".join(f"{field.name} {declared[field.name]}" for field in SCORE_SCHEMA)
+    database.run(f"CREATE TEMPORARY TABLE {_INCOMING} ({incoming})")
+
+
+def _require_fit(database: _Database, schema: str, name: str) -> None:
+    """Check the columns of a table that was there before us, and its key."""
+    one = f"table_schema = {database.value} AND table_name = {database.value}"
+    found = dict(
+        database.run(f"SELECT column_name, lower(data_type) FROM information_schema.columns WHERE {one}", schema, name)
+    )
+    faults = [
+        f"column {column} is {found[column]}, {_KINDS[kind][0].lower()} was expected"
+        if column in found
+        else f"column {column} ({_KINDS[kind][0].lower()}) is missing"
+        for column, kind in _COLUMNS.items()
+        if found.get(column) not in _KINDS[kind][1]
+    ]
+    keys: dict[str, set[str]] = {}
+    for constraint, column in database.run(
+        "SELECT constraint_name, column_name FROM information_schema.key_column_usage JOIN "
+        "information_schema.table_constraints USING (constraint_name, table_schema, table_name) "
+        f"WHERE constraint_type IN ('PRIMARY KEY', 'UNIQUE') AND {one}",
+        schema,
+        name,
+    ):
+        keys.setdefault(constraint, set()).add(column)
+    if set(_KEY) not in keys.values():
+        faults.append(f"it has no primary key ({', '.join(_KEY)})")
+    if faults:
+        raise StoreError(f"it does not fit ({'; '.join(faults)}): alter it, or name another scoring.sink.table")
+
+
+def _upsert(database: _Database, target: str, cutoff: str, scores: Published) -> None:
+    database.fill(scores.part)
+    names = ", ".join(SCORE_SCHEMA.names)
+    changed = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name not in _KEY)
+    database.run(
+        f"INSERT INTO {target} ({names}, revision) SELECT {names}, {scores.revision} FROM {_INCOMING} "
+        f"ON CONFLICT ({', '.join(_KEY)}) DO UPDATE SET {changed}"
+    )
+    at = f"CAST({database.value} AS {_AT})"
+    # By EXCEPT, which is hashed: NOT IN compares every customer with every other one where Postgres lacks memory.
+    database.run(
+        f"DELETE FROM {target} WHERE cutoff = {at} AND customer_id IN (SELECT customer_id FROM {target} "
+        f"WHERE cutoff = {at} EXCEPT SELECT customer_id FROM {_INCOMING})",
+        cutoff,
+        cutoff,
+    )
