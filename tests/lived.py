@@ -16,11 +16,16 @@ from models.prepared import prepare
 from models.shared_fits import SharedFits
 
 
-def lived(folder, customers, seed, hidden=0.0):
-    """A company, laid out, with the rows that all effects share."""
+def founded(folder, customers, seed, hidden=0.0):
+    """The study of a company, and its touchpoints, laid out."""
     write_company(simulate_company(customers, seed, hidden_confounding=hidden), folder)
     study = parse_study((folder / "study.yaml").read_text(), "study.yaml")
-    layout = lay_out(study, folder, folder / "store")
+    return study, lay_out(study, folder, folder / "store")
+
+
+def lived(folder, customers, seed, hidden=0.0):
+    """A company, laid out, with the rows that all effects share."""
+    study, layout = founded(folder, customers, seed, hidden)
     found = layout.manifest
     grid = study.snapshot
     go_lives = go_live_dates(grid, cutoffs(grid, found.data_start, found.data_end), found.data_end)

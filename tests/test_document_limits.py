@@ -14,7 +14,7 @@ from features.study import parse_study
 from flows import cli
 from flows.documents import read_document
 from flows.scenarios import list_scenarios
-from models.initiatives import parse_funding, parse_initiatives, parse_note
+from models.plans_file import parse_plans
 
 STUDY = "study: tiny\nsources: {t: t.csv}\njourneys: [{name: use, stage: use}]\nflat: {from: t, churned: left}\n"
 
@@ -34,9 +34,7 @@ BOMBS = {
 
 READERS: dict[str, Callable[[str], object]] = {
     "study": lambda text: parse_study(STUDY + text, "x.yaml"),
-    "initiatives": lambda text: parse_initiatives(text, "x.yaml", parse_study(STUDY, "study.yaml")),
-    "funding": lambda text: parse_funding(text, "x.yaml", parse_study(STUDY, "study.yaml")),
-    "note": lambda text: parse_note(text, "x.yaml", parse_study(STUDY, "study.yaml")),
+    "initiatives": lambda text: parse_plans(text, "x.yaml", parse_study(STUDY, "study.yaml")),
 }
 
 
