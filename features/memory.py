@@ -16,7 +16,7 @@ _UNITS: Final = {"K": 1, "M": 2, "G": 3, "T": 4}
 _OWN: Final = 600 * 2**20
 """Python with everything imported, and the pieces of rows that are being worked on (measured)."""
 
-_A_BUCKET: Final = 900 * 2**20
+_A_BUCKET: Final = 1_300 * 2**20
 """A process that builds the panel rows of a bucket of two million touchpoints (measured)."""
 
 _LEAST: Final = 128 * 2**20
@@ -74,7 +74,7 @@ def within(engine: Engine, limit: str | None) -> Engine:
     >>> from features.study import Engine
     >>> found = within(Engine(memory_limit="4GB", workers=8), "4 GiB")
     >>> found.memory_limit, found.workers
-    ('1748MiB', 3)
+    ('1748MiB', 2)
     """
     if limit is None:
         return engine
