@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import combinations
@@ -293,7 +293,8 @@ def _estimated(workspace: Workspace, plans: Plans, wanted: dict[str, str]) -> St
     console.say("compare: a file has not been simulated as it is now, so that is done first")
     stored = estimated(workspace, layout, contract, plans, int(wanted["seed"]))
     write_draws(kept, stored)
-    ours = () if workspace.store.compared.is_symlink() else workspace.store.compared.glob(f"{'[0-9a-f]' * 16}.npz")
+    folder = workspace.store.compared
+    ours: Iterable[Path] = () if folder.is_symlink() else folder.glob(f"{'[0-9a-f]' * 16}.npz")
     for old in sorted(ours, key=lambda one: one.stat().st_mtime)[:-_KEPT]:
         old.unlink(missing_ok=True)
     return stored

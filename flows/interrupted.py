@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,7 +72,8 @@ def remembered(root: Path, about: Mapping[str, object]) -> Remembered:
     """
     name = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()[:_DIGITS]
     # Ours by their names, and not what a link leads to: a folder called 'training' may have been there before.
-    for other in () if root.is_symlink() else root.glob("[0-9a-f]" * _DIGITS):
+    others: Iterable[Path] = () if root.is_symlink() else root.glob("[0-9a-f]" * _DIGITS)
+    for other in others:
         if other.name != name:
             shutil.rmtree(other, ignore_errors=True)
     return Remembered(root / name)
