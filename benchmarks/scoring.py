@@ -39,12 +39,13 @@ from features.company import simulate_company
 from features.company_files import write_company
 from features.contract import PANEL, PanelContract, Partition, read_contract
 from features.layout import lay_out
+from features.memory import within
 from features.panel import build_panel, read_panel
 from features.panel_batches import panel_batches, panel_sample
 from features.partitions import write_part
 from features.sorted_rows import in_order_of
 from features.study import Study, parse_study
-from flows.score_rows import SCORE_SCHEMA, LoadedModel, Scorer, needed, score_batches
+from flows.score_rows import SAME, SCORE_SCHEMA, LoadedModel, Scorer, needed, score_batches
 from flows.score_spark import SparkScorer, panel_on_disk, score_on_spark, spark_session, spark_tables
 from models.churn import fit_churn
 from models.evaluation import model_inputs
@@ -52,6 +53,7 @@ from models.preparation import STORED_TYPES, inputs, usable
 from models.revenue import fit_revenue
 
 BASE_CUSTOMERS = 3_000
+MEMORY = "2 GiB"
 _PER_PART = 62_500
 _OUTCOMES = ("churn", "revenue")
 
@@ -148,7 +150,7 @@ def ours(folder: Path, store: Path) -> Spent:
     scorer = Scorer.of(study, contract, models, reference)
     tables = score_batches(scorer, panel_batches(store, contract, at, columns))
     with pq.ParquetWriter(store / "scores.parquet", SCORE_SCHEMA, compression="zstd") as writer:
-        for table in in_order_of("customer_id", tables, SCORE_SCHEMA, store, study.engine):
+        for table in in_order_of("customer_id", tables, SCORE_SCHEMA, store, within(study.engine, MEMORY), same=SAME):
             writer.write_table(table)
     return started.since()
 
@@ -165,7 +167,7 @@ def spark(folder: Path, store: Path) -> Spent:
     scorer = SparkScorer.of(study, contract, models, reference, STORED_TYPES)
     tables = spark_tables(score_on_spark(panel_on_disk(session, store, contract, at), scorer), store / "scratch")
     with pq.ParquetWriter(store / "scores-spark.parquet", SCORE_SCHEMA, compression="zstd") as writer:
-        for table in in_order_of("customer_id", tables, SCORE_SCHEMA, store, study.engine):
+        for table in in_order_of("customer_id", tables, SCORE_SCHEMA, store, within(study.engine, MEMORY), same=SAME):
             writer.write_table(table)
     return started.since()
 

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from typing import ClassVar, Self
 
 __all__ = [
+    "AlarmError",
     "DataError",
     "EmptyResultError",
     "JourneyliftError",
@@ -115,6 +116,12 @@ class UnsupportedError(JourneyliftError):
     """A question that the study cannot answer, such as simulating touchpoints on a flat table."""
 
     exit_code = 8
+
+
+class AlarmError(JourneyliftError):
+    """A batch of scores needs action, and the command was told to fail then."""
+
+    exit_code = 9
 
 
 def closest(name: str, known: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from features.marked import compose, validated
 from features.memory import memory, within
+from features.monitoring_rules import Monitoring
 from features.overrules import Overrule
 from features.schedule import Schedule
 from features.scoring_rules import Scoring
@@ -81,7 +82,7 @@ def _every(value: object) -> object:
     raise ValueError(f"{value!r} is not a step of cutoffs. Expected month, week or a whole number of days from 1.")
 
 
-_OPERATIONS: Final = frozenset({"engine", "schedule", "scoring"})
+_OPERATIONS: Final = frozenset({"engine", "monitoring", "schedule", "scoring"})
 """Sections that say how a study is run: they change no result, so a change of them makes nothing stale."""
 
 Name = Annotated[str, AfterValidator(_name)]
@@ -398,6 +399,7 @@ class Study(_Declared):
     snapshot: SnapshotGrid = SnapshotGrid()
     money: Money = Money()
     engine: Engine = Engine()
+    monitoring: Monitoring = Monitoring()
     schedule: Schedule = Schedule()
     scoring: Scoring = Scoring()
     store: Annotated[str, AfterValidator(_inner_folder)] = "store"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from features.errors import JourneyliftError, LeakError
+from features.errors import AlarmError, JourneyliftError, LeakError
 from flows.machine_faults import machine_fault
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ See it work on a made-up company, then start on your own data:
 Every command first runs what it needs and finds missing or stale, and says so.
 
 Exit codes: 2 study or initiatives file, 3 tables, 4 leak, 5 nothing to learn
-from, 6 store, 7 models, 8 not possible with this study, 64 command line,
-70 unexpected, 130 interrupted.""",
+from, 6 store, 7 models, 8 not possible with this study, 9 scores need action
+(monitor --fail-on-act), 64 command line, 70 unexpected, 130 interrupted.""",
 )
 
 
@@ -584,6 +584,36 @@ def serve_study(
 
 
 @app.command(sort_key=9)
+def monitor(
+    *,
+    common: Common = _DEFAULTS,
+    cutoff: str | None = None,
+    fail_on_act: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Watch the scores: whether a batch is as usual, and earlier ones came true as promised.
+
+    Compares freshness, volume, features, scores and what arrived last month with the
+    cutoffs that the model has learned from. Scores whose outcomes are known by now
+    are held against what was promised in training. The verdict: ok, watch (something
+    differs), act (something has to be done), each with its reasons.
+
+    For example:
+
+        journeylift monitor
+        journeylift monitor --cutoff 2025-06-01 --json -
+        journeylift monitor --fail-on-act || mail -s "scores need a look" me@example.com
+
+    Parameters
+    ----------
+    cutoff : str, optional
+        Date (YYYY-MM-DD) of a scored cutoff; the latest one when left out.
+    fail_on_act : bool
+        End with code 9 if the verdict is act; what was found is written all the same.
+    """
+    _on_study("monitor", common, cutoff=cutoff, fail_on_act=fail_on_act)
+
+
+@app.command(sort_key=10)
 def report(*, common: Common = _DEFAULTS, out: Path | None = None) -> None:
     """Write the latest results as one HTML file that opens from disk.
 
@@ -644,6 +674,7 @@ _STEPS: Final = {
     "portfolio": ("portfolio", "portfolio"),
     "compare": ("compare", "compare"),
     "score": ("score", "score"),
+    "monitor": ("monitor", "monitor"),
     "revisions": ("score_told", "list_revisions"),
     "report": ("results", "report"),
     "demo": ("demo", "demo"),
@@ -738,7 +769,7 @@ def _on_study(step: str, common: Common, **options: object) -> None:
         server.join()
     try:
         run(str(workspace.study_file), **options)
-    except LeakError:
+    except (AlarmError, LeakError):
         _hand_over(workspace, step, common.json)
         raise
     _hand_over(workspace, step, common.json)

@@ -49,6 +49,8 @@ class Axis:
         What the line through a dot or bar means.
     dot : str
         What the dot or the bar means.
+    raw : str
+        What a hollow diamond means.
     """
 
     title: str
@@ -61,6 +63,7 @@ class Axis:
     marked: str = ""
     line: str = "90 % interval"
     dot: str = "estimate"
+    raw: str = "raw contrast, what correlation would have said"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,7 @@ def _legend(estimates: Estimates, axis: Axis) -> str:
     if any(math.isfinite(one) for one in estimates.lo):
         parts = [f"{'bar' if axis.bars else 'dot'}: {axis.dot}, line: {axis.line}"]
     if len(estimates.raw):
-        parts.append("hollow diamond: raw contrast, what correlation would have said")
+        parts.append(f"hollow diamond: {axis.raw}")
     if axis.marked:
         parts.append(f"dashed: {axis.marked}")
     return ", ".join([*parts, *([axis.hollow] if "hollow" in estimates.tones and axis.hollow else [])])

@@ -15,6 +15,7 @@ from flows import report_sections as sections
 from flows import wording
 from flows.driver_section import association_section
 from flows.glossary import glossary_section
+from flows.monitor_section import monitor_section
 from flows.portfolio_section import portfolio_section
 from flows.premium_section import premium_section
 from flows.report_data import Counter, DataHealth, ReportData, ReportHeader, health_of
@@ -101,6 +102,7 @@ def render_report(data: ReportData) -> str:
         sections.initiatives_section(data),
         *(() if data.header.is_flat else (portfolio_section(data),)),
         sections.quality_section(data),
+        *(() if data.monitor is None else (monitor_section(data.monitor),)),
         *(() if data.header.is_flat else (premium_section(data),)),
         sections.health_section(data),
         sections.methods_section(data),
@@ -147,7 +149,11 @@ def _typed(found: pd.DataFrame | None) -> pd.DataFrame | None:
 def _told(parts: tuple[Section, ...], data: ReportData) -> tuple[Section, ...]:
     """Sections whose answer is repeated at the top of the page."""
     told = {"worth", "effects", "quality", "health"}
-    told |= {name for name, found in (("premium", data.premium), ("portfolio", data.portfolio)) if found is not None}
+    told |= {
+        name
+        for name, found in (("premium", data.premium), ("portfolio", data.portfolio), ("monitor", data.monitor))
+        if found is not None
+    }
     return tuple(part for part in parts if part.anchor in told)
 
 

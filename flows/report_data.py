@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 from features.manifest import LayoutManifest
 
-__all__ = ["Counter", "DataHealth", "PortfolioFound", "PremiumFound", "ReportData", "ReportHeader", "health_of"]
+__all__ = [
+    "Counter",
+    "DataHealth",
+    "MonitorFound",
+    "PortfolioFound",
+    "PremiumFound",
+    "ReportData",
+    "ReportHeader",
+    "health_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +212,33 @@ class PortfolioFound:
 
 
 @dataclass(frozen=True, slots=True)
+class MonitorFound:
+    """What ``journeylift monitor`` has found.
+
+    Attributes
+    ----------
+    cutoff, verdict : str
+        Of the batch that was looked at.
+    reasons : sequence of mapping
+        kind, verdict and text; the gravest first.
+    features : DataFrame
+        feature, psi, psi_limit, mean, reference_mean, missing_share, reference_missing_share, aspect (empty: as usual).
+    outcomes, batches : sequence of mapping
+        What came true by cutoff; verdicts by cutoff. Ascending.
+    notes : sequence of str
+        What the limits rest on.
+    """
+
+    cutoff: str
+    verdict: str
+    reasons: Sequence[Mapping[str, Any]]
+    features: pd.DataFrame
+    outcomes: Sequence[Mapping[str, Any]]
+    batches: Sequence[Mapping[str, Any]]
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class ReportData:
     """Everything the report shows; a part that is None says which command makes it.
 
@@ -227,6 +264,8 @@ class ReportData:
         What is assumed of those who stay, in a sentence.
     portfolio : PortfolioFound or None
         As ``journeylift portfolio`` leaves it.
+    monitor : MonitorFound or None
+        As ``journeylift monitor`` leaves it; without it the section is left out.
     """
 
     header: ReportHeader
@@ -243,6 +282,7 @@ class ReportData:
     pairs: pd.DataFrame | None = None
     retention: str = ""
     portfolio: PortfolioFound | None = None
+    monitor: MonitorFound | None = None
 
 
 def health_of(manifest: LayoutManifest) -> DataHealth:

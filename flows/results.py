@@ -16,6 +16,7 @@ from features.panel import read_panel
 from features.snapshot import iso
 from flows import console
 from flows.check import take_stock
+from flows.monitor_section import read_monitor
 from flows.portfolio_section import read_portfolio
 from flows.premium_section import read_premium
 from flows.report import Counter, DataHealth, ReportData, ReportHeader, health_of, write_report
@@ -87,6 +88,7 @@ def gather(workspace: Workspace) -> ReportData:
         pairs=_table(found["simulate"].get("pairs")),
         retention=str(found["simulate"].get("retention", {}).get("assumption", "")),
         portfolio=_portfolio(workspace, found["simulate"]),
+        monitor=read_monitor(monitored) if (monitored := read_json(workspace.store.result("monitor"))) else None,
     )
 
 

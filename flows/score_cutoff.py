@@ -14,7 +14,7 @@ from features.sorted_rows import in_order_of
 from flows import console
 from flows.fence import load_champions, require_registered
 from flows.identity import identity
-from flows.score_rows import SCORE_SCHEMA, LoadedModel, Scorer, needed, score_batches
+from flows.score_rows import SAME, SCORE_SCHEMA, LoadedModel, Scorer, needed, score_batches
 from flows.score_store import How, Key, Published, publish_scores, published, rows_digest
 from flows.score_told import Scored, did
 from flows.steps import io_step, step
@@ -173,7 +173,7 @@ def score_tables(run: ScoringRun, models: Mapping[str, LoadedModel], at: int) ->
         from flows.score_spark import scored_by_spark  # noqa: PLC0415 - an extra that most studies do without
 
         scored = scored_by_spark(study.scoring.engine, run.workspace, run.contract, at, models, reference)
-    yield from in_order_of("customer_id", scored, SCORE_SCHEMA, root, study.resources)
+    yield from in_order_of("customer_id", scored, SCORE_SCHEMA, root, study.resources, same=SAME)
     _require_same_panel(run, at)
 
 

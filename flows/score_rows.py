@@ -21,7 +21,7 @@ from models.explainer import Explainer
 from models.revenue import amount_predictor
 from models.splits import cutoff_microseconds
 
-__all__ = ["REASONS", "SCORE_SCHEMA", "LoadedModel", "Scorer", "needed", "score_batches", "score_rows"]
+__all__ = ["REASONS", "SAME", "SCORE_SCHEMA", "LoadedModel", "Scorer", "needed", "score_batches", "score_rows"]
 
 REASONS: Final = 3
 _TIME: Final = pa.timestamp("us", tz="UTC")
@@ -39,6 +39,12 @@ SCORE_SCHEMA: Final = pa.schema(
         ("outcome_matures_at", _TIME),
     ]
 )
+
+
+SAME: Final = (
+    "cutoff", "churn_model_version", "revenue_model_version", "feature_contract_hash", "outcome_matures_at",
+)  # fmt: skip
+"""Columns that hold one value for all scores of a cutoff."""
 
 
 @dataclass(frozen=True, slots=True)

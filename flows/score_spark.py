@@ -97,7 +97,7 @@ class SparkScorer:
         reference : DataFrame
             From `features.panel_batches.panel_sample`, or from `reference_of`.
         trusted : sequence of str
-            `flows.tracking.TRUSTED_TYPES`.
+            `flows.sealed_models.TRUSTED_TYPES`.
         """
         import skops.io  # noqa: PLC0415 - takes a second, and most runs do without Spark
 

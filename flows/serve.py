@@ -7,7 +7,6 @@ that in a child process. Runs of a study go one after the other.
 import asyncio
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -18,6 +17,7 @@ from features.errors import StoreError
 from flows import console
 from flows.ports import is_loopback
 from flows.prefect_server import AUTH, Server, running
+from flows.run_lock import only_run
 from flows.run_queue import Kept, ask_for, close_abandoned, drop_late, fault_of, next_planned, register
 from flows.settings import turn_telemetry_off
 from flows.storage import Workspace, open_workspace
@@ -67,7 +67,7 @@ def serve(study_file: str, *, host: str = "127.0.0.1", port: int = 4200, once: b
     _require_guard(host)
     turn_telemetry_off()
     with ExitStack() as stack:
-        stack.enter_context(_only_one(workspace))
+        stack.enter_context(only_run(workspace.store.root / "serve.lock", "serve"))
         from prefect.settings import PREFECT_API_URL, temporary_settings  # noqa: PLC0415 (reads what was settled)
 
         given = PREFECT_API_URL.value()
@@ -96,30 +96,6 @@ def _own_server(host: str, port: int) -> Iterator[Server]:
 
     with running(PREFECT_HOME.value(), host=host, port=port) as server:
         yield server
-
-
-@contextmanager
-def _only_one(workspace: Workspace) -> Iterator[None]:
-    """Hold the study, so that no second process runs it; the lock ends with the process, however it ends."""
-    if sys.platform == "win32":  # no such locks: two of them would only wait for each other's runs
-        yield
-        return
-    import fcntl  # noqa: PLC0415
-
-    path = workspace.store.root / "serve.lock"
-    with path.open("a+", encoding="utf-8") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            held.seek(0)
-            raise StoreError(
-                f"Study '{workspace.study.name}' is already served by process {held.read().strip() or 'unknown'}. "
-                "End that one first, or leave it to it."
-            ) from None
-        held.truncate(0)
-        held.write(str(os.getpid()))
-        held.flush()
-        yield
 
 
 @contextmanager

@@ -116,14 +116,14 @@ def start_server() -> Thread:
     Notes
     -----
     The server is deaf to Ctrl-C, which a terminal sends to it too: a flow that is interrupted still reports to it, and
-    would wait a minute for a dead one. It is stopped when this process ends.
+    would wait a minute for a dead one. It is stopped when this process ends, however it does.
     """
     if PREFECT_API_URL.value():
         thread = Thread(target=lambda: None)
     else:
-        from prefect.server.api.server import SubprocessASGIServer  # noqa: PLC0415 (seconds)
+        from flows.embedded_server import EmbeddedServer  # noqa: PLC0415 (seconds)
 
-        thread = Thread(target=_serve, args=(SubprocessASGIServer(),), daemon=True)
+        thread = Thread(target=_serve, args=(EmbeddedServer(),), daemon=True)
     thread.start()
     return thread
 

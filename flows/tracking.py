@@ -49,7 +49,8 @@ with warnings.catch_warnings():
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 __all__ = [
-    "CHALLENGER", "CHAMPION", "Champion", "Recorded", "Run", "Tracker", "find_champion", "open_tracker", "set_alias",
+    "CHALLENGER", "CHAMPION", "Champion", "Recorded", "Run", "Tracker", "find_champion", "find_version", "open_tracker",
+    "set_alias",
 ]  # fmt: skip
 
 CHAMPION: Final = "champion"
@@ -483,6 +484,16 @@ def find_champion(tracker: Tracker, outcome: str, alias: str = CHAMPION) -> Cham
         if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
             return None
         raise
+    return Champion(tracker, name, str(found.version), dict(found.tags), str(found.run_id or ""))
+
+
+def find_version(tracker: Tracker, outcome: str, number: str) -> Champion | None:
+    """Find a registered version by its number; None when there is none, or it was deleted."""
+    name = tracker.model_name(outcome)
+    try:
+        found = tracker.client.get_model_version(name, number)
+    except MlflowException:
+        return None
     return Champion(tracker, name, str(found.version), dict(found.tags), str(found.run_id or ""))
 
 

@@ -142,7 +142,7 @@ def top_share(ranking: Ranking, share: float) -> tuple[Term, Term]:
     total = weight / weight.sum()
     above = 1 - np.cumsum(total)
     # Rounded, so that a level that ends where the share ends is taken whole and the next one not at all.
-    taken = np.clip((share - above) / total, 0.0, 1.0).round(12)
+    taken = np.clip((share - above) / total, 0.0, 1.0).round(9)
     rate, caught = sample.mean(sample.observed), float(ranking.churned @ taken / weight.sum())
     distance = np.abs(above + total / 2 - share)
     near = distance <= max(min(_EDGE, share / 2), distance.min())

@@ -45,7 +45,7 @@ SEED = 7
 LONGEST = (
     "test_train", "test_examples", "test_policy", "test_effects", "test_flat_study", "test_health_codes", "test_panel",
     "test_premium", "test_databases", "test_bad_input", "test_point_in_time", "test_build_features", "test_succession",
-    "test_score", "test_notebooks", "test_portfolio_flow", "test_premium_flow",
+    "test_score", "test_confidential", "test_notebooks", "test_portfolio_flow", "test_premium_flow",
 )  # fmt: skip
 
 

@@ -20,7 +20,8 @@ _LEFT = re.compile(r"\.tmp(-|$)")
 
 def published(root: Path) -> dict[str, str]:
     """Digest everything that others read; a folder that is swapped in as a whole counts as one."""
-    whole = [root / "layout", root / "quarantine", root / "panel", *sorted(root.glob("scores/*"))]
+    scores = [*sorted(root.glob("scores/*")), *sorted(root.glob("scores_superseded/*/*"))]
+    whole = [root / "layout", root / "quarantine", root / "panel", *scores]
     files = [root / "dictionary.csv", root / "draws.npz", *sorted(root.glob("results/*.json"))]
     found = {str(one.relative_to(root)): _folder(one) for one in whole if one.is_dir() and not _is_left(one)}
     return found | {str(one.relative_to(root)): _file(one) for one in files if one.is_file()}

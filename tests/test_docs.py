@@ -30,6 +30,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "snapshot": study.SnapshotGrid,
     "money": study.Money,
     "engine": study.Engine,
+    "monitoring": study.Monitoring,
     "scoring": study.Scoring,
     "scoring.sink": scoring_rules.Sink,
     "schedule": study.Schedule,

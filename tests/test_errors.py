@@ -28,6 +28,7 @@ def test_the_exit_codes_are_the_documented_ones() -> None:
         "StoreError": 6,
         "ModelError": 7,
         "UnsupportedError": 8,
+        "AlarmError": 9,
     }
 
 

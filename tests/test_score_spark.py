@@ -19,7 +19,7 @@ from features.spark import layout_on_spark, panel_on_spark
 from features.study import Study, parse_study
 from flows.score_rows import SCORE_SCHEMA, LoadedModel, Scorer, needed, score_batches
 from flows.score_spark import SparkScorer, panel_on_disk, reference_of, score_on_spark, spark_tables
-from flows.tracking import TRUSTED_TYPES
+from flows.sealed_models import TRUSTED_TYPES
 from models.churn import fit_churn
 from models.revenue import fit_revenue
 from tests.sparks import spark_here

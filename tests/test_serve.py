@@ -162,7 +162,7 @@ def test_it_runs_what_was_missed_once_shows_what_it_found_and_ends_at_ctrl_c(
         assert f"is shown at {server.ui}" in first.said()
         with _serving(company, home, more=given) as second:
             assert second.process.wait(timeout=120) == 6
-            assert f"already served by process {first.process.pid}" in second.said()
+            assert f"journeylift serve, process {first.process.pid} on" in second.said()
         family = first.family()
         assert first.end() == 0
         assert first.said().rstrip().endswith("serve: ended. What was complete is kept.")

@@ -53,3 +53,21 @@ def test_what_fails_while_rows_are_made_is_raised_as_it_is(tmp_path: Path) -> No
 
     with pytest.raises(StoreError, match="the panel is damaged"):
         list(in_order_of("id", made(), SCHEMA, tmp_path, Engine()))
+
+
+def test_what_is_the_same_throughout_is_kept_once_and_comes_back(tmp_path: Path) -> None:
+    schema = SCHEMA.append(pa.field("version", pa.string())).append(pa.field("nothing", pa.string()))
+    nothing = pa.nulls(3, pa.string())
+    given = [
+        one.append_column("version", pa.array(["7"] * 3)).append_column("nothing", nothing)
+        for one in tables(list("fbdaec"))
+    ]
+    plain = pa.concat_tables(in_order_of("id", given, schema, tmp_path, Engine()))
+    found = pa.concat_tables(in_order_of("id", given, schema, tmp_path, Engine(), same=["version", "nothing"]))
+    assert found.equals(plain)
+    assert found["version"].to_pylist() == ["7"] * 6
+
+
+def test_a_column_that_is_not_the_same_throughout_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"column .x. holds 2\.0 beside 1\.0"):
+        list(in_order_of("id", tables(["a", "b", "c", "dd"]), SCHEMA, tmp_path, Engine(), same=["x"]))

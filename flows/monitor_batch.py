@@ -1,0 +1,334 @@
+"""The health of one batch of scores: how fresh, how many, how alike what the model has learned from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from features.contract import PanelContract
+from features.health_units import UNITS
+from features.manifest import LayoutManifest
+from features.monitoring_rules import Monitoring
+from features.panel import read_panel
+from features.snapshot import DAY, iso
+from features.study import Study
+from flows.monitor_reference import (
+    SCORE,
+    Reference,
+    arrived,
+    reference_cutoffs,
+    reference_of,
+    steps_per_window,
+)
+from flows.storage import Workspace
+from flows.tracking import Champion
+from models.alarms import Check, Reason, Verdict, verdict_of
+from models.arrivals import Arrivals, arrivals, stray
+from models.batch_rules import COLLAPSE, LEAST_FACTOR, arrival_reasons, drift_reasons, moved, natural
+from models.drift import Design, Drift, drift, joined
+
+__all__ = ["Batch", "look_at_batch"]
+
+_FEATURES: Final = 0.5  # scores among them: they are steadied by what is known of features
+_SOURCES: Final = 0.4
+_VOLUME: Final = 0.1
+"""How the chance of a false alarm is shared out."""
+
+_FEWER: Final = 0.1
+"""Part of the different scores that were expected below which scores count as constant."""
+
+_TELLING: Final = 10.0
+"""A PSI that hardly anything reaches: a limit above it limits nothing."""
+
+_NEAR: Final = math.log(1.4)
+_YEAR_DAYS: Final = 365
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What was found about the scores of a cutoff, before outcomes are known.
+
+    Attributes
+    ----------
+    cutoff : int
+        Microseconds.
+    version : str
+        Of the churn model that scored it.
+    reasons : tuple of Reason
+        The gravest first.
+    checks : tuple of Check
+        All that was looked at.
+    drift, arrivals : DataFrame
+        Features, by PSI; what arrived, by p. Both with what was expected.
+    notes : tuple of str
+        What the limits rest on.
+    """
+
+    cutoff: int
+    version: str
+    reasons: tuple[Reason, ...]
+    checks: tuple[Check, ...]
+    drift: pd.DataFrame
+    arrivals: pd.DataFrame
+    notes: tuple[str, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The gravest of the reasons."""
+        return verdict_of(self.reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """All that is known of a batch that is looked at."""
+
+    workspace: Workspace
+    contract: PanelContract
+    manifest: LayoutManifest
+    scores: pd.DataFrame
+    at: int
+    now: int
+
+    @property
+    def rules(self) -> Monitoring:
+        """What the study says."""
+        return self.workspace.study.monitoring
+
+
+Found = tuple[list[Reason], list[Check]]
+
+
+def look_at_batch(asked: Asked, model: Champion | None, tick: Callable[[str], None]) -> Batch:
+    """Look at a batch.
+
+    Parameters
+    ----------
+    asked : Asked
+        The batch.
+    model : Champion or None
+        The version that scored it; None if it is no longer registered.
+    tick : callable
+        Told what is done.
+
+    Returns
+    -------
+    Batch
+        Without a model, or with too short a past, what needs them is not judged, and the notes say so.
+    """
+    parts: list[Found] = [_freshness(asked), _schema(asked, model)]
+    version = str(asked.scores["churn_model_version"].iloc[0])
+    cutoffs = reference_cutoffs(asked.contract, asked.at, model.tags if model else {})
+    can_compare = bool(cutoffs) and model is not None and model.contract == asked.contract.feature_contract_hash
+    if not can_compare or model is None:
+        note = "Features were not compared: the model that scored this batch is not registered for these features, or "
+        note += "no cutoff that it has learned from lies before the batch."
+        return _finished(asked, version, parts, pd.DataFrame(), pd.DataFrame(), (note,))
+    reference = _read_reference(asked, cutoffs, model.load(asked.contract.feature_contract_hash), tick)
+    rows = read_panel(asked.workspace.store.root, (asked.at,))
+    every = asked.contract.cutoffs
+    lag = every.index(asked.at) - every.index(cutoffs[-1])
+    window = steps_per_window(asked.workspace.study, every)
+    alpha = asked.rules.false_alarms
+    parts.append(_unscored(asked, rows))
+    parts.append(_volume(reference, len(rows), lag, _VOLUME * alpha))
+    profile = joined(reference.profiler.profile(rows), reference.score_profiler.profile(asked.scores[[SCORE]]))
+    found = drift(reference.profiles, profile, Design(lag, window, _FEATURES * alpha))
+    parts += [_features(asked, found), _scores(asked, reference, found)]
+    sources, part = _sources(asked, cutoffs[-1], _SOURCES * alpha)
+    parts.append(part)
+    table = found.table.assign(judged=found.is_judged).merge(_aspects(found, asked.rules.psi), on="feature", how="left")
+    return _finished(asked, version, parts, table, sources, tuple(_notes(asked, reference, found)))
+
+
+def _finished(
+    asked: Asked,
+    version: str,
+    parts: Sequence[Found],
+    table: pd.DataFrame,
+    sources: pd.DataFrame,
+    notes: tuple[str, ...],
+) -> Batch:
+    reasons = sorted((reason for part in parts for reason in part[0]), key=lambda one: one.verdict != "act")
+    checks = tuple(check for part in parts for check in part[1])
+    return Batch(asked.at, version, tuple(reasons), checks, table, sources, notes)
+
+
+def _read_reference(asked: Asked, cutoffs: Sequence[int], model: Any, tick: Callable[[str], None]) -> Reference:
+    for found in reference_of(asked.workspace, asked.contract, cutoffs, model):
+        if isinstance(found, Reference):
+            return found
+        tick(found)
+    msg = "the reference ended without a result"
+    raise AssertionError(msg)
+
+
+def _freshness(asked: Asked) -> Found:
+    """How old the newest row is now; and how old it was at the cutoff, which only a broken delivery makes long."""
+    age = (asked.now - asked.contract.data_end) / DAY
+    allowed = asked.rules.max_age_days
+    value = f"newest row of {iso(asked.contract.data_end)}, {max(age, 0):,.0f} days old"
+    if allowed is None:
+        return [], [Check("freshness", value, "no limit in the study (monitoring.max_age_days)", "ok")]
+    check = Check("freshness", value, f"at most {allowed:g} days", "act" if age > allowed else "ok")
+    if age <= allowed:
+        return [], [check]
+    text = (
+        f"The newest row is of {iso(asked.contract.data_end)}, {age:,.0f} days old; at most {allowed:g} were expected "
+        "(monitoring.max_age_days). Bring newer data, then score again."
+    )
+    return [Reason("freshness", "act", text)], [check]
+
+
+def _schema(asked: Asked, model: Champion | None) -> Found:
+    wanted = asked.contract.feature_contract_hash
+    found = set(asked.scores["feature_contract_hash"].astype(str))
+    fits = found == {wanted} and (model is None or model.contract == wanted)
+    shown = ", ".join(sorted(one[:12] for one in found))
+    check = Check("schema", f"features {shown}", f"features {wanted[:12]}", "ok" if fits else "act")
+    if fits:
+        return [], [check]
+    text = (
+        f"The batch was scored on features {shown}, the panel now holds features {wanted[:12]}. Equal ones were "
+        "expected. Train again, then score again: journeylift train"
+    )
+    return [Reason("schema", "act", text)], [check]
+
+
+def _unscored(asked: Asked, rows: pd.DataFrame) -> Found:
+    """Count customers at risk without a score, and the other way round: their rows came late."""
+    panel, scored = set(rows["customer_id"].astype(str)), set(asked.scores["customer_id"].astype(str))
+    absent, extra = len(panel - scored), len(scored - panel)
+    verdict: Verdict = "watch" if absent + extra else "ok"
+    check = Check("scored customers", f"{len(scored):,}", f"{len(panel):,} at risk in the panel", verdict)
+    if not absent + extra:
+        return [], [check]
+    text = (
+        f"{absent:,} of {len(panel):,} customers at risk have no score, and {extra:,} scored ones are not in the panel "
+        f"any more: rows came after the scoring. Score again: journeylift score --cutoff {iso(asked.at)}"
+    )
+    return [Reason("unscored", "watch", text)], [check]
+
+
+def _volume(reference: Reference, n: int, lag: int, alpha: float) -> Found:
+    logs = np.log(np.array([[*reference.rows, n]], np.float64))
+    # Customers stay: the number at one cutoff is that of the last one, a little changed, and no mean over a window.
+    found = stray(logs, lag, alpha)
+    if found is None:
+        return [], [Check("volume", f"{n:,} customers at risk", "too few cutoffs to say", "ok")]
+    lo, centre, hi = (float(np.exp(found[name][0])) for name in ("lo", "centre", "hi"))
+    expected = f"{lo:,.0f} to {hi:,.0f}"
+    apart = abs(math.log(n / centre))
+    if found["p"][0] >= alpha or apart < math.log(LEAST_FACTOR):
+        return [], [Check("volume", f"{n:,} customers at risk", expected, "ok")]
+    verdict: Verdict = "act" if n < COLLAPSE * centre else "watch"
+    text = (
+        f"{n:,} customers are at risk, expected {expected}. Make sure that the customers table is whole and holds "
+        "everybody once, then score again."
+    )
+    reason = Reason("volume", "act" if verdict == "act" else "watch", text)
+    return [reason], [Check("volume", f"{n:,} customers at risk", expected, verdict)]
+
+
+def _features(asked: Asked, found: Drift) -> Found:
+    rows = moved(found, asked.rules.psi).loc[lambda frame: frame["feature"].ne(SCORE)]
+    reasons = list(drift_reasons(rows, asked.contract.features))
+    table = found.table.loc[found.table["feature"].ne(SCORE)]
+    largest = table.iloc[0] if len(table) else None
+    value = f"{len(rows)} of {len(table)} moved"
+    if largest is not None:
+        value += f"; largest PSI {largest['psi']:.2f} ({largest['feature']})"
+    expected = f"none, in {1 - found.alpha:.0%} of undisturbed batches" if found.is_judged else "too few cutoffs to say"
+    return reasons, [Check("features", value, expected, verdict_of(reasons))]
+
+
+def _scores(asked: Asked, reference: Reference, found: Drift) -> Found:
+    scores = asked.scores[[SCORE]]
+    row = found.table.loc[found.table["feature"].eq(SCORE)].iloc[0]
+    n, distinct = len(scores), int(scores[SCORE].nunique())
+    usual = float(np.median([of / max(rows, 1) for of, rows in zip(reference.distinct, reference.scored, strict=True)]))
+    value = f"mean risk {row['mean']:.1%} (training {row['reference_mean']:.1%}), PSI {row['psi']:.2f}"
+    expected = f"PSI below {row['psi_limit']:.2f}" if row["psi_limit"] < _TELLING else "too few cutoffs to say"
+    expected_distinct = usual * min(n, max(reference.scored))
+    is_constant = distinct <= 1 or distinct < _FEWER * expected_distinct
+    reasons: list[Reason] = []
+    if is_constant:
+        reasons.append(
+            Reason(
+                "constant score",
+                "act",
+                f"{distinct:,} different scores for {n:,} customers; about {expected_distinct:,.0f} were expected. The "
+                "features that the model uses are probably empty or constant: journeylift check, then score again.",
+            )
+        )
+    if moved(found, asked.rules.psi)["feature"].eq(SCORE).any():
+        reasons.append(
+            Reason(
+                "score drift",
+                "watch",
+                f"Scores are spread otherwise than in training: {value}, {expected}. Features that moved say why; "
+                "watch whether outcomes still come true as promised.",
+            )
+        )
+    checks = [
+        Check("different scores", f"{distinct:,}", f"about {expected_distinct:,.0f}", "act" if is_constant else "ok"),
+        Check("scores", value, expected, verdict_of(one for one in reasons if one.kind == "score drift")),
+    ]
+    return reasons, checks
+
+
+def _sources(asked: Asked, last: int, alpha: float) -> tuple[pd.DataFrame, Found]:
+    """Look at what arrived in the last full month."""
+    study = asked.workspace.study
+    outside = {f"{one.name} in {journey}" for one in study.measures if one.control == "none" for journey in _all(study)}
+    month, lag, series = arrived(asked.manifest, last, asked.at)
+    found = arrivals([one for one in series if one.what not in outside], lag=lag, alpha=alpha)
+    reasons, told = arrival_reasons(found, month, _units(asked, found))
+    value = f"{len(told)} of {len(found.table)} series of {month} strayed"
+    expected = f"none, in {1 - alpha:.0%} of undisturbed months" if found.months else "too few months to say"
+    return natural(found.table), (list(reasons), [Check("sources", value, expected, verdict_of(reasons))])
+
+
+def _all(study: Study) -> tuple[str, ...]:
+    return study.journey_names
+
+
+def _units(asked: Asked, found: Arrivals) -> Mapping[str, str]:
+    """Name the changes of unit that would multiply sizes as they were multiplied."""
+    kinds = {one.name: one.kind for one in asked.workspace.study.measures}
+    named: dict[str, str] = {}
+    for row in found.table.loc[found.table["aspect"].eq("size")].itertuples():
+        measure = str(row.what).split(" in ", 1)[0]
+        apart = float(row.value) - float(row.centre)
+        rates = UNITS.get(kinds.get(measure, ""), {})
+        rate = min(rates, key=lambda one: abs(abs(apart) - math.log(one)), default=1)
+        if rate > 1 and abs(abs(apart) - math.log(rate)) <= _NEAR:
+            names = rates[rate].split(", ")
+            named[str(row.what)] = " to ".join(names if apart > 0 else reversed(names))
+    return named
+
+
+def _aspects(found: Drift, psi_least: float) -> pd.DataFrame:
+    return moved(found, psi_least)[["feature", "aspect"]]
+
+
+def _notes(asked: Asked, reference: Reference, found: Drift) -> Iterator[str]:
+    first, last = iso(reference.cutoffs[0]), iso(reference.cutoffs[-1])
+    yield (
+        f"Compared with {len(reference.cutoffs)} cutoffs from {first} to {last} that the model has learned from, and "
+        "with how these differed among themselves."
+    )
+    if not found.is_judged:
+        yield "Too few cutoffs to say how much batches differ anyway: features and scores are shown, not judged."
+        return
+    rate = asked.rules.false_alarms
+    yield (
+        f"Limits are such that at most {rate:.0%} of undisturbed batches raise any alarm, from {found.compared} "
+        f"earlier distances that overlap and are worth {found.worth:.1f} independent ones: the fewer, the wider."
+    )
+    if (reference.cutoffs[-1] - reference.cutoffs[0]) / DAY < _YEAR_DAYS - 31:
+        yield "Less than a year of reference: a season that the model has not seen looks like drift."

@@ -1,0 +1,154 @@
+"""Whether what arrived in one month is like what arrived in the months before.
+
+Features look back over a long window, so what changed last month is only a part of them. The rows themselves are
+counted month by month, months share nothing, and a change of unit or of recording shows at once at its full size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from models.prediction_limits import FEWEST, limits
+
+__all__ = ["Arrival", "Arrivals", "arrivals", "stray"]
+
+FloatArray = NDArray[np.float64]
+
+_COLUMNS: Final = ("what", "aspect", "value", "centre", "lo", "hi", "p", "n")
+_LEAST: Final = 2
+"""Months that the first of the past is compared with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One thing counted month by month.
+
+    Attributes
+    ----------
+    what, aspect : str
+        Such as a measure in a journey; ``size``, ``missing`` or ``volume``.
+    past : tuple of float
+        Its months, ascending, on a scale where changes are alike: logarithms of sizes and volumes, arcsine of the root
+        of a share. NaN where a month tells nothing; the series is then not judged.
+    new : float
+        The month in question.
+    n : int
+        Rows of that month.
+    """
+
+    what: str
+    aspect: str
+    past: tuple[float, ...]
+    new: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """What arrived in a month beside what was expected.
+
+    Attributes
+    ----------
+    table : DataFrame
+        what, aspect; value, centre, lo, hi on the scale of the series; p (times the number of series, at most 1;
+        Bonferroni); n. By p, then by name.
+    months : int
+        Past months that were compared; 0: too few.
+    alpha : float
+        Chance that anything of an undisturbed month has p below it.
+    """
+
+    table: pd.DataFrame
+    months: int
+    alpha: float
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a series; see `table`."""
+        return self.table
+
+
+def arrivals(series: Sequence[Arrival], *, lag: int, alpha: float) -> Arrivals:
+    """Compare a month with the months before.
+
+    Parameters
+    ----------
+    series : sequence of Arrival
+        All of equal length.
+    lag : int
+        Months from the last of the past to the new one, at least 1.
+    alpha : float
+        Chance of telling anything of an undisturbed month.
+
+    Returns
+    -------
+    Arrivals
+
+    Notes
+    -----
+    Each month is compared with the mean of all months up to `lag` before it, and the new one with the mean of the past:
+    a trend adds as much to both. Limits: :func:`models.prediction_limits.limits` without overlap.
+    """
+    told = [one for one in series if np.isfinite([*one.past, one.new]).all()]
+    parts = [
+        _judged([one for one in told if one.aspect == aspect], lag, alpha / len(told))
+        for aspect in sorted({one.aspect for one in told})
+    ]
+    found = [part for part in parts if part is not None]
+    if not found:
+        return Arrivals(pd.DataFrame(columns=list(_COLUMNS)), 0, alpha)
+    table = pd.concat(found, ignore_index=True)
+    table["p"] = np.minimum(table["p"] * len(told), 1.0)
+    ordered = table.sort_values(["p", "what", "aspect"], kind="stable").reset_index(drop=True)
+    return Arrivals(ordered, len(told[0].past), alpha)
+
+
+def _judged(told: Sequence[Arrival], lag: int, alpha: float) -> pd.DataFrame | None:
+    """Give limits for series of one aspect: their spread is shared, that of other aspects is another."""
+    found = stray(np.array([[*one.past, one.new] for one in told]), lag, alpha)
+    if found is None:
+        return None
+    rows = {
+        "what": [one.what for one in told],
+        "aspect": [one.aspect for one in told],
+        "value": [one.new for one in told],
+        **found,
+        "n": [one.n for one in told],
+    }
+    return pd.DataFrame(rows).reindex(columns=list(_COLUMNS))
+
+
+def stray(values: FloatArray, lag: int, alpha: float, window_steps: float = 1.0) -> Mapping[str, FloatArray] | None:
+    """Give limits for the last value of each series, from how earlier ones strayed from their past.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (series, n)
+        The last column is the new one.
+    lag : int
+        Steps from the last but one to the last; cut to half of the history.
+    alpha : float
+        For one series.
+    window_steps : float
+        Over how many steps each value looks back.
+
+    Returns
+    -------
+    mapping of str to ndarray, or None
+        centre, lo, hi (on the scale of the values) and p (of one series); None where the history is too short.
+    """
+    past = values[:, :-1]
+    length = past.shape[1]
+    lag = max(1, min(lag, length // 2))
+    targets = range(lag + _LEAST - 1, length)
+    if len(targets) < FEWEST:
+        return None
+    apart = np.column_stack([past[:, at] - past[:, : at - lag + 1].mean(axis=1) for at in targets])
+    usual = past.mean(axis=1)
+    found = limits(apart, values[:, -1] - usual, alpha, window_steps)
+    return {"centre": usual + found.centre, "lo": usual + found.lo, "hi": usual + found.hi, "p": found.p}

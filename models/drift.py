@@ -1,0 +1,316 @@
+"""Whether a batch has moved away from what the model has learned from, more than batches move anyway.
+
+Each feature is described at every cutoff by three things: how its values are spread over bins, how large they are, and
+which share is missing. How far the batch is from the reference in each is compared with how far earlier cutoffs were
+from theirs, the same number of cutoffs ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from models.bins import Bins, expected_psi, psi, smoothed
+from models.prediction_limits import FEWEST, Limits, limits
+
+__all__ = ["Design", "Drift", "Profile", "Profiler", "drift", "joined"]
+
+FloatArray = NDArray[np.float64]
+
+_COLUMNS: Final = (
+    "feature", "psi", "psi_limit", "p_psi", "mean", "reference_mean", "factor", "p_level", "missing_share",
+    "reference_missing_share", "missing_lo", "missing_hi", "p_missing", "p", "n",
+)  # fmt: skip
+_ASPECTS: Final = 3
+_LEAST_REFERENCE: Final = 3
+"""Cutoffs that an earlier cutoff is compared with at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What the columns of one cutoff look like.
+
+    Attributes
+    ----------
+    n : int
+        Rows.
+    counts : mapping of str to ndarray
+        Rows in each bin, by column.
+    size : ndarray of float, shape (columns,)
+        Mean of ``log(1 + |value| / scale)``: how large values are, with no single one counting much.
+    mean : ndarray of float, shape (columns,)
+        Mean of the values; NaN for categories and where all are missing.
+    missing : ndarray of float, shape (columns,)
+        Share without a value.
+    """
+
+    n: int
+    counts: Mapping[str, NDArray[np.int64]]
+    size: FloatArray
+    mean: FloatArray
+    missing: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Profiler:
+    """How the columns of any cutoff are described: fixed by rows of the reference.
+
+    Attributes
+    ----------
+    bins : mapping of str to Bins
+        By column, in order.
+    scale : mapping of str to float
+        Mean size of the values other than zero; 1 where there are none.
+    """
+
+    bins: Mapping[str, Bins]
+    scale: Mapping[str, float]
+
+    @classmethod
+    def of(cls, reference: pd.DataFrame, columns: Sequence[str]) -> Profiler:
+        """Fix bins and scales by rows of the reference; a sample of them will do."""
+        bins = {name: Bins.of(reference[name]) for name in columns}
+        scale = {name: _scale(reference[name]) for name in columns}
+        return cls(bins, scale)
+
+    def profile(self, rows: pd.DataFrame) -> Profile:
+        """Describe the rows of one cutoff."""
+        described = [_described(rows[name], self.scale[name]) for name in self.bins]
+        size, mean, missing = np.array(described, np.float64).reshape(-1, 3).T
+        counts = {name: bins.counts(rows[name]) for name, bins in self.bins.items()}
+        return Profile(len(rows), counts, size, mean, missing)
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """How the comparison is made.
+
+    Attributes
+    ----------
+    lag : int
+        Cutoffs from the last of the reference to the batch, at least 1.
+    window_steps : float
+        Over how many cutoffs the window of a feature reaches: neighbouring cutoffs share what happened.
+    alpha : float
+        Chance that any column of an undisturbed batch is told as moved.
+    """
+
+    lag: int
+    window_steps: float
+    alpha: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How far a batch is from the reference, column by column.
+
+    Attributes
+    ----------
+    table : DataFrame
+        feature; psi, psi_limit; mean, reference_mean, factor (mean size over that of the reference); missing_share,
+        reference_missing_share, missing_lo, missing_hi; p_psi, p_level, p_missing, and p: the smallest times the number
+        of tests, at most 1 (Bonferroni); n rows. The largest psi first, ties by name. Without limits p is NaN.
+    compared : int
+        Earlier cutoffs whose distance from their past gave the limits; 0: too few, nothing is judged.
+    worth : float
+        How many independent ones they are worth.
+    lag : int
+        Over how many cutoffs they were compared.
+    alpha : float
+        Chance that any column of an undisturbed batch has p below it.
+    """
+
+    table: pd.DataFrame
+    compared: int
+    worth: float
+    lag: int
+    alpha: float
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether there was enough history to say what is out of the ordinary."""
+        return self.compared > 0
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a column; see `table`."""
+        return self.table
+
+
+def joined(first: Profile, second: Profile) -> Profile:
+    """Describe the columns of both; rows are those of the first."""
+    parts = {name: np.append(getattr(first, name), getattr(second, name)) for name in ("size", "mean", "missing")}
+    return Profile(first.n, {**first.counts, **second.counts}, **parts)
+
+
+def drift(reference: Sequence[Profile], batch: Profile, design: Design) -> Drift:
+    """Compare a batch with a reference, and with how reference cutoffs compared with their own past.
+
+    Parameters
+    ----------
+    reference : sequence of Profile
+        Of the cutoffs that the model has learned from, ascending, by one profiler.
+    batch : Profile
+        By the same profiler.
+    design : Design
+        Lag, overlap and false-alarm rate.
+
+    Returns
+    -------
+    Drift
+        Independent of the order of rows.
+
+    Notes
+    -----
+    The distance of reference cutoff k is that from the mean of all cutoffs up to k - lag, as the batch's is from the
+    mean of all of them: so a trend that goes on, however long, adds as much to both. PSI enters by the logarithm of
+    itself plus what sampling alone brings; size as it is; the share missing by arcsine of its root. Limits of each
+    aspect: :func:`models.prediction_limits.limits`, for ``alpha`` over all columns and the three aspects.
+
+    Where the batch is further from the reference than half of the reference is long, the lag is cut to that; what grows
+    with distance is then found out of the ordinary sooner.
+
+    What it takes for granted: the reference shows how cutoffs differ from each other. With less than a year of it the
+    next season is news, and is told as such.
+    """
+    names = list(batch.counts)
+    lag = max(1, min(design.lag, len(reference) // 2))
+    least = min(_LEAST_REFERENCE, max(1, len(reference) - lag))
+    targets = range(lag + least - 1, len(reference))
+    every, all_of_it = _stacked([*reference, batch]), slice(len(reference))
+    past = [_apart(every, target, slice(target - lag + 1)) for target in targets]
+    new = _apart(every, len(reference), all_of_it)
+    table = _described_batch(names, batch, reference, _psi(every, len(reference), all_of_it))
+    if len(past) < FEWEST or not names:
+        return Drift(_ordered(table), 0, 0.0, lag, design.alpha)
+    each = design.alpha / (_ASPECTS * len(names))
+    found = [
+        limits(
+            np.column_stack([one[aspect] for one in past]),
+            new[aspect],
+            each,
+            design.window_steps,
+            only_growth=aspect == 0,
+        )
+        for aspect in range(_ASPECTS)
+    ]
+    sampling = _sampling(every, len(reference), all_of_it)
+    table = _with_limits(table, found, sampling, every.missing[all_of_it].mean(axis=0))
+    return Drift(_ordered(table), len(past), found[0].worth, lag, design.alpha)
+
+
+class _Stack(NamedTuple):
+    """Profiles as arrays: shares (cutoffs, columns, cells), size and missing (cutoffs, columns), rows (cutoffs,)."""
+
+    shares: FloatArray
+    cells: FloatArray
+    size: FloatArray
+    missing: FloatArray
+    n: FloatArray
+
+
+def _stacked(profiles: Sequence[Profile]) -> _Stack:
+    cells = np.array([len(counts) for counts in profiles[0].counts.values()], np.int64)
+    shares = np.ones((len(profiles), len(cells), cells.max(initial=1)))  # what is beyond a column's cells is alike
+    for at, profile in enumerate(profiles):
+        for column, counts in enumerate(profile.counts.values()):
+            shares[at, column, : len(counts)] = smoothed(counts)
+    size, missing = (np.array([getattr(one, name) for one in profiles]) for name in ("size", "missing"))
+    return _Stack(
+        shares, cells.astype(np.float64), size, _stable(missing), np.array([one.n for one in profiles], float)
+    )
+
+
+def _apart(every: _Stack, one: int, past: slice) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Distance of a cutoff from the mean of others: log PSI, size, arcsine of the root of the share missing."""
+    spread = np.log(_psi(every, one, past) + _sampling(every, one, past))
+    size = every.size[one] - every.size[past].mean(axis=0)
+    return spread, size, every.missing[one] - every.missing[past].mean(axis=0)
+
+
+def _psi(every: _Stack, one: int, past: slice) -> FloatArray:
+    return psi(every.shares[one], every.shares[past].mean(axis=0))
+
+
+def _sampling(every: _Stack, one: int, past: slice) -> FloatArray:
+    """Expect what sampling brings; rows of the past are largely the same customers and count once."""
+    return (every.cells - 1) * expected_psi(2, every.n[one], every.n[past].max())
+
+
+def _stable(share: FloatArray) -> FloatArray:
+    return np.arcsin(np.sqrt(share))
+
+
+def _described_batch(
+    names: list[str], batch: Profile, reference: Sequence[Profile], distance: FloatArray
+) -> pd.DataFrame:
+    usual = np.mean([one.size for one in reference], axis=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factor = np.expm1(batch.size) / np.expm1(usual)
+    columns = {
+        "feature": names,
+        "psi": distance,
+        "mean": batch.mean,
+        "reference_mean": _mean_of([one.mean for one in reference]),
+        "factor": np.where(np.isfinite(factor) & (factor > 0), factor, np.nan),
+        "missing_share": batch.missing,
+        "reference_missing_share": np.mean([one.missing for one in reference], axis=0),
+        "n": batch.n,
+    }
+    return pd.DataFrame(columns).reindex(columns=list(_COLUMNS))
+
+
+def _with_limits(table: pd.DataFrame, found: Sequence[Limits], sampling: FloatArray, usual: FloatArray) -> pd.DataFrame:
+    spread, size, missing = found
+    smallest = np.minimum(np.minimum(spread.p, size.p), missing.p)
+    return table.assign(
+        psi_limit=np.maximum(np.exp(np.minimum(spread.hi, 700.0)) - sampling, 0.0),
+        p_psi=spread.p,
+        p_level=size.p,
+        p_missing=missing.p,
+        missing_lo=_share(usual + missing.lo),
+        missing_hi=_share(usual + missing.hi),
+        p=np.minimum(smallest * _ASPECTS * len(table), 1.0),
+    )
+
+
+def _ordered(table: pd.DataFrame) -> pd.DataFrame:
+    return table.sort_values(["psi", "feature"], ascending=[False, True], kind="stable").reset_index(drop=True)
+
+
+def _share(angle: FloatArray) -> FloatArray:
+    back: FloatArray = np.sin(np.clip(angle, 0.0, np.pi / 2)) ** 2
+    return back
+
+
+def _mean_of(rows: Sequence[FloatArray]) -> FloatArray:
+    """Mean over cutoffs of what is known; NaN where nothing is."""
+    stacked = np.array(rows)
+    known = ~np.isnan(stacked)
+    count = known.sum(axis=0)
+    total = np.where(known, stacked, 0.0).sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _numbers(values: pd.Series) -> FloatArray | None:
+    if not pd.api.types.is_numeric_dtype(values):
+        return None
+    numbers: FloatArray = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    return numbers[~np.isnan(numbers)]
+
+
+def _scale(values: pd.Series) -> float:
+    known = _numbers(values)
+    sizes = np.abs(known[known != 0]) if known is not None else np.array([])
+    return float(np.median(sizes)) if len(sizes) else 1.0
+
+
+def _described(values: pd.Series, scale: float) -> tuple[float, float, float]:
+    known, missing = _numbers(values), float(values.isna().mean())
+    if known is None or len(known) == 0:
+        return 0.0, np.nan, missing
+    return float(np.log1p(np.abs(known) / scale).mean()), float(known.mean()), missing

@@ -1,0 +1,162 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.measures import Feature
+from models.batch_rules import drift_reasons, moved
+from models.bins import Bins, psi, smoothed
+from models.drift import Design, Drift, Profile, Profiler, drift, joined
+
+WINDOW, CUTOFFS, LAG = 6, 22, 3
+DESIGN = Design(LAG, WINDOW, 0.05)
+NAMES = [f"support__wait_min__{number}" for number in range(24)]
+
+
+def feature(name: str, unit: str = "min") -> Feature:
+    return Feature(name, "Support: mean wait (min).", unit, "lower", "journey", "support", name, "experience")
+
+
+def cutoffs(rng: np.random.Generator, n: int = 300) -> list[pd.DataFrame]:
+    """Customers at cutoffs whose windows overlap: features wander with what happened in the window."""
+    months = rng.normal(0, 0.25, (CUTOFFS + WINDOW, len(NAMES)))
+    trend = rng.normal(0, 0.01, len(NAMES))
+    own = rng.normal(size=(n, len(NAMES)))
+    rows = []
+    for at in range(CUTOFFS):
+        level = months[at : at + WINDOW].mean(axis=0) + trend * at
+        values = np.exp(level + 0.8 * own + 0.3 * rng.normal(size=own.shape))
+        values[rng.random(own.shape) < 0.1] = np.nan
+        rows.append(pd.DataFrame(values, columns=NAMES))
+    return rows
+
+
+def described(rows: list[pd.DataFrame]) -> tuple[list[Profile], Profiler]:
+    reference = rows[: CUTOFFS - LAG]
+    profiler = Profiler.of(pd.concat(reference), NAMES)
+    return [profiler.profile(one) for one in reference], profiler
+
+
+@pytest.fixture(scope="module")
+def world() -> tuple[list[Profile], Profiler, pd.DataFrame]:
+    rows = cutoffs(np.random.default_rng(1))
+    profiles, profiler = described(rows)
+    return profiles, profiler, rows[-1]
+
+
+def told(world: tuple[list[Profile], Profiler, pd.DataFrame], batch: pd.DataFrame) -> pd.DataFrame:
+    profiles, profiler, _ = world
+    return moved(drift(profiles, profiler.profile(batch), DESIGN), 0.1)
+
+
+def test_undisturbed_batches_raise_no_more_alarms_than_stated() -> None:
+    alarms = 0
+    for seed in range(40):
+        rows = cutoffs(np.random.default_rng(100 + seed), 150)
+        profiles, profiler = described(rows)
+        alarms += bool((drift(profiles, profiler.profile(rows[-1]), DESIGN).table["p"] < 0.05).any())
+    assert alarms <= 5  # 2 are expected at most; more than 5 has a chance of 1.4 %
+
+
+def test_psi_beside_the_limits_is_the_plain_one(world: tuple[list[Profile], Profiler, pd.DataFrame]) -> None:
+    profiles, profiler, batch = world
+    found = drift(profiles, profiler.profile(batch), DESIGN).table.set_index("feature")
+    name = NAMES[3]
+    reference = np.mean([smoothed(one.counts[name]) for one in profiles], axis=0)
+    now = smoothed(Bins.counts(profiler.bins[name], batch[name]))
+    assert found.loc[name, "psi"] == pytest.approx(float(psi(now, reference)), rel=1e-12)
+    assert found.loc[name, "missing_share"] == pytest.approx(batch[name].isna().mean())
+
+
+def test_minutes_that_become_seconds_need_action(world: tuple[list[Profile], Profiler, pd.DataFrame]) -> None:
+    batch = world[2].assign(**{NAMES[0]: world[2][NAMES[0]] * 60})
+    rows = told(world, batch)
+    assert rows["feature"].tolist() == [NAMES[0]]
+    (reason,) = drift_reasons(rows, [feature(NAMES[0])])
+    assert (reason.kind, reason.verdict) == ("unit", "act")
+    assert "times as large as in training" in reason.text
+
+
+def test_a_measure_that_is_no_longer_delivered_needs_action(
+    world: tuple[list[Profile], Profiler, pd.DataFrame],
+) -> None:
+    rows = told(world, world[2].assign(**{NAMES[1]: np.nan}))
+    assert rows["feature"].tolist() == [NAMES[1]]
+    (reason,) = drift_reasons(rows, [feature(NAMES[1])])
+    assert (reason.kind, reason.verdict) == ("missing", "act")
+    assert "missing for 100.0% of customers, expected" in reason.text
+
+
+def test_more_missing_values_are_to_be_watched(world: tuple[list[Profile], Profiler, pd.DataFrame]) -> None:
+    batch = world[2].copy()
+    batch.loc[batch.index[:100], NAMES[2]] = np.nan
+    rows = told(world, batch)
+    assert rows["feature"].tolist() == [NAMES[2]]
+    assert [(one.kind, one.verdict) for one in drift_reasons(rows, [feature(NAMES[2])])] == [("missing", "watch")]
+
+
+def test_other_customers_are_to_be_watched(world: tuple[list[Profile], Profiler, pd.DataFrame]) -> None:
+    batch = world[2].copy()
+    batch[NAMES[5]] = batch[NAMES[5]].clip(lower=batch[NAMES[5]].quantile(0.6)) * 1.6
+    reasons = drift_reasons(told(world, batch), [feature(NAMES[5])])
+    assert [(one.kind, one.verdict) for one in reasons] == [("drift", "watch")]
+
+
+def test_a_trend_that_goes_on_is_no_drift() -> None:
+    rng = np.random.default_rng(6)
+    tenure = pd.concat([pd.DataFrame({"tenure_days": rng.exponential(900, 500)}) for _ in range(3)])
+    profiler = Profiler.of(tenure, ["tenure_days"])
+    base = rng.exponential(900, 500)
+    rows = [pd.DataFrame({"tenure_days": base + 9 * at + rng.normal(0, 5, 500)}) for at in range(CUTOFFS)]
+    profiles = [profiler.profile(one) for one in rows]
+    found = drift(profiles[: CUTOFFS - LAG], profiles[-1], DESIGN)
+    assert len(moved(found, 0.0)) == 0
+
+
+def test_features_of_one_measure_and_journey_share_a_sentence(
+    world: tuple[list[Profile], Profiler, pd.DataFrame],
+) -> None:
+    rows = told(world, world[2].assign(**{name: world[2][name] * 60 for name in NAMES[:3]}))
+    features = [replace(feature(name), measure="wait") for name in NAMES[:3]]
+    (reason,) = drift_reasons(rows, features)
+    assert "So do 2 more features of it." in reason.text
+
+
+def test_too_few_cutoffs_show_distances_and_judge_nothing(
+    world: tuple[list[Profile], Profiler, pd.DataFrame],
+) -> None:
+    profiles, profiler, batch = world
+    found = drift(profiles[:6], profiler.profile(batch * 1000), DESIGN)
+    assert not found.is_judged
+    assert found.table["p"].isna().all()
+    assert found.table["psi"].min() > 1
+    assert len(moved(found, 0.1)) == 0
+
+
+def test_the_order_of_rows_does_not_matter(world: tuple[list[Profile], Profiler, pd.DataFrame]) -> None:
+    profiles, profiler, batch = world
+    shuffled = batch.sample(frac=1, random_state=3)
+    once, again = (drift(profiles, profiler.profile(one), DESIGN).to_frame() for one in (batch, shuffled))
+    pd.testing.assert_frame_equal(once, again, rtol=1e-12)
+
+
+def test_joined_columns_are_those_of_both_and_rows_of_the_first() -> None:
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0]})
+    one = Profiler.of(frame, ["a"]).profile(frame)
+    other = Profiler.of(frame.rename(columns={"a": "b"}), ["b"]).profile(frame.rename(columns={"a": "b"}).head(2))
+    both = joined(one, other)
+    assert (both.n, list(both.counts), both.mean.tolist()) == (3, ["a", "b"], [2.0, 1.5])
+
+
+def test_categories_have_a_spread_but_no_size() -> None:
+    frame = pd.DataFrame({"segment": pd.Series(["a", "b", "b", "b"], dtype="category")})
+    profiler = Profiler.of(frame, ["segment"])
+    profiles = [profiler.profile(frame)] * 9
+    now = pd.DataFrame({"segment": pd.Series(["a", "a", "a", "c"], dtype=object)})
+    found: Drift = drift(profiles, profiler.profile(now), Design(1, 1.0, 0.05))
+    row = found.table.iloc[0]
+    assert row["psi"] > 0.25
+    assert math.isnan(row["factor"])
+    assert moved(found, 0.1)["aspect"].tolist() == ["spread"]

@@ -1,0 +1,176 @@
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from features.contract import read_contract
+from features.layout import open_layout
+from features.snapshot import iso, parse_date
+from flows import cli
+from flows.monitor_batch import Asked, Batch, look_at_batch
+from flows.monitor_outcomes import changes, outcomes_fingerprint
+from flows.monitor_section import monitor_section, read_monitor
+from flows.scores_read import read_scores, scored_cutoffs
+from flows.storage import Workspace, open_workspace, read_json
+from flows.tracking import find_champion, find_version, open_tracker
+from tests.watched_company import make_watched
+
+UNIT = {"wait_min": 60.0}
+
+
+@pytest.fixture(scope="module")
+def monitored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A company that ``journeylift monitor`` has looked at once; read it, do not change it."""
+    study = make_watched(tmp_path_factory.mktemp("watched") / "a company")
+    assert cli.main(["monitor", "--study", str(study), "--fail-on-act"]) == 0
+    return study
+
+
+def result_of(study: Path) -> dict[str, Any]:
+    found = read_json(study.parent / "store" / "results" / "monitor.json")
+    assert found is not None
+    return found
+
+
+def looked(workspace: Workspace, scores: pd.DataFrame) -> Batch:
+    root = workspace.store.root
+    contract = read_contract(root)
+    champion = find_champion(open_tracker(workspace.study, workspace.store), "churn")
+    now = time.time_ns() // 1_000
+    asked = Asked(workspace, contract, open_layout(root).manifest, scores, contract.cutoffs[-1], now)
+    return look_at_batch(asked, champion, lambda _: None)
+
+
+def kinds(batch: Batch) -> set[tuple[str, str]]:
+    return {(one.kind, one.verdict) for one in batch.reasons}
+
+
+def test_an_undisturbed_batch_is_ok_and_what_it_was_compared_with_is_told(monitored: Path) -> None:
+    found = result_of(monitored)
+    assert (found["verdict"], found["reasons"]) == ("ok", [])
+    assert {one["check"] for one in found["checks"]} == {
+        "freshness", "schema", "scored customers", "volume", "features", "different scores", "scores", "sources",
+    }  # fmt: skip
+    assert "cutoffs from" in found["notes"][0]
+    assert "at most 5% of undisturbed batches" in found["notes"][1]
+    assert [one["cutoff"] for one in found["batches"]] == list(scored_cutoffs(open_workspace(monitored).store))
+
+
+def test_outcomes_of_a_mature_batch_stand_beside_the_promise(monitored: Path) -> None:
+    (outcome,) = result_of(monitored)["outcomes"]
+    assert outcome["cutoff"] == iso(read_contract(monitored.parent / "store").matured[-1])
+    assert outcome["promise_cutoffs"] == 2
+    table = {row["metric"]: row for row in outcome["metrics"]}
+    assert set(table) == {"auc", "brier", "calibration_intercept", "calibration_slope", "lift"}
+    assert table["auc"]["lo"] < table["auc"]["value"] < table["auc"]["hi"]
+    assert table["auc"]["promised"] is not None
+    assert read_json(monitored.parent / "store" / "monitor" / f"cutoff_date={outcome['cutoff']}.json") is not None
+
+
+def test_mlflow_keeps_the_verdict_and_realised_metrics(monitored: Path) -> None:
+    workspace = open_workspace(monitored)
+    tracker = open_tracker(workspace.study, workspace.store)
+    run = tracker.client.get_run(result_of(monitored)["run_id"])
+    assert run.data.tags["verdict"] == "ok"
+    assert {"realised_auc", "promised_auc", "largest_psi"} <= set(run.data.metrics)
+    assert tracker.artifact(run.info.run_id, "verdicts.png")
+
+
+def test_the_report_answers_whether_scores_are_still_right(monitored: Path) -> None:
+    section = monitor_section(read_monitor(result_of(monitored)))
+    assert section.lead.startswith("Yes, as far as can be told")
+    assert "came true: AUC" in section.lead
+    assert [block.title for block in section.blocks][1:3] == ["Did earlier scores come true?", "What moved"]
+
+
+def test_scores_that_are_all_alike_need_action(monitored: Path) -> None:
+    workspace = open_workspace(monitored)
+    scores = read_scores(workspace.store, scored_cutoffs(workspace.store)[-1])
+    batch = looked(workspace, scores.assign(churn_risk=0.05))
+    assert ("constant score", "act") in kinds(batch)
+    assert batch.reasons[0].text.startswith("1 different scores for")
+
+
+def test_scores_under_other_features_and_without_some_customers_are_told(monitored: Path) -> None:
+    workspace = open_workspace(monitored)
+    scores = read_scores(workspace.store, scored_cutoffs(workspace.store)[-1])
+    batch = looked(workspace, scores.iloc[5:].assign(feature_contract_hash="0" * 64))
+    assert {("schema", "act"), ("unscored", "watch")} <= kinds(batch)
+    assert any(one.text.startswith("5 of ") for one in batch.reasons)
+
+
+def test_data_older_than_the_study_allows_need_action(monitored: Path, tmp_path: Path) -> None:
+    text = monitored.read_text("utf-8") + "monitoring: {max_age_days: 2}\n"
+    other = tmp_path / "study.yaml"
+    other.write_text(text.replace("study: ", "study: ", 1), "utf-8")
+    rules = open_workspace(other, reads_only=True).study.monitoring
+    workspace = open_workspace(monitored)
+    study = workspace.study.model_copy(update={"monitoring": rules})
+    strict = Workspace(workspace.study_file, study, workspace.store)
+    batch = looked(strict, read_scores(workspace.store, scored_cutoffs(workspace.store)[-1]))
+    (reason,) = [one for one in batch.reasons if one.kind == "freshness"]
+    assert reason.verdict == "act"
+    assert "at most 2 were expected (monitoring.max_age_days)" in reason.text
+
+
+def test_a_change_of_unit_last_month_fails_the_run_that_is_to_fail(
+    monitored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = _copied(monitored, tmp_path)
+    last = pd.Timestamp(parse_date(result_of(study)["cutoff"]), unit="us", tz="UTC")
+    path = study.parent / "touchpoints.parquet"
+    table = pq.read_table(path)
+    rows = table.to_pandas()
+    late = pd.to_datetime(rows["event_time"], utc=True) >= last - pd.Timedelta(days=31)
+    rows.loc[late, "wait_min"] *= UNIT["wait_min"]
+    pq.write_table(pa.Table.from_pandas(rows, schema=table.schema, preserve_index=False), path)
+    out = tmp_path / "found.json"
+    assert cli.main(["monitor", "--study", str(study), "--fail-on-act", "--json", str(out)]) == 9
+    found = json.loads(out.read_text("utf-8"))
+    assert found["verdict"] == "act"
+    assert "unit" in {one["kind"] for one in found["reasons"]}
+    assert "wait in support: typical size" in capsys.readouterr().err
+
+
+def test_a_cutoff_without_scores_is_refused_with_those_there_are(
+    monitored: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["monitor", "--study", str(monitored), "--cutoff", "2031-01-01"]) == 2
+    assert "--cutoff 2031-01-01: there are no scores of it. One of the 2 scored cutoffs" in capsys.readouterr().err
+
+
+def test_outcomes_that_came_late_are_told_with_what_they_change() -> None:
+    metrics = [{"metric": "auc", "value": 0.7}, {"metric": "brier", "value": 0.05}]
+    before = {"n": 900, "churned": 40, "metrics": metrics}
+    after = {"cutoff": "2025-06-01", "n": 900, "churned": 44, "metrics": [{"metric": "auc", "value": 0.66}]}
+    told = changes(before, after)
+    assert told.startswith("Outcomes of 2025-06-01 came late or were corrected.")
+    assert "of them left: 40 before, 44 now; AUC: 0.7 before, 0.66 now" in told
+    assert changes(before, {"cutoff": "2025-06-01", **before}) == ""
+
+
+def test_other_rules_or_scores_make_outcomes_anew_and_nothing_else_does(monitored: Path) -> None:
+    workspace = open_workspace(monitored)
+    contract = read_contract(workspace.store.root)
+    cutoff = iso(contract.matured[-1])
+    once = outcomes_fingerprint(workspace, contract, cutoff, (0.1, 0.01))
+    assert outcomes_fingerprint(workspace, contract, cutoff, (0.1, 0.01)) == once
+    assert outcomes_fingerprint(workspace, contract, cutoff, (0.2, 0.01)) != once
+
+
+def test_a_version_that_was_never_registered_is_none(monitored: Path) -> None:
+    workspace = open_workspace(monitored)
+    assert find_version(open_tracker(workspace.study, workspace.store), "churn", "77") is None
+
+
+def _copied(study: Path, tmp_path: Path) -> Path:
+    """Copy tables, panel and scores; runs stay where they are recorded."""
+    folder = tmp_path / "a copy"
+    shutil.copytree(study.parent, folder)
+    return folder / study.name
