@@ -461,7 +461,7 @@ def test_calls_and_chats_are_different_contacts_and_hardly_overlap(together):
 
 def test_what_moves_different_measures_is_added_and_not_built_again(company):
     bills, calls = TWO[:2]
-    model = PolicyModel.of(company.fits, {e for one in TWO for e in one.moved})
+    model = PolicyModel.of(company.fits, {*bills.moved, *calls.moved})
     apart, both = [model.moves_of((one,)) for one in (bills, calls)], model.moves_of((bills, calls))
     added = apart[0].shift(model.fit.names).plus(apart[1].shift(model.fit.names))
     rebuilt = both.shift(model.fit.names)
