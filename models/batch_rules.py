@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from models.alarms import Reason
+from models.alarms import Level, Reason
 from models.arrivals import Arrivals
 from models.drift import Drift
 
@@ -168,7 +168,7 @@ def _arrival_reasons(told: pd.DataFrame, month: str, units: Mapping[str, str]) -
         expected = f"expected {_written(row.lo, row.aspect)} to {_written(row.hi, row.aspect)}"
         value = _written(row.value, row.aspect)
         if row.aspect == "volume":
-            verdict = "act" if row.value < COLLAPSE * row.centre else "watch"
+            verdict: Level = "act" if row.value < COLLAPSE * row.centre else "watch"
             yield Reason("volume", verdict, f"{row.what}: {value} touchpoints in {month}, {expected}. {_ARRIVED}")
         elif row.aspect == "missing":
             text = f"{row.what}: missing in {value} of the rows of {month}, {expected}."

@@ -108,7 +108,7 @@ def test_scores_under_other_features_and_without_some_customers_are_told(monitor
 def test_data_older_than_the_study_allows_need_action(monitored: Path, tmp_path: Path) -> None:
     text = monitored.read_text("utf-8") + "monitoring: {max_age_days: 2}\n"
     other = tmp_path / "study.yaml"
-    other.write_text(text.replace("study: ", "study: ", 1), "utf-8")
+    other.write_text(text, "utf-8")
     rules = open_workspace(other, reads_only=True).study.monitoring
     workspace = open_workspace(monitored)
     study = workspace.study.model_copy(update={"monitoring": rules})
