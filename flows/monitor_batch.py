@@ -301,7 +301,8 @@ def _units(asked: Asked, found: Arrivals) -> Mapping[str, str]:
     """Name the changes of unit that would multiply sizes as they were multiplied."""
     kinds = {one.name: one.kind for one in asked.workspace.study.measures}
     named: dict[str, str] = {}
-    for row in found.table.loc[found.table["aspect"].eq("size")].itertuples():
+    sizes: Iterator[Any] = found.table.loc[found.table["aspect"].eq("size")].itertuples()
+    for row in sizes:
         measure = str(row.what).split(" in ", 1)[0]
         apart = float(row.value) - float(row.centre)
         rates = UNITS.get(kinds.get(measure, ""), {})

@@ -121,8 +121,8 @@ def reference_of(
     profiles = []
     for at, scored in zip(cutoffs, scores, strict=True):
         yield f"describing the reference, {iso(at)}"
-        rows = profiler.profile(read_panel(workspace.store.root, (at,), columns=names))
-        profiles.append(joined(rows, score_profiler.profile(scored)))
+        described = profiler.profile(read_panel(workspace.store.root, (at,), columns=names))
+        profiles.append(joined(described, score_profiler.profile(scored)))
     yield Reference(
         cutoffs=tuple(cutoffs),
         profiler=profiler,

@@ -56,7 +56,8 @@ def read_scores(store: Store, cutoff: str) -> pd.DataFrame:
             f"The scores in '{partition}' cannot be read: {str(fault).splitlines()[0][:200]}. Parquet files as written "
             f"by journeylift score were expected. Delete the folder and run: journeylift score --cutoff {cutoff}"
         ) from fault
-    return frame.sort_values("customer_id", kind="stable").reset_index(drop=True)
+    ordered: pd.DataFrame = frame.sort_values("customer_id", kind="stable", ignore_index=True)
+    return ordered
 
 
 def _parts(partition: Path) -> list[Path]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
@@ -57,7 +57,7 @@ def moved(found: Drift, psi_least: float) -> pd.DataFrame:
     table = found.table
     each = found.alpha / (_TESTS * max(len(table), 1))
     factor = table["factor"].astype(float)
-    factor = np.maximum(factor, 1 / factor)
+    factor = factor.where(factor >= 1, 1 / factor)
     size = table["p_level"].lt(each) & factor.ge(LEAST_FACTOR)
     gap = (table["missing_share"] - table["reference_missing_share"]).abs()
     missing = table["p_missing"].lt(each) & gap.ge(LEAST_SHARE)
@@ -164,7 +164,8 @@ _ASK: Final = "Ask what changed; watch whether outcomes still come true as promi
 
 
 def _arrival_reasons(told: pd.DataFrame, month: str, units: Mapping[str, str]) -> Iterator[Reason]:
-    for row in told.itertuples():
+    rows: Iterator[Any] = told.itertuples()
+    for row in rows:
         expected = f"expected {_written(row.lo, row.aspect)} to {_written(row.hi, row.aspect)}"
         value = _written(row.value, row.aspect)
         if row.aspect == "volume":

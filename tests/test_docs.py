@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from features import errors, scoring_rules, study
 from features.study_rules import TABLE_COLUMNS
 from flows.cli import app
-from models import initiatives
+from models import funding, initiatives, scenario_note
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -38,8 +38,8 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "initiatives.yaml": initiatives.Initiative,
     "changes": initiatives.Change,
     "cost": initiatives.Cost,
-    "portfolio": initiatives.Funding,
-    "scenario": initiatives.ScenarioNote,
+    "portfolio": funding.Funding,
+    "scenario": scenario_note.ScenarioNote,
 }
 TERMS = (
     "touchpoint", "journey", "stage", "channel", "snapshot", "cutoff", "observation window", "gap", "horizon",
@@ -90,7 +90,7 @@ def test_every_key_is_described_with_its_default_and_no_other_key_is(title: str)
 def test_every_model_of_the_study_has_a_section() -> None:
     declared = {
         one
-        for module in (study, scoring_rules, initiatives)
+        for module in (study, scoring_rules, initiatives, funding, scenario_note)
         for one in vars(module).values()
         if isinstance(one, type) and issubclass(one, BaseModel) and not one.__name__.startswith("_")
     }
