@@ -105,7 +105,7 @@ def deliver(sink: Sink, base: Path, scores: Published) -> bool:
         with _opened(sink, base) as database:
             return _bring(database, sink.table, scores)
     except duckdb.Error as error:
-        why = first_line(error).rstrip(".")
+        why = first_line(error).rstrip(".!")
     except (psycopg.Error, OSError) as error:
         why = cause(error)
     except StoreError as error:

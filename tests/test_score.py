@@ -261,7 +261,7 @@ def test_a_backfill_builds_what_the_panel_lacks_and_leaves_out_what_has_no_data(
     assert "The panel lacks some of these cutoffs" in said
     assert "left out: no data" in said
     assert [path.name[-10:] for path in sorted((copy.store / "scores").iterdir())] == [
-        "2023-08-01", "2023-09-01", LATEST,
+        "2023-07-01", "2023-08-01", "2023-09-01", LATEST,
     ]  # fmt: skip
 
 
