@@ -434,11 +434,17 @@ def _reading(label: str) -> Iterator[None]:
         raise DataError(f"{label}: {_told(error)} Correct the table, the file or the query.") from None
 
 
+def _hidden(value: re.Match[str]) -> str:
+    """Hide a value of a row, such as a name that is no number, and not the file that was read."""
+    is_file = value[0].strip("'\"").lower().endswith((*_CSV, *_PARQUET))
+    return value[0] if is_file else "..."
+
+
 def _told(error: duckdb.Error) -> str:
     """Say what DuckDB said, with the line of the query that it cannot read: that is the user's SQL, never a row."""
     said = first_line(error)
     if isinstance(error, duckdb.DataError | duckdb.InvalidInputException):
-        said = _VALUE.sub("...", said)  # of a row, such as a name that is no number
+        said = _VALUE.sub(_hidden, said)
     is_query = isinstance(error, duckdb.ParserException | duckdb.BinderException | duckdb.CatalogException)
     places = [line.strip() for line in str(error).splitlines() if line.startswith("LINE ")] if is_query else []
     return ". ".join([said.rstrip("."), *places]) + ("" if said.endswith("!") and not places else ".")

@@ -277,6 +277,7 @@ def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> records(pd.DataFrame({"n": [1], "share": [float("nan")]}))
     [{'n': 1, 'share': None}]
     """

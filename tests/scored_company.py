@@ -61,13 +61,14 @@ def late_contact(folder: Path, at: str) -> None:
     """Add a contact that was made and booked at a time, for the customer who had the last one before it."""
     path = folder / "touchpoints.parquet"
     table = pq.read_table(path)
-    rows = table.to_pandas()
     moment = pd.Timestamp(at, tz="UTC")
-    earlier = rows.loc[rows["event_time"] < moment].sort_values(["event_time", "client_no"]).iloc[[-1]]
-    late = earlier.assign(event_time=moment, booked_time=moment)
-    schema = table.schema.remove_metadata()
-    added = pa.Table.from_pandas(pd.concat([rows, late]), schema=schema, preserve_index=False)
-    pq.write_table(added.replace_schema_metadata(table.schema.metadata), path)
+    rows = table.select(["event_time", "client_no"]).to_pandas()
+    earlier = rows.loc[rows["event_time"] < moment].sort_values(["event_time", "client_no"])
+    late = table.slice(int(earlier.index[-1]), 1)
+    for name in ("event_time", "booked_time"):
+        place = table.column_names.index(name)
+        late = late.set_column(place, table.field(name), pa.array([moment], table.field(name).type))
+    pq.write_table(pa.concat_tables([table, late]), path)
 
 
 def _tags(contract: PanelContract) -> Mapping[str, str]:

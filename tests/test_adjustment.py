@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from features.study import parse_study
 from models.adjustment import Exposure, adjustment_set, descendants
-from tests.studies import study_of
+from tests.studies import study_text
 
-STUDY = study_of(
+TEXT = study_text(
     """
 journeys:
   - {name: onboarding, stage: join, leads_to: [support]}
@@ -25,6 +25,7 @@ measures:
 """,
     covariates="segment",
 )
+STUDY = parse_study(TEXT, "study.yaml")
 FLAT = """
 study: a
 sources: {t: t.csv}

@@ -88,7 +88,7 @@ def simulated(study: Path) -> Path:
 
 def test_no_portfolio_is_chosen_from_a_flat_table(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["portfolio", "--study", str(study)]) == UnsupportedError.exit_code
-    assert "no money over months can be chosen by. See what each initiative would do" in capsys.readouterr().err
+    assert "no money over months can be planned, compared or chosen by" in capsys.readouterr().err
 
 
 def test_initiatives_on_a_flat_table_are_told_for_one_wave_with_what_is_switched_off(simulated: Path) -> None:

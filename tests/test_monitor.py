@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -126,10 +127,11 @@ def test_a_change_of_unit_last_month_fails_the_run_that_is_to_fail(
     last = pd.Timestamp(parse_date(result_of(study)["cutoff"]), unit="us", tz="UTC")
     path = study.parent / "touchpoints.parquet"
     table = pq.read_table(path)
-    rows = table.to_pandas()
-    late = pd.to_datetime(rows["event_time"], utc=True) >= last - pd.Timedelta(days=31)
-    rows.loc[late, "wait_min"] *= UNIT["wait_min"]
-    pq.write_table(pa.Table.from_pandas(rows, schema=table.schema, preserve_index=False), path)
+    late = pd.to_datetime(table["event_time"].to_pandas(), utc=True) >= last - pd.Timedelta(days=31)
+    waits = table["wait_min"].to_pandas() * np.where(late, UNIT["wait_min"], 1.0)
+    field = table.field("wait_min")
+    table = table.set_column(table.column_names.index("wait_min"), field, pa.array(waits, field.type, from_pandas=True))
+    pq.write_table(table, path)
     out = tmp_path / "found.json"
     assert cli.main(["monitor", "--study", str(study), "--fail-on-act", "--json", str(out)]) == 9
     found = json.loads(out.read_text("utf-8"))

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from features.study import parse_study
 from models import overlaps
 from models.initiatives import Change, Initiative
 from models.overlaps import _meet, pairs_on_a_path
-from tests.test_adjustment import STUDY as TEXT
-
-STUDY = parse_study(TEXT, "study.yaml")
+from tests.test_adjustment import STUDY
 
 
 def moving(name: str, journey: str, measure: str) -> Initiative:

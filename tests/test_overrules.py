@@ -7,11 +7,11 @@ import pytest
 from features.errors import StudyError
 from features.study import parse_study
 from models.adjustment import Exposure, adjustment_set
-from tests.test_adjustment import EVERYTHING, STUDY
+from tests.test_adjustment import EVERYTHING, TEXT
 
 
 def with_rule(rule: str) -> str:
-    return f"{STUDY}adjustment:\n  - {rule}\n"
+    return f"{TEXT}adjustment:\n  - {rule}\n"
 
 
 def adjusted(rule: str, journey: str = "support", measure: str = "wait"):
@@ -79,6 +79,6 @@ def test_one_measure_is_overruled_once():
 
 def test_no_row_of_the_panel_depends_on_an_overrule():
     rule = "{journey: support, measure: wait, remove: [segment], reason: x}"
-    before, after = parse_study(STUDY, "study.yaml"), parse_study(with_rule(rule), "study.yaml")
+    before, after = parse_study(TEXT, "study.yaml"), parse_study(with_rule(rule), "study.yaml")
     assert before.panel_fingerprint() == after.panel_fingerprint()
     assert before.fingerprint() != after.fingerprint()

@@ -3,7 +3,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,14 +100,13 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]
     """Let something happen while rows are scored."""
 
     def plan(happens: Callable[[], object]) -> None:
-        scored = score_cutoff.score_rows
+        scored = score_cutoff.score_tables
 
-        def score_rows(*given: Any) -> pa.Table:
-            table = scored(*given)
+        def score_tables(*given: Any) -> Iterator[pa.Table]:
+            yield from scored(*given)
             happens()
-            return table
 
-        monkeypatch.setattr(score_cutoff, "score_rows", score_rows)
+        monkeypatch.setattr(score_cutoff, "score_tables", score_tables)
 
     return plan
 

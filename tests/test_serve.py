@@ -228,7 +228,7 @@ def test_the_pages_show_what_was_found_and_ask_nobody_else(server: Server) -> No
         page.get_by_text("northline-score", exact=True).wait_for(timeout=120_000)
         assert page.get_by_text(re.compile(r"\d+ customers")).count() >= 1
         browser.close()
-    assert answered == {urlsplit(server.ui).netloc}
+    assert answered - {""} == {urlsplit(server.ui).netloc}  # without what pages hold themselves: data and blobs
 
 
 def test_its_own_server_ends_with_it_however_it_ends(home: Path, company: Workspace) -> None:
