@@ -288,7 +288,7 @@ def retrain(
     Parameters
     ----------
     if_act : bool
-        Ask the last monitoring first, and train at most once for the same reasons and outcomes.
+        Ask the last monitoring first, and train at most once on the same outcomes, whoever asked for it.
     budget : float, optional
         Seconds for trying settings of the candidates; all are tried when left out.
     """

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from features.errors import StoreError
-from features.snapshot import iso
 from flows import console
 from flows.artefacts import leave
 from flows.build_features import ensure_panel
 from flows.steps import flow
 from flows.storage import Workspace, open_workspace, read_json, write_json
 from flows.tracking import find_champion, open_tracker
-from flows.train import train
+from flows.train import to_learn_from, train
 
 __all__ = ["MENDABLE", "Call", "call_for", "retrain"]
 
@@ -103,8 +102,9 @@ def retrain(study_file: str, *, if_act: bool = False, seed: int = 0, budget: flo
     study_file : str
         The study.
     if_act : bool
-        Only where the last monitoring says ``act`` for reasons that a training can mend, and only once for the same
-        reasons and outcomes: the same rows teach nothing new.
+        Only where the last monitoring says ``act`` for reasons that a training can mend, and only where outcomes have
+        come true or features have changed since the last training, whoever asked for it: the same rows teach nothing
+        new.
     seed : int
         Seed of everything random.
     budget : float, optional
@@ -119,18 +119,14 @@ def retrain(study_file: str, *, if_act: bool = False, seed: int = 0, budget: flo
     """
     started = time.perf_counter()
     workspace = open_workspace(study_file)
-    before = read_json(workspace.store.result("retrain")) or {}
     call = _called(workspace) if if_act else Call(is_wanted=True, why="By schedule, or asked for.")
-    answered = before.get("answered")
-    if if_act and call.is_wanted:
-        question = _question(workspace, call.kinds)
-        if answered == question:
-            call = Call(
-                is_wanted=False,
-                why=f"{call.why} A training has already answered that, and no outcome has come true since: nothing "
-                "was trained. The next one is worth it when the next cutoff is mature.",
-            )
-        answered = question
+    asked = _question(workspace, call.kinds) if if_act and call.is_wanted else None
+    if asked is not None and _is_answered(workspace, asked):
+        call = Call(
+            is_wanted=False,
+            why=f"{call.why} A training has already answered that, and no outcome has come true since: nothing was "
+            "trained. The next one is worth it when the next cutoff is mature.",
+        )
     console.say(f"retrain: {call.why}")
     if call.is_wanted:
         train(study_file, seed=seed, budget=budget)
@@ -141,7 +137,7 @@ def retrain(study_file: str, *, if_act: bool = False, seed: int = 0, budget: flo
         "study": workspace.study.name,
         "trained": call.is_wanted,
         "why": call.why,
-        "answered": answered,
+        "asked": asked,
         "outcomes": outcomes,
     }
     write_json(workspace.store.result("retrain"), result)
@@ -162,13 +158,21 @@ def _called(workspace: Workspace) -> Call:
 
 
 def _question(workspace: Workspace, kinds: Sequence[str]) -> dict[str, Any]:
-    """Name what a training would answer: these reasons, with the outcomes known by now, on these features."""
-    contract = ensure_panel(workspace)
+    """Name what a training would answer: reasons, version found wanting, and what there is by now to learn from."""
+    judged = (read_json(workspace.store.result("monitor")) or {}).get("outcomes") or [{}]
     return {
         "kinds": list(kinds),
-        "matured": iso(max(contract.matured)) if contract.matured else "",
-        "feature_contract_hash": contract.feature_contract_hash,
+        "version": str(judged[-1].get("version", "")),
+        **to_learn_from(ensure_panel(workspace)),
     }
+
+
+def _is_answered(workspace: Workspace, asked: Mapping[str, Any]) -> bool:
+    """Tell whether the last training that could promote has learned from the same outcomes and features."""
+    last = read_json(workspace.store.result("train")) or {}
+    return bool(last.get("may_promote")) and all(
+        last.get(name) == asked[name] for name in ("matured", "feature_contract_hash")
+    )
 
 
 def _outcomes(workspace: Workspace) -> dict[str, dict[str, str]]:

@@ -13,6 +13,7 @@ from features.contract import PanelContract
 from features.errors import StudyError, UnsupportedError, closest
 from features.measures import Feature
 from features.panel import read_panel
+from features.snapshot import iso
 from flows import console
 from flows.artefacts import leave
 from flows.build_features import ensure_panel
@@ -36,7 +37,7 @@ from models.leaks import kept_features, leak_warnings
 from models.revenue import evaluate_revenue, fit_revenue
 from models.splits import AnyFold, grouping_note, picture, plan_folds
 
-__all__ = ["ensure_models", "mature", "read_rows", "require_features", "train"]
+__all__ = ["ensure_models", "mature", "read_rows", "require_features", "to_learn_from", "train"]
 
 _EVALUATE: Final[Mapping[str, Callable[..., Evaluation]]] = {"churn": evaluate_churn, "revenue": evaluate_revenue}
 _FIT: Final[Mapping[str, Callable[..., Any]]] = {"churn": fit_churn, "revenue": fit_revenue}
@@ -117,7 +118,13 @@ def train(
     rate = float(np.average(frame["is_churned"], weights=frame["weight"]))
     # The note goes when the result is there: of a training that is killed before, nothing stays.
     with noted(tracker.notes, {outcome: asdict(one) for outcome, one in standing(tracker).items()}) as token:
-        result = {**record(workspace, contract, judged, seed, promote, token), "rows": len(frame), "churn_rate": rate}
+        result = {
+            **record(workspace, contract, judged, seed, promote, token),
+            "rows": len(frame),
+            "churn_rate": rate,
+            **to_learn_from(contract),
+            "may_promote": promote == "auto",
+        }
         write_json(workspace.store.result("train"), result)
     leave(workspace, "train")
     kept.forget()
@@ -136,6 +143,14 @@ def read_rows(workspace: Workspace) -> pd.DataFrame:
 def mature(panel: pd.DataFrame) -> pd.DataFrame:
     """Keep the rows whose outcome is known."""
     return panel.loc[panel["is_mature"]].reset_index(drop=True)
+
+
+def to_learn_from(contract: PanelContract) -> dict[str, str]:
+    """Name what a training learns from: features, and the latest cutoff whose outcomes are known; empty if none is."""
+    return {
+        "matured": iso(max(contract.matured)) if contract.matured else "",
+        "feature_contract_hash": contract.feature_contract_hash,
+    }
 
 
 @step("judge and fit the candidates")

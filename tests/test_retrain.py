@@ -7,16 +7,21 @@ from typing import Any
 
 import pytest
 
+from features.contract import read_contract
 from features.errors import StoreError
 from flows.retrain import MENDABLE, call_for, retrain
 from flows.score import score
 from flows.storage import Workspace, read_json, write_json
 from flows.tracking import find_champion, open_tracker
+from flows.train import to_learn_from
 from tests.nights import small_company, with_champions
 
 
 def _reason(kind: str, verdict: str = "act") -> dict[str, str]:
     return {"kind": kind, "verdict": verdict, "text": f"{kind} it is."}
+
+
+_ACT = {"verdict": "act", "reasons": [_reason("realised")], "outcomes": [{"version": "0"}, {"version": "1"}]}
 
 
 @pytest.mark.parametrize(
@@ -77,7 +82,7 @@ def test_an_act_verdict_is_answered_once_and_the_winner_scores_next(
     assert _champion(company) == "1"
     assert (read_json(company.store.result("retrain")) or {})["trained"] is False
 
-    write_json(company.store.result("monitor"), {"verdict": "act", "reasons": [_reason("realised")]})
+    write_json(company.store.result("monitor"), _ACT)
     retrain(study, if_act=True, budget=0.0)
     said = read_json(company.store.result("retrain")) or {}
     assert said["trained"] is True
@@ -94,5 +99,33 @@ def test_an_act_verdict_is_answered_once_and_the_winner_scores_next(
     again = read_json(company.store.result("retrain")) or {}
     assert again["trained"] is False
     assert "has already answered that" in again["why"]
-    assert again["answered"] == said["answered"]
+    assert again["asked"] == said["asked"]
+    assert again["asked"]["kinds"] == ["realised"]
+    assert again["asked"]["version"] == "1"
     assert _champion(company) == "2"
+
+
+@pytest.mark.parametrize(
+    ("last", "is_trained"),
+    [
+        ({"may_promote": True}, False),
+        ({"may_promote": False}, True),
+        ({"may_promote": True, "matured": "2020-01-01"}, True),
+        ({"may_promote": True, "feature_contract_hash": "0" * 64}, True),
+        ({}, True),
+    ],
+)
+def test_any_training_on_the_same_outcomes_has_answered_it_if_it_could_promote(
+    company: Workspace, monkeypatch: pytest.MonkeyPatch, last: dict[str, Any], is_trained: bool
+) -> None:
+    write_json(company.store.result("monitor"), {"verdict": "act", "reasons": [_reason("realised")]})
+    by_schedule = to_learn_from(read_contract(company.store.root)) | {"outcomes": {}} | last
+    write_json(company.store.result("train"), by_schedule)
+    company.store.result("retrain").unlink(missing_ok=True)
+    trainings: list[str] = []
+    monkeypatch.setattr("flows.retrain.train", lambda study, **_: trainings.append(study))
+    retrain(str(company.study_file), if_act=True)
+    assert bool(trainings) is is_trained
+    said = read_json(company.store.result("retrain")) or {}
+    assert said["trained"] is is_trained
+    assert said["asked"]["version"] == "", "no outcome was judged"
