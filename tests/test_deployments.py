@@ -56,3 +56,12 @@ def test_the_file_for_work_pools_names_the_same_flows_and_default_times(study: S
         assert one["concurrency_limit"] == 1
         assert ":" not in one["entrypoint"], "a path of a file would put flows/ on the search path"
     assert content["pull"] == []
+
+
+def test_workers_can_start_the_image_with_a_command_of_their_own() -> None:
+    lines = (ROOT / "examples" / "docker" / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    assert not [line for line in lines if line.upper().startswith("ENTRYPOINT")], "it would be put before the command"
+    assert lines[-1] == 'CMD ["journeylift", "--help"]'
+    copied = {line.split()[1] for line in lines if line.startswith("COPY")} - {"requirements.lock"}
+    assert copied == {"features", "models", "flows"}
+    assert "entry point is journeylift" not in (ROOT / "docs" / "how-to" / "schedule.md").read_text(encoding="utf-8")
