@@ -16,9 +16,9 @@ __all__ = ["Schedule", "cron_of", "in_words"]
 _WEEKDAYS: Final = ("sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 _CLOCK: Final = r"(?: at (?P<hour>\d{1,2}):(?P<minute>\d{2}))?"
 _PATTERNS: Final = {
-    "daily": re.compile(rf"daily{_CLOCK}"),
-    "weekly": re.compile(rf"weekly(?: on (?P<days>[a-z]+(?:(?:, | and )[a-z]+)*))?{_CLOCK}"),
-    "monthly": re.compile(rf"monthly(?: on (?:the )?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?)?{_CLOCK}"),
+    "daily": re.compile(rf"daily{_CLOCK}", re.ASCII),
+    "weekly": re.compile(rf"weekly(?: on (?P<days>[a-z]+(?:(?:, | and )[a-z]+)*))?{_CLOCK}", re.ASCII),
+    "monthly": re.compile(rf"monthly(?: on (?:the )?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?)?{_CLOCK}", re.ASCII),
 }
 _HOUR: Final = 5
 """Of the day, where none is given: when the night's loads are over."""
@@ -30,6 +30,9 @@ _FIELDS: Final = (
     ("month", 1, 12, ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")),
     ("day of the week", 0, 7, ("sun", "mon", "tue", "wed", "thu", "fri", "sat")),
 )
+
+_LENGTHS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+"""Days of the months; February at its longest."""
 
 
 def cron_of(when: str) -> str | None:
@@ -134,17 +137,50 @@ def _checked_cron(line: str) -> str:
                 f"'cron {line}': '{value}' is no {name}. Expected *, a number from {low} to {high}, a range, a list or "
                 "a step, such as 1-5 or */2."
             )
+    _require_date(line, fields[2], fields[3])
     return line
+
+
+def _require_date(line: str, days: str, months: str) -> None:
+    """Refuse a line whose day of the month is in none of its months.
+
+    Also with a day of the week, which cron would take instead: Prefect finds no next time for such a line.
+    """
+    names = _FIELDS[3][3]
+    named = {month for month in range(1, 13) for item in months.split(",") if month in _values(item, 1, 12, names)}
+    first = min(day for item in days.split(",") for day in _values(item, 1, 31, ()))
+    if first > max(_LENGTHS[month - 1] for month in named):
+        raise ValueError(
+            f"'cron {line}' never comes: month {months} has no day {first}. Expected a day that it has, such as "
+            f"'cron 0 5 28 {months} *'."
+        )
+
+
+def _values(item: str, low: int, high: int, names: tuple[str, ...]) -> range:
+    """Give the numbers that an item stands for."""
+    span, _, step = item.partition("/")
+    ends = [low, high] if span == "*" else _ends(span, low, names)
+    last = high if len(ends) == 1 and step else ends[-1]
+    return range(ends[0], last + 1, int(step or 1))
+
+
+def _ends(span: str, low: int, names: tuple[str, ...]) -> list[int]:
+    """Give the ends of a span as numbers, -1 for what is none."""
+    return [low + names.index(end) if end in names else int(end) if _is_number(end) else -1 for end in span.split("-")]
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
 
 
 def _is_item(item: str, low: int, high: int, names: tuple[str, ...]) -> bool:
     """Tell whether this is ``*``, ``a`` or ``a-b`` within the limits, with a step or without."""
     span, slash, step = item.partition("/")
-    if slash and not (step.isdecimal() and 1 <= int(step) <= high):
+    if slash and not (_is_number(step) and 1 <= int(step) <= high):
         return False
     if span == "*":
         return True
-    ends = [low + names.index(end) if end in names else int(end) if end.isdecimal() else -1 for end in span.split("-")]
+    ends = _ends(span, low, names)
     return len(ends) <= 2 and all(low <= end <= high for end in ends) and ends == sorted(ends)
 
 

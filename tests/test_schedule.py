@@ -1,7 +1,10 @@
+import asyncio
+from datetime import UTC, datetime
 from zoneinfo import available_timezones
 
 import pytest
 import yaml
+from prefect.server.schemas.schedules import CronSchedule
 from pydantic import ValidationError
 
 from features.errors import StudyError
@@ -53,6 +56,14 @@ def test_words_and_the_cron_lines_they_stand_for(when: str, line: str | None, sa
         ("cron 0 9-5 * * *", r"'9-5' is no hour"),
         ("cron 0 */0 * * *", r"'\*/0' is no hour"),
         ("cron 0 5 * mon *", r"'mon' is no month"),
+        ("cron 0 5 30 2 *", r"'cron 0 5 30 2 \*' never comes: month 2 has no day 30\. Expected a day that it has"),
+        ("cron 0 5 31 2,4,6,9,nov *", r"month 2,4,6,9,nov has no day 31"),
+        ("cron 0 5 30,31 feb */1", r"never comes: month feb has no day 30"),
+        ("cron 0 5 30 2 mon", r"never comes: month 2 has no day 30"),
+        ("cron ٥ 5 * * 1", r"'٥' is no minute"),
+        ("cron */٥ 5 * * 1", r"'\*/٥' is no minute"),
+        ("daily at ٠٥:00", r"'daily at ٠٥:00' is not a time to run"),
+        ("monthly on ٥", r"'monthly on ٥' is not a time to run"),
         ("", r"'' is not a time to run"),
     ],
 )
@@ -61,6 +72,23 @@ def test_what_is_no_time_is_told_in_one_sentence(when: str, told: str) -> None:
         cron_of(when)
     with pytest.raises(ValidationError, match=told):
         Schedule(train=when)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "0 5 29 2 *",
+        "0 5 31 2,3 *",
+        "0 5 28-31 feb *",
+        "0 5 */29 2 *",
+        "0 5 31 */2 *",
+        "0 5 31 * *",
+    ],
+)
+def test_what_comes_now_and_then_is_taken(line: str) -> None:
+    assert cron_of(f"cron {line}") == line
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    assert len(asyncio.run(CronSchedule(cron=line, timezone="UTC").get_dates(1, start))) == 1
 
 
 def _with(schedule: str) -> Study:
