@@ -276,9 +276,9 @@ def retrain(
 
     New versions are compared with the champions as `journeylift train` does it. A
     version that is not better does not score. With --if-act, only where monitoring
-    says act for what newer rows can mend: features or scores that have moved,
-    predictions that came true worse than promised. A changed unit, stale tables or a
-    broken column want a person: a model would learn them as if they were true.
+    says act for what newer rows can mend: predictions that came true worse than
+    promised. A changed unit, stale tables or a broken column want a person: a model
+    would learn them as if they were true.
 
     For example:
 

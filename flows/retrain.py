@@ -16,13 +16,10 @@ from flows.train import to_learn_from, train
 
 __all__ = ["MENDABLE", "Call", "call_for", "retrain"]
 
-MENDABLE: Final = {
-    "drift": "features have moved",
-    "score drift": "scores have moved",
-    "realised": "predictions came true worse than promised",
-}
-"""Kinds of reasons of monitoring that a training on newer rows can mend. All others want a person: a training would
-learn a wrong unit, stale tables or a broken column as if they were true."""
+MENDABLE: Final = {"realised": "predictions came true worse than promised"}
+"""Kinds of reasons to act that a training on newer rows can mend. All others want a person: a training would learn a
+wrong unit, stale tables or a broken column as if they were true. That features or scores have moved is never a reason
+to act by itself, only to watch: what came true decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,7 @@ def call_for(found: Mapping[str, Any]) -> Call:
     -------
     Call
         Training is wanted where the verdict is ``act`` and every reason to act is one of :data:`MENDABLE`: with a
-        broken column beside a drift, the drift may well be the broken column.
+        broken column beside predictions that came true badly, the column may well be why.
 
     Examples
     --------

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from features.contract import read_contract
 from features.errors import StoreError
+from flows.monitor import monitor
 from flows.retrain import MENDABLE, call_for, retrain
 from flows.score import score
-from flows.storage import Workspace, read_json, write_json
+from flows.scores_read import scored_cutoffs
+from flows.storage import Workspace, open_workspace, read_json, write_json
 from flows.tracking import find_champion, open_tracker
 from flows.train import to_learn_from
+from models.realised import Realised, realised
 from tests.nights import small_company, with_champions
+from tests.watched_company import make_watched
 
 
 def _reason(kind: str, verdict: str = "act") -> dict[str, str]:
@@ -30,7 +39,8 @@ _ACT = {"verdict": "act", "reasons": [_reason("realised")], "outcomes": [{"versi
         ("ok", [], False, "Monitoring says ok: no training is called for."),
         ("watch", [_reason("drift", "watch")], False, "Monitoring says watch"),
         ("act", [_reason("realised")], True, "predictions came true worse than promised"),
-        ("act", [_reason("realised"), _reason("drift")], True, "features have moved and predictions came true worse"),
+        ("act", [_reason("realised"), _reason("drift", "watch")], True, "act: predictions came true worse"),
+        ("act", [_reason("realised"), _reason("drift")], False, r"no training can mend \(drift\)"),
         ("act", [_reason("unit")], False, r"no training can mend \(unit\): a person has to look"),
         ("act", [_reason("realised"), _reason("freshness")], False, r"can mend \(freshness\)"),
         ("act", [_reason("realised"), _reason("freshness", "watch")], True, "came true worse"),
@@ -129,3 +139,27 @@ def test_any_training_on_the_same_outcomes_has_answered_it_if_it_could_promote(
     said = read_json(company.store.result("retrain")) or {}
     assert said["trained"] is is_trained
     assert said["asked"]["version"] == "", "no outcome was judged"
+
+
+def test_what_monitoring_writes_is_what_retraining_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*given: Any, **more: Any) -> Realised:
+        found = realised(*given, **more)
+        return replace(found, table=found.table.assign(kept=np.where(found.table["metric"].eq("auc"), "no", "yes")))
+
+    monkeypatch.setattr("flows.monitor_outcomes.realised", broken)
+    study = make_watched(tmp_path / "a company")
+    store = open_workspace(study).store
+    monitor(str(study))
+    found = read_json(store.result("monitor")) or {}
+    assert {one["kind"] for one in found["reasons"] if one["verdict"] == "act"} == {"realised"}
+    assert found["outcomes"][-1]["version"] == "1"
+    assert call_for(found).kinds == ("realised",)
+
+    for path in store.score_partition(scored_cutoffs(store)[-1]).glob("part-*.parquet"):
+        table = pq.read_table(path)
+        at = table.column_names.index("churn_risk")
+        pq.write_table(table.set_column(at, table.field(at), pa.array([0.05] * len(table))), path)
+    monitor(str(study))
+    call = call_for(read_json(store.result("monitor")) or {})
+    assert call.is_wanted is False
+    assert "constant score" in call.why
