@@ -568,6 +568,13 @@ def serve_study(
     once : bool
         Run nightly once, now, and end with its exit code: to see that it works.
     """
+    from flows.endings import ends_at_signals  # noqa: PLC0415
+
+    with ends_at_signals("serve: ended. What was complete is kept."):
+        _serve_until_ended(study, host=host, port=port, once=once)
+
+
+def _serve_until_ended(study: Path, *, host: str, port: int, once: bool) -> None:
     from flows import console, settings, storage  # noqa: PLC0415
 
     console.set_up()

@@ -256,6 +256,21 @@ def test_its_own_server_ends_with_it_however_it_ends(home: Path, company: Worksp
         assert _alive(family) == set()
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_told_to_end_while_it_starts_it_ends_as_at_any_other_moment(
+    home: Path, company: Workspace, how: signal.Signals
+) -> None:
+    with _serving(company, home, ["--port", str(a_port())]) as found:
+        found.hears("serve: starting Prefect's server")
+        _until(lambda: len(found.family()) > 1)
+        family = found.family()
+        assert found.end(how) == 0, found.said()
+        assert found.said().rstrip().endswith("serve: ended. What was complete is kept.")
+        assert "Traceback" not in found.said()
+        assert "interrupted" not in found.said()
+        _until(lambda: not _alive(family), seconds=40)
+
+
 def test_the_file_for_work_pools_is_taken_as_it_stands(server: Server, home: Path, company: Workspace) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT")}
     environment |= {
