@@ -91,7 +91,7 @@ def known(report: Mapping[str, Any]) -> tuple[list[str], list[str]]:
 
 
 def ask() -> Mapping[str, Any] | str:
-    """Ask pip-audit about the lock: its report, or why there is none."""
+    """Ask pip-audit about both locks: its report, or why there is none."""
     python = TOOL / "bin" / "python"
     try:
         if not (TOOL / "bin" / "pip-audit").is_file():
@@ -101,7 +101,8 @@ def ask() -> Mapping[str, Any] | str:
             if done.returncode:
                 return f"pip-audit cannot be installed here: {_last(done.stderr)}"
         options = ["--disable-pip", "--require-hashes", "--progress-spinner", "off", "--format", "json"]
-        done = _run([str(python), "-m", "pip_audit", *options, "--requirement", str(ROOT / LOCKS[0])])
+        locks = [part for name in LOCKS for part in ("--requirement", str(ROOT / name))]
+        done = _run([str(python), "-m", "pip_audit", *options, *locks])
     except (OSError, subprocess.SubprocessError) as error:
         return f"{type(error).__name__}: {_last(str(error))}"
     try:
@@ -127,7 +128,7 @@ def verdict(report: Mapping[str, Any] | str) -> tuple[str, list[str]]:
     if len(unknown) == asked:
         return f"skipped: the service knows none of the {asked} packages, so it said nothing about them.", []
     rest = f", {len(unknown)} unknown to the service" if unknown else ""
-    return f"known vulnerabilities: {len(found)} in {asked} packages{rest}.", found
+    return f"known vulnerabilities: {len(found)} in {asked} packages of {' and '.join(LOCKS)}{rest}.", found
 
 
 def _tell(lines: Iterable[str]) -> None:

@@ -1,6 +1,7 @@
 """The audit: what differs is named, and a service that knows nothing is not taken for one that found nothing."""
 
 import importlib.util
+import subprocess
 import sys
 from importlib.metadata import Distribution, PathDistribution
 from pathlib import Path
@@ -67,7 +68,10 @@ UNKNOWN = {"name": "c", "skip_reason": "Dependency not found"}
 
 def test_what_is_known_is_told_with_what_mends_it(audit: Any) -> None:
     line, found = audit.verdict({"dependencies": [KNOWN, CLEAN, UNKNOWN]})
-    assert line == "known vulnerabilities: 2 in 3 packages, 1 unknown to the service."
+    assert line == (
+        "known vulnerabilities: 2 in 3 packages of requirements.lock and requirements-spark.lock, 1 unknown to the "
+        "service."
+    )
     assert found == ["a 1: CVE-1; mended in 2, 3.", "a 1: CVE-2; mended in none yet."]
 
 
@@ -82,6 +86,23 @@ def test_without_an_answer_it_says_that_it_skipped(audit: Any, report: object, t
     line, found = audit.verdict(report)
     assert line.startswith(told)
     assert found == []
+
+
+def test_the_service_is_asked_about_both_locks(audit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "pip-audit").touch()
+    asked: list[list[str]] = []
+
+    def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+        asked.append(command)
+        return subprocess.CompletedProcess(command, 0, '{"dependencies": []}', "")
+
+    monkeypatch.setattr(audit, "TOOL", tmp_path)
+    monkeypatch.setattr(audit, "_run", run)
+    assert audit.ask() == {"dependencies": []}
+    (command,) = asked
+    locks = [command[at + 1] for at, part in enumerate(command) if part == "--requirement"]
+    assert locks == [str(ROOT / "requirements.lock"), str(ROOT / "requirements-spark.lock")]
 
 
 def test_the_lock_holds_a_digest_for_every_package_and_names_no_registry() -> None:
