@@ -40,8 +40,11 @@ def read_key(path: Path) -> str:
 
     Notes
     -----
-    Of two processes that make it at once, the key of the first one stays. Should the file be lost, customers of earlier
-    records are not found again: new versions are then compared without recorded tests.
+    Of two processes that make it at once, the key of the first one stays. On a disk without hard links the file is
+    there for a moment before the key is in it: who reads it then, or after a power cut just then, is told so.
+
+    Should the file be lost, customers of earlier records are not found again: new versions are then compared without
+    recorded tests.
     """
     try:
         return _read(path) or _made(path)
@@ -62,15 +65,36 @@ def _read(path: Path) -> str:
 
 def _made(path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
+    key = secrets.token_urlsafe(12)  # 16 characters
     beside = path.with_name(f"{path.name}.tmp-{os.getpid()}")
     beside.unlink(missing_ok=True)
     try:
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(12))  # 16 characters
-            file.flush()
-            os.fsync(file.fileno())
+        _write_new(beside, key)
         with suppress(FileExistsError):
-            os.link(beside, path)
+            _put(beside, path, key)
     finally:
         beside.unlink(missing_ok=True)
     return _read(path)
+
+
+def _put(beside: Path, path: Path, key: str) -> None:
+    """Give the file its name unless another has it: by a link, as a rename would replace that one."""
+    try:
+        os.link(beside, path)
+    except FileExistsError:
+        raise
+    except OSError:  # no hard links on this disk, such as exFAT, or not allowed
+        _write_new(path, key)
+
+
+def _write_new(path: Path, key: str) -> None:
+    """Write a file that is its owner's alone; FileExistsError where there is one."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(key)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
