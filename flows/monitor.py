@@ -16,7 +16,16 @@ from flows.build_features import ensure_panel
 from flows.events import announce
 from flows.identity import identity
 from flows.monitor_batch import Asked, Batch, look_at_batch
-from flows.monitor_outcomes import changes, outcomes_fingerprint, outcomes_of, promise_of, written
+from flows.monitor_outcomes import (
+    are_late,
+    changes,
+    has_learned,
+    latest_judged,
+    outcomes_digests,
+    outcomes_of,
+    promise_of,
+    written,
+)
 from flows.monitor_record import log_monitor
 from flows.monitor_shown import show
 from flows.score import score
@@ -51,7 +60,7 @@ def monitor(study_file: str, *, cutoff: str | None = None, fail_on_act: bool = F
     AlarmError
         The verdict is *act*, and the run was told to fail then; all results are written nevertheless.
     StudyError
-        The cutoff has no scores.
+        The cutoff has no scores, or the panel does not hold it.
     UnsupportedError
         The study is a flat table.
     """
@@ -63,7 +72,7 @@ def monitor(study_file: str, *, cutoff: str | None = None, fail_on_act: bool = F
             "touchpoints was expected. Compare its waves with: journeylift check"
         )
     contract = ensure_panel(workspace)
-    at = _chosen(workspace, cutoff)
+    at = _chosen(workspace, contract, cutoff)
     tracker = open_tracker(workspace.study, workspace.store)
     known: dict[str, Champion | None] = {}
 
@@ -93,13 +102,20 @@ def monitor(study_file: str, *, cutoff: str | None = None, fail_on_act: bool = F
         raise AlarmError.collect(reasons, "The verdict on the scores is act, and --fail-on-act was given.")
 
 
-def _chosen(workspace: Workspace, wanted: str | None) -> str:
-    """Choose the batch; without any scores, score first."""
-    there = scored_cutoffs(workspace.store)
+def _chosen(workspace: Workspace, contract: PanelContract, wanted: str | None) -> str:
+    """Choose the batch among the cutoffs of the panel; without any scores of these, score first."""
+    of_panel = {iso(at) for at in contract.cutoffs}
+    scored = scored_cutoffs(workspace.store)
+    if wanted in scored and wanted not in of_panel:
+        raise StudyError(
+            f"--cutoff {wanted}: it has scores, but the panel does not hold it any more. One of its cutoffs from "
+            f"{min(of_panel)} to {max(of_panel)} was expected. Choose one of them, or leave --cutoff out."
+        )
+    there = [one for one in scored if one in of_panel]
     if not there:
-        console.say("Nothing has been scored yet: scoring first.")
+        console.say("No cutoff of the panel has been scored yet: scoring first.")
         score(str(workspace.study_file), cutoff=wanted)
-        there = scored_cutoffs(workspace.store)
+        there = [one for one in scored_cutoffs(workspace.store) if one in of_panel]
     if wanted is None:
         return there[-1]
     if wanted not in there:
@@ -143,8 +159,9 @@ def revisit(workspace: Workspace, contract: PanelContract, version_of: Any) -> t
         for cutoff in (one for one in scored_cutoffs(workspace.store) if one in mature):
             path = _file(workspace, cutoff)
             before = read_json(path) or {}
-            print_ = outcomes_fingerprint(workspace, contract, cutoff, (rules.contacted_share, rules.broken_promises))
-            if (before.get("outcomes") or {}).get("fingerprint") == print_:
+            digests = outcomes_digests(workspace, contract, cutoff, (rules.contacted_share, rules.broken_promises))
+            known = (before.get("outcomes") or {}).get("digests", {})
+            if known == digests:
                 continue
             tick(f"what came true of {cutoff}")
             number = str(read_scores(workspace.store, cutoff)["churn_model_version"].iloc[0])
@@ -154,12 +171,13 @@ def revisit(workspace: Workspace, contract: PanelContract, version_of: Any) -> t
                 workspace,
                 cutoff,
                 promises[number],
-                print_,
+                digests,
                 share=rules.contacted_share,
                 alpha=rules.broken_promises,
+                is_learned=has_learned(version_of(number), cutoff),
             )
             after = written(found)
-            if before.get("outcomes") and (text := changes(before["outcomes"], after)):
+            if are_late(known, digests) and (text := changes(before["outcomes"], after)):
                 told.append(Reason("late outcomes", "watch", text))
                 after["before"] = {name: before["outcomes"][name] for name in ("n", "churned", "metrics")}
             write_json(path, {**before, "cutoff": cutoff, "outcomes": after})
@@ -173,10 +191,10 @@ def record(workspace: Workspace, result: Mapping[str, Any], tags: Mapping[str, s
 
 
 def _result(workspace: Workspace, contract: PanelContract, batch: Batch, told: tuple[Reason, ...]) -> dict[str, Any]:
-    """Put the content of ``monitor.json`` together; the verdict is on this batch and on the latest outcomes."""
+    """Put the content of ``monitor.json`` together; the verdict is on this batch and its version."""
     kept = [found for path in sorted(_folder(workspace).glob("cutoff_date=*.json")) if (found := read_json(path))]
     outcomes = [one["outcomes"] for one in kept if one.get("outcomes") and one["cutoff"] <= iso(batch.cutoff)]
-    latest = [Reason(**reason) for reason in outcomes[-1]["reasons"]] if outcomes else []
+    latest, notes = latest_judged(outcomes, batch.version)
     reasons = sorted((*batch.reasons, *latest, *told), key=lambda one: one.verdict != "act")
     table = batch.drift
     shown = table
@@ -192,7 +210,7 @@ def _result(workspace: Workspace, contract: PanelContract, batch: Batch, told: t
         "checks": [asdict(check) for check in batch.checks],
         "features": records(shown),
         "sources": records(batch.arrivals),
-        "notes": list(batch.notes),
+        "notes": [*batch.notes, *notes],
         "outcomes": outcomes,
         "batches": [_line(one) for one in kept],
     }

@@ -32,7 +32,7 @@ from models.arrivals import Arrivals, arrivals, stray
 from models.batch_rules import COLLAPSE, LEAST_FACTOR, arrival_reasons, drift_reasons, moved, natural
 from models.drift import Design, Drift, drift, joined
 
-__all__ = ["Batch", "look_at_batch"]
+__all__ = ["Batch", "left_out", "look_at_batch"]
 
 _FEATURES: Final = 0.5  # scores among them: they are steadied by what is known of features
 _SOURCES: Final = 0.4
@@ -47,6 +47,8 @@ _TELLING: Final = 10.0
 
 _NEAR: Final = math.log(1.4)
 _YEAR_DAYS: Final = 365
+_NAMED: Final = 8
+"""Series that a note names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +141,10 @@ def look_at_batch(asked: Asked, model: Champion | None, tick: Callable[[str], No
     profile = joined(reference.profiler.profile(rows), reference.score_profiler.profile(asked.scores[[SCORE]]))
     found = drift(reference.profiles, profile, Design(lag, window, _FEATURES * alpha))
     parts += [_features(asked, found), _scores(asked, reference, found)]
-    sources, part = _sources(asked, cutoffs[-1], _SOURCES * alpha)
+    sources, part, thin = _sources(asked, cutoffs[-1], _SOURCES * alpha)
     parts.append(part)
     table = found.table.assign(judged=found.is_judged).merge(_aspects(found, asked.rules.psi), on="feature", how="left")
-    return _finished(asked, version, parts, table, sources, tuple(_notes(asked, reference, found)))
+    return _finished(asked, version, parts, table, sources, (*_notes(asked, reference, found), *thin))
 
 
 def _finished(
@@ -281,8 +283,8 @@ def _scores(asked: Asked, reference: Reference, found: Drift) -> Found:
     return reasons, checks
 
 
-def _sources(asked: Asked, last: int, alpha: float) -> tuple[pd.DataFrame, Found]:
-    """Look at what arrived in the last full month."""
+def _sources(asked: Asked, last: int, alpha: float) -> tuple[pd.DataFrame, Found, tuple[str, ...]]:
+    """Look at what arrived in the last full month; and note what could not be judged."""
     study = asked.workspace.study
     outside = {f"{one.name} in {journey}" for one in study.measures if one.control == "none" for journey in _all(study)}
     month, lag, series = arrived(asked.manifest, last, asked.at)
@@ -290,7 +292,17 @@ def _sources(asked: Asked, last: int, alpha: float) -> tuple[pd.DataFrame, Found
     reasons, told = arrival_reasons(found, month, _units(asked, found))
     value = f"{len(told)} of {len(found.table)} series of {month} strayed"
     expected = f"none, in {1 - alpha:.0%} of undisturbed months" if found.months else "too few months to say"
-    return natural(found.table), (list(reasons), [Check("sources", value, expected, verdict_of(reasons))])
+    part = (list(reasons), [Check("sources", value, expected, verdict_of(reasons))])
+    return natural(found.table), part, left_out(found, month)
+
+
+def left_out(found: Arrivals, month: str) -> tuple[str, ...]:
+    """Say which series of a month were not judged, in a sentence; nothing where all were, or none could be."""
+    names, more = ", ".join(found.left_out[:_NAMED]), len(found.left_out) - _NAMED
+    if not names or not found.months:
+        return ()
+    rest = f" and {more} more" if more > 0 else ""
+    return (f"Not judged in {month}, as it or too many months before it have too few values: {names}{rest}.",)
 
 
 def _all(study: Study) -> tuple[str, ...]:
@@ -328,8 +340,9 @@ def _notes(asked: Asked, reference: Reference, found: Drift) -> Iterator[str]:
         return
     rate = asked.rules.false_alarms
     yield (
-        f"Limits are such that at most {rate:.0%} of undisturbed batches raise any alarm, from {found.compared} "
-        f"earlier distances that overlap and are worth {found.worth:.1f} independent ones: the fewer, the wider."
+        f"Limits are such that at most {rate:.0%} of undisturbed batches raise any alarm about features, scores, what "
+        f"arrived or the number of customers, from {found.compared} earlier distances that overlap and are worth "
+        f"{found.worth:.1f} independent ones: the fewer, the wider."
     )
     if (reference.cutoffs[-1] - reference.cutoffs[0]) / DAY < _YEAR_DAYS - 31:
         yield "Less than a year of reference: a season that the model has not seen looks like drift."

@@ -15,13 +15,16 @@ from features.panel import read_panel
 from features.snapshot import parse_date
 from flows.scores_read import read_scores
 from flows.storage import Workspace, records
-from flows.succession import recorded_tests, row_keys
+from flows.succession import TRAINED_UNTIL, recorded_tests, row_keys
 from flows.tracking import Champion
-from models.alarms import Reason
+from models.alarms import Reason, verdict_of
 from models.estimates import Sample
 from models.realised import Realised, realised
 
-__all__ = ["Outcomes", "changes", "outcome_reasons", "outcomes_fingerprint", "outcomes_of", "promise_of", "written"]
+__all__ = [
+    "Outcomes", "are_late", "changes", "has_learned", "latest_judged", "outcome_reasons", "outcomes_digests",
+    "outcomes_of", "promise_of", "written",
+]  # fmt: skip
 
 _PANEL_COLUMNS: Final = ("customer_id", "cutoff", "is_churned", "is_mature", "weight")
 _NAMES: Final = {
@@ -48,28 +51,88 @@ class Outcomes:
     ----------
     cutoff, version : str
         Of the batch.
-    fingerprint : str
-        Of the scores, outcomes and rules it was computed from.
+    digests : mapping of str to str
+        Of the rows, scores and rules it was computed from.
     found : Realised
         The numbers.
     unmatched : int
         Scored customers without a row in the panel.
+    is_learned : bool
+        Whether the version has learned from these very outcomes; they then say nothing about the promise.
     """
 
     cutoff: str
     version: str
-    fingerprint: str
+    digests: Mapping[str, str]
     found: Realised
     unmatched: int
+    is_learned: bool
 
 
-def outcomes_fingerprint(workspace: Workspace, contract: PanelContract, cutoff: str, rules: Sequence[float]) -> str:
-    """Hash all that the outcomes of a cutoff are computed from: a change means that outcomes came late."""
+def outcomes_digests(
+    workspace: Workspace, contract: PanelContract, cutoff: str, rules: Sequence[float]
+) -> dict[str, str]:
+    """Hash all that the outcomes of a cutoff are computed from: rows of the panel, scores, and rules with features."""
     at = parse_date(cutoff)
     parts = next(one.parts for one in contract.partitions if one.cutoff == at)
     folder = workspace.store.score_partition(cutoff)
     scores = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("part-*.parquet"))]
-    return hashlib.sha256(json.dumps([parts, scores, list(rules)]).encode()).hexdigest()
+    found = {"rows": parts, "scores": scores, "rules": [*rules, contract.feature_contract_hash]}
+    return {name: hashlib.sha256(json.dumps(one).encode()).hexdigest() for name, one in found.items()}
+
+
+def are_late(before: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    """Tell whether only the rows differ: with other scores or rules, numbers change though no outcome came late.
+
+    Examples
+    --------
+    >>> are_late({"rows": "a", "scores": "b"}, {"rows": "c", "scores": "b"})
+    True
+    >>> are_late({"rows": "a", "scores": "b"}, {"rows": "c", "scores": "d"})
+    False
+    """
+    return {name for name in now if now[name] != before.get(name)} == {"rows"}
+
+
+def has_learned(version: Champion | None, cutoff: str) -> bool:
+    """Tell whether a version has learned from the outcomes of a cutoff; not, where it does not say."""
+    until = version.tags.get(TRAINED_UNTIL, "") if version is not None else ""
+    return until.isdigit() and parse_date(cutoff) <= int(until)
+
+
+def latest_judged(outcomes: Sequence[Mapping[str, Any]], version: str) -> tuple[tuple[Reason, ...], tuple[str, ...]]:
+    """Say what outcomes mean for the version that scores now.
+
+    Parameters
+    ----------
+    outcomes : sequence of mapping
+        As :func:`written`, by cutoff.
+    version : str
+        Of the batch.
+
+    Returns
+    -------
+    tuple
+        Reasons of the latest outcomes of that version, and notes on what is not judged: cutoffs that a version has
+        learned from, and broken promises of other versions later than that.
+    """
+    notes = []
+    learned = [one["cutoff"] for one in outcomes if one.get("is_learned")]
+    if learned:
+        notes.append(
+            f"Scores of {', '.join(learned)} are not judged: their model has learned from the outcomes of these "
+            "cutoffs, which makes scores look better than they are."
+        )
+    judged = [one for one in outcomes if not one.get("is_learned")]
+    own = [one for one in judged if one["version"] == version]
+    latest = judged[-1] if judged else None
+    if latest is not None and latest["version"] != version and latest["reasons"]:
+        notes.append(
+            f"Scores of {latest['cutoff']} came true worse than promised, but they are of model version "
+            f"{latest['version']}; version {version} scores now, and is judged by its own."
+        )
+    reasons = tuple(Reason(**reason) for reason in own[-1]["reasons"]) if own else ()
+    return reasons, tuple(notes)
 
 
 def promise_of(workspace: Workspace, contract: PanelContract, version: Champion | None) -> tuple[Sample, ...]:
@@ -105,10 +168,11 @@ def outcomes_of(
     workspace: Workspace,
     cutoff: str,
     promised: Sequence[Sample],
-    fingerprint: str,
+    digests: Mapping[str, str],
     *,
     share: float,
     alpha: float,
+    is_learned: bool,
 ) -> Outcomes:
     """Measure the published scores of a mature cutoff against what came true.
 
@@ -120,12 +184,14 @@ def outcomes_of(
         ``YYYY-MM-DD``.
     promised : sequence of Sample
         From :func:`promise_of`.
-    fingerprint : str
-        From :func:`outcomes_fingerprint`.
+    digests : mapping of str to str
+        From :func:`outcomes_digests`.
     share : float
         Share of customers at which lift is judged.
     alpha : float
         Chance that a kept promise is called broken.
+    is_learned : bool
+        From :func:`has_learned`: measured then, but not held against the promise.
 
     Returns
     -------
@@ -137,8 +203,9 @@ def outcomes_of(
     known = known.assign(customer_id=known["customer_id"].astype(str))
     both = scores[["customer_id", "churn_risk"]].merge(known, on="customer_id", validate="one_to_one")
     sample = Sample.of(both["is_churned"], both["churn_risk"], both["customer_id"], both["weight"])
-    found = realised(sample, promised, share=share, alpha=alpha)
-    return Outcomes(cutoff, str(scores["churn_model_version"].iloc[0]), fingerprint, found, len(scores) - len(both))
+    found = realised(sample, () if is_learned else promised, share=share, alpha=alpha)
+    version, unmatched = str(scores["churn_model_version"].iloc[0]), len(scores) - len(both)
+    return Outcomes(cutoff, version, digests, found, unmatched, is_learned)
 
 
 def outcome_reasons(found: Outcomes) -> tuple[Reason, ...]:
@@ -163,11 +230,12 @@ def outcome_reasons(found: Outcomes) -> tuple[Reason, ...]:
 
 def written(found: Outcomes) -> dict[str, Any]:
     """Write outcomes as plain values for JSON."""
-    one = found.found
+    one, reasons = found.found, outcome_reasons(found)
     return {
         "cutoff": found.cutoff,
         "version": found.version,
-        "fingerprint": found.fingerprint,
+        "is_learned": found.is_learned,
+        "digests": dict(found.digests),
         "n": one.n,
         "unmatched": found.unmatched,
         "churned": one.churned,
@@ -176,8 +244,8 @@ def written(found: Outcomes) -> dict[str, Any]:
         "contacted_share": one.share,
         "promise_cutoffs": one.cutoffs,
         "metrics": records(one.table),
-        "verdict": "act" if one.broken("no") else "watch" if one.broken("doubtful") else "ok",
-        "reasons": [{"kind": r.kind, "verdict": r.verdict, "text": r.text} for r in outcome_reasons(found)],
+        "verdict": "" if found.is_learned else verdict_of(reasons),
+        "reasons": [{"kind": r.kind, "verdict": r.verdict, "text": r.text} for r in reasons],
     }
 
 

@@ -46,10 +46,11 @@ def monitor_section(found: MonitorFound | None) -> Section:
 
 def _lead(found: MonitorFound) -> str:
     opening = _OPENINGS[found.verdict].format(cutoff=found.cutoff)
-    auc = [row for one in found.outcomes[-1:] for row in one["metrics"] if row["metric"] == "auc"]
+    judged = [one for one in found.outcomes if not one.get("is_learned")]
+    auc = [row for one in judged[-1:] for row in one["metrics"] if row["metric"] == "auc"]
     if not auc or auc[0]["value"] is None:
-        return f"{opening}. No scored cutoff has outcomes yet."
-    row, last = auc[0], found.outcomes[-1]
+        return f"{opening}. No scored cutoff has outcomes yet that its model has not learned from."
+    row, last = auc[0], judged[-1]
     write = alike(row["value"], row["lo"], row["hi"])
     promised = "" if row["promised"] is None else f", promised were {write(row['promised'])}"
     return (
@@ -80,7 +81,7 @@ def _outcome_blocks(found: MonitorFound) -> list[Block]:
             "expected": one["expected_rate"],
             "rate": one["churn_rate"],
             "slope": next((row for row in one["metrics"] if row["metric"] == "calibration_slope"), None),
-            "verdict": one["verdict"],
+            "verdict": one["verdict"] or "learned from",
         }
         for one in reversed(found.outcomes[-_SHOWN:])
         if one["n"]

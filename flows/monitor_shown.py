@@ -43,7 +43,7 @@ def _outcome(one: Mapping[str, Any]) -> dict[str, str]:
     }
     for metric, title in _OUTCOMES.items():
         row[title] = _against(found[metric]) if metric in found else ""
-    return {**row, "verdict": one["verdict"]}
+    return {**row, "verdict": one["verdict"] or "not judged: learned from"}
 
 
 def _against(row: Mapping[str, Any]) -> str:

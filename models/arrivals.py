@@ -6,8 +6,9 @@ counted month by month, months share nothing, and a change of unit or of recordi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -35,7 +36,7 @@ class Arrival:
         Such as a measure in a journey; ``size``, ``missing`` or ``volume``.
     past : tuple of float
         Its months, ascending, on a scale where changes are alike: logarithms of sizes and volumes, arcsine of the root
-        of a share. NaN where a month tells nothing; the series is then not judged.
+        of a share. NaN where a month tells nothing; the series is then judged by the months after it.
     new : float
         The month in question.
     n : int
@@ -59,14 +60,18 @@ class Arrivals:
         what, aspect; value, centre, lo, hi on the scale of the series; p (times the number of series, at most 1;
         Bonferroni); n. By p, then by name.
     months : int
-        Past months that were compared; 0: too few.
+        Past months of the longest series that was judged; 0: too few.
     alpha : float
         Chance that anything of an undisturbed month has p below it.
+    left_out : tuple of str
+        Series that were not judged, with their aspect, in alphabetical order: the new month tells nothing, or too few
+        months before it in a row do.
     """
 
     table: pd.DataFrame
     months: int
     alpha: float
+    left_out: tuple[str, ...] = ()
 
     def to_frame(self) -> pd.DataFrame:
         """One row a series; see `table`."""
@@ -79,7 +84,7 @@ def arrivals(series: Sequence[Arrival], *, lag: int, alpha: float) -> Arrivals:
     Parameters
     ----------
     series : sequence of Arrival
-        All of equal length.
+        All ending with the same month.
     lag : int
         Months from the last of the past to the new one, at least 1.
     alpha : float
@@ -92,27 +97,36 @@ def arrivals(series: Sequence[Arrival], *, lag: int, alpha: float) -> Arrivals:
     Notes
     -----
     Each month is compared with the mean of all months up to `lag` before it, and the new one with the mean of the past:
-    a trend adds as much to both. Limits: :func:`models.prediction_limits.limits` without overlap.
+    a trend adds as much to both by the lag, and a little more to the new one, whose past is the longest. Limits:
+    :func:`models.prediction_limits.limits` without overlap.
     """
-    told = [one for one in series if np.isfinite([*one.past, one.new]).all()]
-    parts = [
-        _judged([one for one in told if one.aspect == aspect], lag, alpha / len(told))
-        for aspect in sorted({one.aspect for one in told})
-    ]
-    found = [part for part in parts if part is not None]
-    if not found:
-        return Arrivals(pd.DataFrame(columns=list(_COLUMNS)), 0, alpha)
-    table = pd.concat(found, ignore_index=True)
+    tails = [_tail(one) for one in series]
+    told = [one for one in tails if math.isfinite(one.new) and _is_enough(len(one.past), lag)]
+    left_out = tuple(sorted({f"{one.what} ({one.aspect})" for one in tails if one not in told}))
+    if not told:
+        return Arrivals(pd.DataFrame(columns=list(_COLUMNS)), 0, alpha, left_out)
+    alike = sorted({(one.aspect, len(one.past)) for one in told})
+    groups = [[one for one in told if (one.aspect, len(one.past)) == group] for group in alike]
+    table = pd.concat([_judged(group, lag, alpha / len(told)) for group in groups], ignore_index=True)
     table["p"] = np.minimum(table["p"] * len(told), 1.0)
     ordered = table.sort_values(["p", "what", "aspect"], kind="stable").reset_index(drop=True)
-    return Arrivals(ordered, len(told[0].past), alpha)
+    return Arrivals(ordered, max(len(one.past) for one in told), alpha, left_out)
 
 
-def _judged(told: Sequence[Arrival], lag: int, alpha: float) -> pd.DataFrame | None:
-    """Give limits for series of one aspect: their spread is shared, that of other aspects is another."""
-    found = stray(np.array([[*one.past, one.new] for one in told]), lag, alpha)
-    if found is None:
-        return None
+def _tail(one: Arrival) -> Arrival:
+    """Keep the months after the last one that tells nothing."""
+    thin = [at for at, value in enumerate(one.past) if not math.isfinite(value)]
+    return replace(one, past=one.past[thin[-1] + 1 :]) if thin else one
+
+
+def _is_enough(length: int, lag: int) -> bool:
+    """Tell whether a history of that length gives limits; see :func:`stray`."""
+    return length - max(1, min(lag, length // 2)) - _LEAST + 1 >= FEWEST
+
+
+def _judged(told: Sequence[Arrival], lag: int, alpha: float) -> pd.DataFrame:
+    """Give limits for series of one aspect and length: their spread is shared, that of other aspects is another."""
+    found = stray(np.array([[*one.past, one.new] for one in told]), lag, alpha) or {}
     rows = {
         "what": [one.what for one in told],
         "aspect": [one.aspect for one in told],
@@ -145,9 +159,9 @@ def stray(values: FloatArray, lag: int, alpha: float, window_steps: float = 1.0)
     past = values[:, :-1]
     length = past.shape[1]
     lag = max(1, min(lag, length // 2))
-    targets = range(lag + _LEAST - 1, length)
-    if len(targets) < FEWEST:
+    if not _is_enough(length, lag):
         return None
+    targets = range(lag + _LEAST - 1, length)
     apart = np.column_stack([past[:, at] - past[:, : at - lag + 1].mean(axis=1) for at in targets])
     usual = past.mean(axis=1)
     found = limits(apart, values[:, -1] - usual, alpha, window_steps)

@@ -167,9 +167,11 @@ def drift(reference: Sequence[Profile], batch: Profile, design: Design) -> Drift
     Notes
     -----
     The distance of reference cutoff k is that from the mean of all cutoffs up to k - lag, as the batch's is from the
-    mean of all of them: so a trend that goes on, however long, adds as much to both. PSI enters by the logarithm of
-    itself plus what sampling alone brings; size as it is; the share missing by arcsine of its root. Limits of each
-    aspect: :func:`models.prediction_limits.limits`, for ``alpha`` over all columns and the three aspects.
+    mean of all of them: the lag adds as much of a trend to both, but the past of the batch is longer than that of
+    earlier cutoffs, so a trend that goes on adds a little more to the batch, and may be told as moved. PSI enters by
+    the logarithm of itself plus what sampling alone brings; size as it is; the share missing by arcsine of its root.
+    Limits of each aspect: :func:`models.prediction_limits.limits`, for ``alpha`` over all columns and the three
+    aspects.
 
     Where the batch is further from the reference than half of the reference is long, the lag is cut to that; what grows
     with distance is then found out of the ordinary sooner.

@@ -72,10 +72,25 @@ def test_a_change_too_small_to_matter_is_not_told_however_sure_it_is() -> None:
     assert arrival_reasons(found, "2025-11")[0] == ()
 
 
-def test_series_with_a_month_that_tells_nothing_are_not_judged_and_few_months_say_nothing() -> None:
+def test_a_thin_month_takes_a_series_out_until_enough_months_have_followed_and_who_is_out_is_said() -> None:
     series = months(np.random.default_rng(7))
-    hole = Arrival("hole", "size", (math.nan, *series[0].past[1:]), 99.0, 10)
-    assert "hole" not in arrivals([*series, hole], lag=3, alpha=0.05).table["what"].tolist()
+    old, late = (
+        Arrival(what, "size", (*series[0].past[:at], math.nan, *series[0].past[at + 1 :]), 99.0, 10)
+        for what, at in (("old hole", 1), ("late hole", 14))
+    )
+    thin = Arrival("thin", "size", series[0].past, math.nan, 10)
+    found = arrivals([*series, old, late, thin], lag=3, alpha=0.05)
+    assert found.left_out == ("late hole (size)", "thin (size)")
+    assert found.table["what"].iloc[0] == "old hole"
+    assert len(found.table) == len(series) + 1
+    assert found.months == 18
+    alone = arrivals([Arrival("old hole", "size", old.past[2:], 99.0, 10)], lag=3, alpha=0.05 / 11)
+    assert found.table["p"].iloc[0] == pytest.approx(min(1.0, 11 * alone.table["p"].iloc[0]))
+
+
+def test_few_months_say_nothing() -> None:
+    series = months(np.random.default_rng(7))
     short = [Arrival(one.what, one.aspect, one.past[:5], one.new, one.n) for one in series]
     assert arrivals(short, lag=3, alpha=0.05).months == 0
+    assert len(arrivals(short, lag=3, alpha=0.05).left_out) == len(series)
     assert arrivals([], lag=3, alpha=0.05).table.empty

@@ -1,6 +1,7 @@
 import json
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,24 @@ from features.contract import read_contract
 from features.layout import open_layout
 from features.snapshot import iso, parse_date
 from flows import cli
-from flows.monitor_batch import Asked, Batch, look_at_batch
-from flows.monitor_outcomes import changes, outcomes_fingerprint
+from flows.monitor_batch import Asked, Batch, left_out, look_at_batch
+from flows.monitor_outcomes import (
+    are_late,
+    changes,
+    has_learned,
+    latest_judged,
+    outcomes_digests,
+    outcomes_of,
+    promise_of,
+    written,
+)
 from flows.monitor_section import monitor_section, read_monitor
 from flows.scores_read import read_scores, scored_cutoffs
 from flows.storage import Workspace, open_workspace, read_json
+from flows.succession import TRAINED_UNTIL
 from flows.tracking import find_champion, find_version, open_tracker
+from models.alarms import Reason
+from models.arrivals import Arrivals
 from tests.watched_company import make_watched
 
 UNIT = {"wait_min": 60.0}
@@ -59,7 +72,8 @@ def test_an_undisturbed_batch_is_ok_and_what_it_was_compared_with_is_told(monito
         "freshness", "schema", "scored customers", "volume", "features", "different scores", "scores", "sources",
     }  # fmt: skip
     assert "cutoffs from" in found["notes"][0]
-    assert "at most 5% of undisturbed batches" in found["notes"][1]
+    controlled = "any alarm about features, scores, what arrived or the number of customers"
+    assert f"at most 5% of undisturbed batches raise {controlled}" in found["notes"][1]
     assert [one["cutoff"] for one in found["batches"]] == list(scored_cutoffs(open_workspace(monitored).store))
 
 
@@ -161,9 +175,79 @@ def test_other_rules_or_scores_make_outcomes_anew_and_nothing_else_does(monitore
     workspace = open_workspace(monitored)
     contract = read_contract(workspace.store.root)
     cutoff = iso(contract.matured[-1])
-    once = outcomes_fingerprint(workspace, contract, cutoff, (0.1, 0.01))
-    assert outcomes_fingerprint(workspace, contract, cutoff, (0.1, 0.01)) == once
-    assert outcomes_fingerprint(workspace, contract, cutoff, (0.2, 0.01)) != once
+    once = outcomes_digests(workspace, contract, cutoff, (0.1, 0.01))
+    assert outcomes_digests(workspace, contract, cutoff, (0.1, 0.01)) == once
+    other = outcomes_digests(workspace, contract, cutoff, (0.2, 0.01))
+    assert {name for name in once if once[name] != other[name]} == {"rules"}
+
+
+def test_outcomes_are_called_late_only_where_scores_and_rules_are_the_same() -> None:
+    once = {"rows": "a", "scores": "b", "rules": "c"}
+    assert are_late(once, {**once, "rows": "x"})
+    assert not any(are_late(once, now) for now in (once, {**once, "rules": "x"}, {**once, "rows": "x", "scores": "x"}))
+    assert not are_late({}, once)
+
+
+def test_a_change_of_rules_alone_is_not_told_as_late_outcomes(monitored: Path, tmp_path: Path) -> None:
+    study = _copied(monitored, tmp_path)
+    study.write_text(study.read_text("utf-8") + "monitoring: {contacted_share: 0.3}\n", "utf-8")
+    assert cli.main(["monitor", "--study", str(study)]) == 0
+    (before,), (after,) = result_of(monitored)["outcomes"], result_of(study)["outcomes"]
+    assert (before["contacted_share"], after["contacted_share"]) == (0.1, 0.3)
+    assert "late outcomes" not in {one["kind"] for one in result_of(study)["reasons"]}
+
+
+def test_a_cutoff_whose_outcomes_the_version_has_learned_from_is_measured_but_not_judged(monitored: Path) -> None:
+    workspace = open_workspace(monitored)
+    contract = read_contract(workspace.store.root)
+    champion = find_champion(open_tracker(workspace.study, workspace.store), "churn")
+    assert champion is not None
+    mature, latest = iso(contract.matured[-1]), contract.matured[-1]
+    later = replace(champion, tags={**champion.tags, TRAINED_UNTIL: str(latest)})
+    assert (has_learned(champion, mature), has_learned(later, mature), has_learned(None, mature)) == (
+        False,
+        True,
+        False,
+    )
+    promised = promise_of(workspace, contract, champion)
+    found = written(outcomes_of(workspace, mature, promised, {}, share=0.1, alpha=0.01, is_learned=True))
+    assert (found["verdict"], found["reasons"], found["is_learned"]) == ("", [], True)
+    assert {row["kept"] for row in found["metrics"]} == {""}
+    reasons, (note,) = latest_judged([found], champion.version)
+    assert reasons == ()
+    assert f"Scores of {mature} are not judged: their model has learned from" in note
+
+
+def test_broken_promises_of_a_version_that_no_longer_scores_are_a_note() -> None:
+    reason = {"kind": "realised", "verdict": "act", "text": "worse"}
+    old = {"cutoff": "2025-05-01", "version": "1", "is_learned": False, "reasons": [reason]}
+    kept = {"cutoff": "2025-06-01", "version": "2", "is_learned": False, "reasons": []}
+    reasons, (note,) = latest_judged([old], "2")
+    assert reasons == ()
+    assert "Scores of 2025-05-01 came true worse than promised, but they are of model version 1; version 2" in note
+    assert latest_judged([old], "1") == ((Reason("realised", "act", "worse"),), ())
+    assert latest_judged([old, kept], "2") == ((), ())
+
+
+def test_scores_of_a_cutoff_that_the_panel_no_longer_holds_are_passed_over_or_refused(
+    monitored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = _copied(monitored, tmp_path)
+    store = open_workspace(study).store
+    shutil.copytree(store.score_partition(result_of(study)["cutoff"]), store.score_partition("2031-01-01"))
+    assert cli.main(["monitor", "--study", str(study), "--cutoff", "2031-01-01"]) == 2
+    assert "--cutoff 2031-01-01: it has scores, but the panel does not hold it any more" in capsys.readouterr().err
+    assert cli.main(["monitor", "--study", str(study)]) == 0
+    assert result_of(study)["cutoff"] == result_of(monitored)["cutoff"]
+
+
+def test_series_that_cannot_be_judged_are_named_in_a_note() -> None:
+    table = pd.DataFrame()
+    found = Arrivals(table, 12, 0.02, tuple(f"m{number} (size)" for number in range(10)))
+    (note,) = left_out(found, "2025-11")
+    assert note.startswith("Not judged in 2025-11")
+    assert note.endswith("m6 (size), m7 (size) and 2 more.")
+    assert left_out(Arrivals(table, 12, 0.02), "2025-11") == ()
 
 
 def test_a_version_that_was_never_registered_is_none(monitored: Path) -> None:

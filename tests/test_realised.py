@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit
 
 from models.estimates import Sample
-from models.realised import heterogeneity, realised
+from models.realised import realised
 
 
 def batch(
@@ -32,7 +32,7 @@ def test_a_kept_promise_is_called_broken_no_more_often_than_stated() -> None:
 
 def test_a_month_in_which_twice_as_many_leave_breaks_the_promise_of_calibration() -> None:
     rng = np.random.default_rng(2)
-    found = realised(batch(rng, level=0.8), promise(rng), share=0.1, alpha=0.01)
+    found = realised(batch(rng, level=1.0), promise(rng), share=0.1, alpha=0.01)
     assert "calibration_intercept" in found.broken("no")
     assert "auc" not in found.broken("no", "doubtful")
 
@@ -76,8 +76,27 @@ def test_without_a_promise_or_without_leavers_nothing_is_judged() -> None:
     assert math.isnan(realised(none, promise(rng), share=0.1, alpha=0.01).rate)
 
 
-def test_heterogeneity_is_nil_where_estimates_differ_no_more_than_their_errors() -> None:
-    assert heterogeneity([1.0, 1.1, 0.9], [0.2, 0.2, 0.2]) == 0
-    assert heterogeneity([1.0], [0.2]) == 0
-    # Q = 200, C = 2 / 0.01 - (2 / 0.01^2) / (2 / 0.01) = 100: (200 - 1) / 100
-    assert heterogeneity([0.0, 2.0], [0.1, 0.1]) == pytest.approx(1.99)
+def test_months_that_differ_by_themselves_break_no_promise_more_often_than_stated() -> None:
+    rng = np.random.default_rng(7)
+    broken = {1: 0, 2: 0}
+    for cutoffs in broken:
+        for _ in range(40):
+            months = [batch(rng, 1500, level=0.2 * rng.normal()) for _ in range(cutoffs + 1)]
+            broken[cutoffs] += bool(realised(months[0], months[1:], share=0.1, alpha=0.01).broken("no"))
+    assert broken[1] == 0
+    assert broken[2] <= 3  # 0.4 of 40 are expected at most; more than 3 has a chance of 0.1 %
+
+
+@pytest.mark.parametrize("cutoffs", [3, 4, 5])
+def test_a_worsening_is_caught_though_months_differ(cutoffs: int) -> None:
+    rng = np.random.default_rng(8)
+    months = [batch(rng, 2500, level=0.1 * rng.normal()) for _ in range(cutoffs)]
+    worse = batch(rng, 4000, level=1.5 + 0.1 * rng.normal(), slope=0.1)
+    assert {"auc", "calibration_intercept"} <= set(realised(worse, months, share=0.1, alpha=0.01).broken("no"))
+
+
+def test_one_test_cutoff_makes_a_broken_promise_doubtful_at_most() -> None:
+    rng = np.random.default_rng(9)
+    found = realised(batch(rng, 4000, level=2.5), promise(rng)[:1], share=0.1, alpha=0.01)
+    assert found.broken("no") == ()
+    assert "calibration_intercept" in found.broken("doubtful")
