@@ -120,8 +120,9 @@ def panel_sample(
 
 def _every_so_manieth(pieces: Iterable[pd.DataFrame], rows: int) -> NDArray[np.int64]:
     """Choose at most so many keys, equally far apart in the order of all that are there."""
-    keys = np.sort(np.concatenate([piece["customer_key"].to_numpy(np.int64) for piece in pieces] or [[]]))
-    return keys[:: -(-max(1, len(keys)) // rows)].astype(np.int64)
+    found = [np.empty(0, np.int64), *(piece["customer_key"].to_numpy(np.int64) for piece in pieces)]
+    keys = np.sort(np.concatenate(found))
+    return keys[:: -(-max(1, len(keys)) // rows)]
 
 
 def as_frame(table: pa.Table, numbers: set[str]) -> pd.DataFrame:

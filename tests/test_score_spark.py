@@ -69,7 +69,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Scored:
     }
     store, at, columns = folder / "store", contract.cutoffs[-1], needed(contract, models)
     scorer = Scorer.of(study, contract, models, panel_sample(store, contract, at, columns, is_hashed=True))
-    local = pa.concat_tables(score_batches(scorer, panel_batches(store, contract, at, columns)))
+    local = pa.concat_tables(score_batches(scorer, panel_batches(store, contract, at, columns), 2))
     return Scored(study, layout, contract, models, local.sort_by("customer_id").combine_chunks())
 
 
