@@ -10,8 +10,9 @@ under new ids, fractions moved by two per cent so that no value comes twice, unt
 
 *bare*: ``predict_proba`` of the one and ``predict`` of the other pipeline on the matrices in memory, threads as
 scikit-learn wants; reading and typing are not counted, nor is writing. *ours*: what `journeylift score` does between
-the panel's files and a finished Parquet file: reading, what is typical, both predictions, three reasons in words,
-sorting by customer, writing. Each form runs in a process of its own, in turn; imports are not counted.
+the panel's files and a finished Parquet file: reading for the digest that says whether there is anything to do, reading
+again, what is typical, both predictions, three reasons in words, sorting by customer, writing, the file's digest.
+Each form runs in a process of its own, in turn; imports are not counted.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ from features.sorted_rows import in_order_of
 from features.study import Study, parse_study
 from flows.score_rows import SAME, SCORE_SCHEMA, LoadedModel, Scorer, needed, score_batches
 from flows.score_spark import SparkScorer, panel_on_disk, score_on_spark, spark_session, spark_tables
+from flows.score_store import rows_digest, write_rows
 from models.churn import fit_churn
 from models.evaluation import model_inputs
 from models.preparation import STORED_TYPES, inputs, usable
@@ -145,14 +147,15 @@ def ours(folder: Path, store: Path) -> Spent:
     started = Spent.now()
     study, contract, models = _study(folder), read_contract(store), loaded(folder)
     at = contract.cutoffs[0]
+    every = [feature.name for feature in contract.features]
+    rows_digest(panel_batches(store, contract, at, every), ["customer_id", *every])
     columns = needed(contract, models)
     reference = panel_sample(store, contract, at, columns, is_hashed=True)
     scorer = Scorer.of(study, contract, models, reference)
     threads = scoring_threads(study.engine, MEMORY, BATCH_ROWS * len(columns))
     tables = score_batches(scorer, panel_batches(store, contract, at, columns), threads)
-    with pq.ParquetWriter(store / "scores.parquet", SCORE_SCHEMA, compression="zstd") as writer:
-        for table in in_order_of("customer_id", tables, SCORE_SCHEMA, store, within(study.engine, MEMORY), same=SAME):
-            writer.write_table(table)
+    room = within(study.engine, MEMORY)
+    write_rows(store / "scores.parquet", in_order_of("customer_id", tables, SCORE_SCHEMA, store, room, same=SAME))
     return started.since()
 
 
