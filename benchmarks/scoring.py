@@ -40,9 +40,9 @@ from features.company import simulate_company
 from features.company_files import write_company
 from features.contract import PANEL, PanelContract, Partition, read_contract
 from features.layout import lay_out
-from features.memory import within
+from features.memory import scoring_threads, within
 from features.panel import build_panel, read_panel
-from features.panel_batches import panel_batches, panel_sample
+from features.panel_batches import BATCH_ROWS, panel_batches, panel_sample
 from features.partitions import write_part
 from features.sorted_rows import in_order_of
 from features.study import Study, parse_study
@@ -152,7 +152,8 @@ def ours(folder: Path, store: Path) -> Spent:
     columns = needed(contract, models)
     reference = panel_sample(store, contract, at, columns, is_hashed=True)
     scorer = Scorer.of(study, contract, models, reference)
-    tables = score_batches(scorer, panel_batches(store, contract, at, columns))
+    threads = scoring_threads(study.engine, MEMORY, BATCH_ROWS * len(columns))
+    tables = score_batches(scorer, panel_batches(store, contract, at, columns), threads)
     room = within(study.engine, MEMORY)
     write_rows(store / "scores.parquet", in_order_of("customer_id", tables, SCORE_SCHEMA, store, room, same=SAME))
     return started.since()

@@ -5,13 +5,14 @@ Pieces are cut at the same rows whatever memory there is: what is computed from 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from features.contract import PANEL, PanelContract, Partition
 from features.errors import StoreError
@@ -93,8 +94,8 @@ def panel_sample(
         As for `panel_batches`.
     is_hashed : bool
         Whether ``customer_key`` is a hash, as in event studies: the customers with the smallest ones are a sample of
-        all, and who joins or leaves changes little of it. In a flat table keys are numbers in the order of ids; every
-        so manieth is taken.
+        all, and who joins or leaves changes little of it. In a flat table keys are numbers in the order of ids, over
+        all waves: of the customers of this one, in that order, every so manieth is taken, the first included.
     rows : int
         At most so many.
 
@@ -104,10 +105,10 @@ def panel_sample(
         In the order of ``customer_key``; all rows of the cutoff if there are no more than ``rows``.
     """
     pieces = panel_batches(store, contract, cutoff, columns)
-    every = -(-max(1, _partition(store, contract, cutoff).rows) // rows)
+    chosen = None if is_hashed else _every_so_manieth(panel_batches(store, contract, cutoff, []), rows)
     found: list[pd.DataFrame] = []
     for piece in pieces:
-        found.append(piece if is_hashed else piece.loc[piece["customer_key"] % every == 0])
+        found.append(piece if chosen is None else piece.loc[piece["customer_key"].isin(chosen)])
         if is_hashed and sum(map(len, found)) >= rows:
             break
     if not found:
@@ -115,6 +116,13 @@ def panel_sample(
     sample = pd.concat(found, ignore_index=True)
     ordered: pd.DataFrame = sample.sort_values("customer_key", kind="stable", ignore_index=True)
     return ordered.head(rows)
+
+
+def _every_so_manieth(pieces: Iterable[pd.DataFrame], rows: int) -> NDArray[np.int64]:
+    """Choose at most so many keys, equally far apart in the order of all that are there."""
+    found = [np.empty(0, np.int64), *(piece["customer_key"].to_numpy(np.int64) for piece in pieces)]
+    keys = np.sort(np.concatenate(found))
+    return keys[:: -(-max(1, len(keys)) // rows)]
 
 
 def as_frame(table: pa.Table, numbers: set[str]) -> pd.DataFrame:

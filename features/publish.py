@@ -31,7 +31,7 @@ def publish(tmp_dir: Path, final_dir: Path) -> None:
     ----------
     tmp_dir : Path
         The finished folder, on the same file system and best beside ``final_dir`` (see :func:`staged`). It is gone
-        afterwards.
+        afterwards. Where two folders cannot trade places, the old one steps aside to where this one was.
     final_dir : Path
         Where it shall be; what is there now is replaced as a whole.
 
@@ -84,7 +84,7 @@ def staged(final_dir: Path, *, workshop: Path | None = None) -> Iterator[Path]:
     ...     (Path(folder) / "panel" / "a.txt").read_text()
     'new'
     """
-    recover(final_dir)
+    recover(final_dir, workshop=workshop)
     beside = (workshop or final_dir.parent) / final_dir.name
     tmp_dir = beside.with_name(f"{beside.name}.tmp-{os.getpid()}")
     try:
@@ -107,10 +107,20 @@ def staged(final_dir: Path, *, workshop: Path | None = None) -> Iterator[Path]:
         shutil.rmtree(tmp_dir, ignore_errors=True)
 
 
-def recover(final_dir: Path) -> None:
-    """Put back an old folder that had stepped aside when its process died. Call it before reading."""
-    aside = _aside(final_dir)
-    if not final_dir.exists() and aside.exists():
+def recover(final_dir: Path, *, workshop: Path | None = None) -> None:
+    """Put back an old folder that had stepped aside when its process died; remove it where its successor is there.
+
+    Parameters
+    ----------
+    final_dir : Path
+        The folder; call this before reading it.
+    workshop : Path, optional
+        As given to :func:`staged`.
+    """
+    aside = _aside((workshop or final_dir.parent) / final_dir.name)
+    if final_dir.exists():
+        shutil.rmtree(aside, ignore_errors=True)
+    elif aside.exists():
         with suppress(OSError):
             aside.rename(final_dir)
 
@@ -126,8 +136,6 @@ def sweep(final_dir: Path) -> None:
         else:
             with suppress(OSError):
                 path.unlink()
-    if final_dir.exists():
-        shutil.rmtree(_aside(final_dir), ignore_errors=True)
 
 
 def store_error(path: Path, error: OSError) -> StoreError:
@@ -157,7 +165,7 @@ def _is_alive(process: int) -> bool:
 
 def _step_aside(tmp_dir: Path, final_dir: Path) -> None:
     """Two renames, for systems that cannot exchange two folders."""
-    aside = _aside(final_dir)
+    aside = _aside(tmp_dir.with_name(final_dir.name))
     shutil.rmtree(aside, ignore_errors=True)
     final_dir.rename(aside)
     tmp_dir.rename(final_dir)

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from features.contract import PanelContract, Partition, existing_contract
 from features.errors import EmptyResultError, StoreError
-from features.panel_batches import panel_batches, panel_sample
+from features.memory import scoring_threads
+from features.panel_batches import BATCH_ROWS, panel_batches, panel_sample
 from features.snapshot import Snapshot, iso
 from features.sorted_rows import in_order_of
 from flows import console
@@ -168,7 +169,8 @@ def score_tables(run: ScoringRun, models: Mapping[str, LoadedModel], at: int) ->
     reference = panel_sample(root, run.contract, at, columns, is_hashed=not study.is_flat)
     if study.scoring.engine is None:
         scorer = Scorer.of(study, run.contract, models, reference)
-        scored = score_batches(scorer, panel_batches(root, run.contract, at, columns))
+        threads = scoring_threads(study.engine, study.scoring.memory_limit, BATCH_ROWS * len(columns))
+        scored = score_batches(scorer, panel_batches(root, run.contract, at, columns), threads)
     else:
         from flows.score_spark import scored_by_spark  # noqa: PLC0415 - an extra that most studies do without
 
@@ -206,7 +208,7 @@ def deliver_to_sink(workspace: Workspace, now: Published) -> bool | None:
         return None
     from flows.sink import deliver  # noqa: PLC0415 - imports a driver that most studies do without
 
-    is_delivered = deliver(sink, workspace.base, now)
+    is_delivered = deliver(sink, workspace.base, now, workspace.study.resources)
     verb = "delivered to" if is_delivered else "there already in"
     console.say(f"{now.key.cutoff}: {now.written.rows:,} scores {verb} table {sink.table}")
     return is_delivered

@@ -1,6 +1,5 @@
 """Scores of a table of customers: risk, expected revenue, reasons, and which models said so."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -147,7 +146,7 @@ def needed(contract: PanelContract, models: Mapping[str, LoadedModel]) -> list[s
     return [feature.name for feature in contract.features if feature.name in wanted]
 
 
-def score_batches(scorer: Scorer, batches: Iterable[pd.DataFrame], workers: int | None = None) -> Iterator[pa.Table]:
+def score_batches(scorer: Scorer, batches: Iterable[pd.DataFrame], workers: int) -> Iterator[pa.Table]:
     """Score rows piece by piece, several pieces at a time.
 
     Parameters
@@ -156,8 +155,8 @@ def score_batches(scorer: Scorer, batches: Iterable[pd.DataFrame], workers: int 
         Champions made ready.
     batches : iterable of DataFrame
         Rows of the panel, best from `features.panel_batches.panel_batches`.
-    workers : int, optional
-        Threads; by default one a processor.
+    workers : int
+        Threads, best from `features.memory.scoring_threads`.
 
     Yields
     ------
@@ -169,7 +168,7 @@ def score_batches(scorer: Scorer, batches: Iterable[pd.DataFrame], workers: int 
     Memory: two pieces for each thread. The number of threads changes no bit.
     """
     with one_thread():  # the threads are ours
-        yield from side_by_side(scorer.score, batches, workers or os.cpu_count() or 1)
+        yield from side_by_side(scorer.score, batches, workers)
 
 
 def score_rows(

@@ -227,13 +227,16 @@ def spark_tables(scores: DataFrame, scratch: Path) -> Iterator[pa.Table]:
     scores : DataFrame
         From `score_on_spark`.
     scratch : Path
-        A folder that does not exist yet, which the workers see under the same path; removed at the end.
+        A folder that the workers see under the same path. What is in it was left by a process that was killed, and
+        is removed first; the folder is removed at the end.
 
     Yields
     ------
     pyarrow.Table
         With `SCORE_SCHEMA`, in no order: `features.sorted_rows.in_order_of` puts them in one.
     """
+    # In a container every run has the same process id, and Spark writes into no folder that exists.
+    shutil.rmtree(scratch, ignore_errors=True)
     try:
         scores.write.parquet(f"file:{scratch.absolute()}")
         for part in sorted(scratch.glob("part-*.parquet")):

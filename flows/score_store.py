@@ -235,7 +235,7 @@ def published(store: Store, cutoff: str) -> Published | None:
         None when there is none, or its record is damaged: it is then made again.
     """
     folder = store.score_partition(cutoff)
-    recover(folder)
+    recover(folder, workshop=store.unfinished_scores)
     return _read(folder)
 
 
@@ -271,7 +271,7 @@ def publish_scores(
     before = published(store, key.cutoff)
     try:
         # Not beside: whoever reads scores/ as a whole would read what is half written.
-        with staged(partition, workshop=store.root / "scores_unfinished") as folder:
+        with staged(partition, workshop=store.unfinished_scores) as folder:
             written = write_rows(folder / PART, tables)
             now, how = _next(store, partition, key, written, stale or {}, before)
             write_json(folder / RECORD, _record(now))

@@ -42,7 +42,7 @@ def read_scores(store: Store, cutoff: str) -> pd.DataFrame:
         There are none, or they cannot be read.
     """
     partition = store.score_partition(cutoff)
-    recover(partition)
+    recover(partition, workshop=store.unfinished_scores)
     parts = sorted(_parts(partition))
     if not parts:
         raise StoreError(

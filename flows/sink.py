@@ -21,6 +21,7 @@ from features.databases import cause
 from features.errors import StoreError
 from features.scoring_rules import Sink
 from features.sources import first_line, quote
+from features.study import Engine
 from flows.score_rows import SCORE_SCHEMA
 from flows.score_store import Published
 
@@ -71,7 +72,7 @@ def require_sink(sink: Sink, base: Path) -> None:
         )
 
 
-def deliver(sink: Sink, base: Path, scores: Published) -> bool:
+def deliver(sink: Sink, base: Path, scores: Published, engine: Engine | None = None) -> bool:
     """Bring the scores of a cutoff into a table, unless they are there.
 
     Parameters
@@ -82,6 +83,8 @@ def deliver(sink: Sink, base: Path, scores: Published) -> bool:
         Folder of the study file.
     scores : Published
         The current revision of a cutoff.
+    engine : Engine, optional
+        What DuckDB may spend.
 
     Returns
     -------
@@ -102,7 +105,7 @@ def deliver(sink: Sink, base: Path, scores: Published) -> bool:
     """
     try:
         require_sink(sink, base)
-        with _opened(sink, base) as database:
+        with _opened(sink, base, engine or Engine()) as database:
             return _bring(database, sink.table, scores)
     except duckdb.Error as error:
         why = first_line(error).rstrip(".!")
@@ -174,7 +177,7 @@ class _Postgres:
 
 
 @contextmanager
-def _opened(sink: Sink, base: Path) -> Iterator[_Database]:
+def _opened(sink: Sink, base: Path, engine: Engine) -> Iterator[_Database]:
     """Open a database and a transaction, which is taken back when anything fails."""
     if sink.postgres is not None:
         url = os.environ[sink.postgres]
@@ -184,7 +187,8 @@ def _opened(sink: Sink, base: Path) -> Iterator[_Database]:
         return
     path = base / str(sink.duckdb)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with closing(duckdb.connect(path)) as con:
+    config: dict[str, Any] = {"memory_limit": engine.memory_limit}
+    with closing(duckdb.connect(path, config=config | ({"threads": engine.threads} if engine.threads else {}))) as con:
         con.execute("BEGIN")
         yield _DuckDB(con)
         con.execute("COMMIT")

@@ -88,6 +88,11 @@ class Store:
         """Name the file that holds the latest result of a command."""
         return self.root / "results" / f"{name}.json"
 
+    @property
+    def unfinished_scores(self) -> Path:
+        """Where scores are being written: whoever reads `scores` as a whole must not see them."""
+        return self.root / "scores_unfinished"
+
     def superseded_scores(self, cutoff: str) -> Path:
         """Name the folder of the earlier revisions of the scores at a cutoff (``YYYY-MM-DD``)."""
         return self.root / "scores_superseded" / f"cutoff_date={cutoff}"

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from features.errors import StudyError
-from features.memory import bytes_of, within
+from features.memory import bytes_of, scoring_threads, within
 from features.study import Engine, parse_study
 
 
@@ -38,6 +38,22 @@ def test_duckdb_and_processes_fit_into_the_limit(limit: str) -> None:
 def test_with_hardly_any_memory_one_process_and_the_least_of_duckdb_remain() -> None:
     found = within(Engine(workers=4), "100MB")
     assert (found.memory_limit, found.workers) == ("128MiB", 1)
+
+
+def test_threads_that_score_are_those_of_the_machine_of_the_study_and_of_the_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(64)), raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 128)
+    cells = 8_192 * 150
+    assert scoring_threads(Engine(), None, cells) == scoring_threads(Engine(), "1TB", cells) == 64
+    assert scoring_threads(Engine(threads=3), None, cells) == 3
+    assert scoring_threads(Engine(), "700MB", cells) == 1
+    for limit in ("1 GiB", "2 GiB", "3GB"):
+        found = scoring_threads(Engine(), limit, cells)
+        held = 600 * 2**20 + bytes_of(within(Engine(), limit).memory_limit) + found * 64 * cells
+        assert 1 <= found < 64
+        assert held <= bytes_of(limit) < held + 64 * cells
 
 
 STUDY = """

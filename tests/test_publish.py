@@ -63,6 +63,41 @@ def test_a_folder_that_had_stepped_aside_is_put_back(tmp_path: Path) -> None:
     assert _texts(tmp_path / "panel") == {"old"}
 
 
+def test_a_folder_that_steps_aside_is_never_beside_the_one_that_others_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the two renames, and after a death behind the second one, readers see each folder at most once."""
+    workshop, scores = tmp_path / "unfinished", tmp_path / "scores"
+    monkeypatch.setattr(module, "_exchange", _refuse)
+    _fill(scores / "june", "old")
+    seen: list[set[str]] = []
+    rename = Path.rename
+
+    def watched(path: Path, target: Path) -> Path:
+        found = rename(path, target)
+        seen.append({one.name for one in scores.iterdir()})
+        return found
+
+    monkeypatch.setattr(Path, "rename", watched)
+    with staged(scores / "june", workshop=workshop) as tmp:
+        (tmp / "0.txt").write_text("new")
+    assert seen == [set(), {"june"}]
+    assert _texts(scores / "june") == {"new"}
+    assert list(workshop.iterdir()) == []
+
+
+def test_what_stepped_aside_is_put_back_from_the_workshop_or_removed_behind_its_successor(tmp_path: Path) -> None:
+    workshop, final = tmp_path / "unfinished", tmp_path / "scores" / "june"
+    final.parent.mkdir()
+    _fill(workshop / "june.tmp-old", "old")
+    recover(final, workshop=workshop)
+    assert _texts(final) == {"old"}
+    _fill(workshop / "june.tmp-old", "older")
+    recover(final, workshop=workshop)
+    assert _texts(final) == {"old"}
+    assert list(workshop.iterdir()) == []
+
+
 def test_only_leftovers_of_dead_processes_are_swept(tmp_path: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()

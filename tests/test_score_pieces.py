@@ -1,10 +1,11 @@
 """Scores of a cutoff in pieces: memory and Spark change no bit, and no panel that changes meanwhile is half read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -17,7 +18,7 @@ from features.panel_batches import panel_batches
 from features.study import parse_study
 from flows import score_cutoff
 from flows.score_cutoff import ScoringRun, score_tables
-from flows.score_rows import LoadedModel
+from flows.score_rows import LoadedModel, Scorer, score_batches
 from flows.storage import open_workspace
 from models.churn import fit_churn
 from models.revenue import fit_revenue
@@ -56,6 +57,22 @@ def test_everybody_is_scored_once_in_the_order_of_ids(run: ScoringRun) -> None:
 
 def test_a_limit_of_memory_changes_no_bit(run: ScoringRun) -> None:
     assert scored(run, "scoring: {memory_limit: 700MB}\n").equals(scored(run))
+
+
+def test_a_limit_of_memory_keeps_pieces_from_being_scored_at_a_time(
+    run: ScoringRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
+    threads: list[int] = []
+
+    def noted(scorer: Scorer, pieces: Iterable[pd.DataFrame], workers: int) -> Iterator[pa.Table]:
+        threads.append(workers)
+        return score_batches(scorer, pieces, workers)
+
+    monkeypatch.setattr(score_cutoff, "score_batches", noted)
+    scored(run)
+    scored(run, "scoring: {memory_limit: 700MB}\n")
+    assert threads == [8, 1]
 
 
 def test_a_panel_that_is_built_anew_meanwhile_ends_the_run(run: ScoringRun, monkeypatch: pytest.MonkeyPatch) -> None:

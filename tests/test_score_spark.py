@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from features.company import simulate_company
@@ -18,7 +19,7 @@ from features.panel_batches import panel_batches, panel_sample
 from features.spark import layout_on_spark, panel_on_spark
 from features.study import Study, parse_study
 from flows.score_rows import SCORE_SCHEMA, LoadedModel, Scorer, needed, score_batches
-from flows.score_spark import SparkScorer, panel_on_disk, reference_of, score_on_spark, spark_tables
+from flows.score_spark import _PLAIN, SparkScorer, panel_on_disk, reference_of, score_on_spark, spark_tables
 from flows.sealed_models import TRUSTED_TYPES
 from models.churn import fit_churn
 from models.revenue import fit_revenue
@@ -68,7 +69,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Scored:
     }
     store, at, columns = folder / "store", contract.cutoffs[-1], needed(contract, models)
     scorer = Scorer.of(study, contract, models, panel_sample(store, contract, at, columns, is_hashed=True))
-    local = pa.concat_tables(score_batches(scorer, panel_batches(store, contract, at, columns)))
+    local = pa.concat_tables(score_batches(scorer, panel_batches(store, contract, at, columns), 2))
     return Scored(study, layout, contract, models, local.sort_by("customer_id").combine_chunks())
 
 
@@ -98,6 +99,27 @@ def test_scores_of_the_panels_files_are_the_local_ones(session: Any, here: Score
     assert found.schema == SCORE_SCHEMA
     assert found.sort_by("customer_id").combine_chunks().equals(here.local)
     assert not (tmp_path / "scratch").exists()
+
+
+def test_what_a_killed_run_of_the_same_process_id_left_is_written_over(here: Scored, tmp_path: Path) -> None:
+    scratch = tmp_path / "spark-scores.tmp-1"
+    scratch.mkdir()
+    pq.write_table(here.local.slice(0, 5), scratch / "part-left.parquet")
+
+    class Written:
+        """What Spark does to write: it refuses a folder that exists."""
+
+        @property
+        def write(self) -> "Written":
+            return self
+
+        def parquet(self, where: str) -> None:
+            folder = Path(where.removeprefix("file:"))
+            folder.mkdir()
+            pq.write_table(here.local.cast(_PLAIN), folder / "part-0.parquet")
+
+    assert pa.concat_tables(spark_tables(Written(), scratch)).combine_chunks().equals(here.local)  # type: ignore[arg-type]
+    assert not scratch.exists()
 
 
 def test_scores_of_rows_that_spark_makes_from_the_layout_are_the_local_ones(

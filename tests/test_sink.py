@@ -10,6 +10,7 @@ import pytest
 
 from features.errors import StoreError
 from features.scoring_rules import Sink
+from features.study import Engine
 from flows import sink as sinks
 from flows.score_store import Published, publish_scores
 from flows.sink import deliver, require_sink
@@ -182,6 +183,12 @@ def test_a_file_that_is_no_database_is_one_clear_error(store: Store, tmp_path: P
     (tmp_path / "crm.duckdb").write_bytes(b"not a database, whatever its name says" * 500)
     with pytest.raises(StoreError, match=r"table scores in 'crm.duckdb' does not have them: .*not a valid DuckDB"):
         deliver(Sink(duckdb="crm.duckdb"), tmp_path, publish(store, 2))
+
+
+def test_duckdb_keeps_to_what_the_study_lets_it_spend(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"could not allocate|failed to (pin|allocate)"):
+        deliver(Sink(duckdb="crm.duckdb"), tmp_path, publish(store, 20_000), Engine(memory_limit="1MB"))
+    assert deliver(Sink(duckdb="crm.duckdb"), tmp_path, publish(store, 20_000), Engine(memory_limit="128MiB"))
 
 
 def test_a_link_does_not_lead_a_sink_out_of_the_study(tmp_path: Path) -> None:
