@@ -10,6 +10,7 @@ from features.snapshot import cutoffs_between, day_end, iso, parse_date
 from flows import console
 from flows.artefacts import leave
 from flows.build_features import build_features, ensure_panel
+from flows.catch_up import catch_up
 from flows.fence import overtaken
 from flows.freshness import ages, clock_warnings, present, refuse_stale, stale, told
 from flows.identity import identity
@@ -71,6 +72,7 @@ def score(
         _require_sink(workspace)
         contract = ensure_panel(workspace)
         contract, cutoffs = _chosen(workspace, contract, cutoff, span)
+        late = catch_up(workspace, contract, but={iso(at) for at in cutoffs})
         old = _judge_ages(workspace, moment, refuses=max(contract.cutoffs) in cutoffs and not stale_anyway)
         champions = ensure_models(workspace, contract)
         run = ScoringRun(workspace, contract, champions, again, old)
@@ -79,6 +81,8 @@ def score(
             console.say(note)
         write_json(workspace.store.result("score"), _result(run, found, moment))
         leave(workspace, "score")
+        if late is not None:
+            raise late
     _close(workspace, found, span is not None, time.perf_counter() - started)
 
 

@@ -21,7 +21,7 @@ from flows.steps import io_step, step
 from flows.storage import Workspace
 from flows.tracking import Champion, open_tracker
 
-__all__ = ["ScoringRun", "score_cutoff", "score_tables"]
+__all__ = ["ScoringRun", "deliver_to_sink", "record", "recorded_marks", "score_cutoff", "score_tables"]
 
 
 @dataclass(slots=True)
@@ -98,7 +98,7 @@ def score_cutoff(run: ScoringRun, at: int, tick: console.Tick) -> Scored:
     else:
         now = there
     tick(f"{iso(at)}: recording")
-    run_id = record(run, now, is_new=how in {"new", "restated"})
+    run_id = record(run.workspace, run.contract, now, is_new=how in {"new", "restated"})
     found = Scored(now, how or "unchanged", run_id, deliver_to_sink(run.workspace, now))
     console.say(did(found, was_whole=is_whole))
     return found
@@ -178,9 +178,8 @@ def score_tables(run: ScoringRun, models: Mapping[str, LoadedModel], at: int) ->
 
 
 @io_step("record the scores in MLflow")
-def record(run: ScoringRun, now: Published, *, is_new: bool) -> str:
+def record(workspace: Workspace, contract: PanelContract, now: Published, *, is_new: bool) -> str:
     """Record what was scored with which versions, unless a run that did not come to its end has done so; its id."""
-    workspace = run.workspace
     tracker = open_tracker(workspace.study, workspace.store)
     marks = {"score_key": now.key.digest, "revision": str(now.revision)}
     if not is_new and (known := _recorded(tracker.client, tracker.experiment("score"), marks)) is not None:
@@ -190,12 +189,21 @@ def record(run: ScoringRun, now: Published, *, is_new: bool) -> str:
     risk = written.totals["churn_risk"]
     metrics |= {"customers": float(written.rows)} | ({} if risk is None else {"mean_churn_risk": risk / written.rows})
     versions = {name: value for name in _VERSIONS if (value := getattr(now.key, name)) is not None}
-    tags = identity(workspace.study, run.contract, 0) | {"cutoff": now.key.cutoff} | versions | marks
+    tags = identity(workspace.study, contract, 0) | {"cutoff": now.key.cutoff} | versions | marks
     if now.stale:
         tags["stale_anyway"] = ", ".join(f"{table} {newest}" for table, newest in now.stale.items())
     with tracker.run("score", f"score {now.key.cutoff}", tags | {"why": ", ".join(now.why)}) as recorded:
         recorded.log_metrics(metrics)
     return recorded.run_id
+
+
+def recorded_marks(workspace: Workspace) -> set[tuple[str, str]]:
+    """Give digest of the key and revision of all scores that MLflow has a finished run of, in one query."""
+    tracker = open_tracker(workspace.study, workspace.store)
+    done = "attributes.status = 'FINISHED'"
+    runs = tracker.client.search_runs([tracker.experiment("score")], done, max_results=_MOST_RUNS)
+    tags = [run.data.tags for run in runs]
+    return {(one.get("score_key", ""), one.get("revision", "")) for one in tags}
 
 
 @step("deliver the scores")
@@ -211,6 +219,9 @@ def deliver_to_sink(workspace: Workspace, now: Published) -> bool | None:
     console.say(f"{now.key.cutoff}: {now.written.rows:,} scores {verb} table {sink.table}")
     return is_delivered
 
+
+_MOST_RUNS = 50_000
+"""As many as MLflow gives at once; what lies beyond is looked for one by one."""
 
 _VERSIONS = ("churn_model_version", "revenue_model_version")
 

@@ -26,7 +26,8 @@ from flows.score_rows import SCORE_SCHEMA
 from flows.storage import Store, read_json, write_json
 
 __all__ = [
-    "How", "Key", "Published", "Written", "kept_revisions", "publish_scores", "published", "rows_digest", "write_rows",
+    "How", "Key", "Published", "Written", "kept_revisions", "publish_scores", "published", "published_cutoffs",
+    "rows_digest", "write_rows",
 ]  # fmt: skip
 
 How = Literal["new", "restated", "equal"]
@@ -237,6 +238,12 @@ def published(store: Store, cutoff: str) -> Published | None:
     folder = store.score_partition(cutoff)
     recover(folder)
     return _read(folder)
+
+
+def published_cutoffs(store: Store) -> list[str]:
+    """List the cutoffs (``YYYY-MM-DD``) that have a folder of current scores, oldest first."""
+    names = (path.name.removeprefix("cutoff_date=") for path in store.scores.glob("cutoff_date=*"))
+    return sorted(name for name in names if re.fullmatch(r"\d{4}-\d\d-\d\d", name))
 
 
 def publish_scores(

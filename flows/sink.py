@@ -6,7 +6,7 @@ driver of Postgres says may hold the address and the password, so it is never sh
 
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -20,11 +20,12 @@ from pyarrow import csv
 from features.databases import cause
 from features.errors import StoreError
 from features.scoring_rules import Sink
+from features.snapshot import iso
 from features.sources import first_line, quote
 from flows.score_rows import SCORE_SCHEMA
 from flows.score_store import Published
 
-__all__ = ["deliver", "require_sink"]
+__all__ = ["deliver", "require_sink", "undelivered"]
 
 _KEY: Final = ("cutoff", "customer_id")
 _INCOMING: Final = '"journeylift incoming"'
@@ -100,19 +101,62 @@ def deliver(sink: Sink, base: Path, scores: Published) -> bool:
     not in the scores are removed, and ``<table>_deliveries`` says what was delivered. Whoever reads the table sees the
     scores before or after.
     """
+    with _told(sink, base, [scores]), _opened(sink, base) as database:
+        return _bring(database, sink.table, scores)
+
+
+def undelivered(sink: Sink, base: Path, published: Sequence[Published]) -> list[Published]:
+    """Find the scores that a table does not have, by what it says was delivered: one query.
+
+    Parameters
+    ----------
+    sink : Sink
+        Of the study.
+    base : Path
+        Folder of the study file.
+    published : sequence of Published
+        Current revisions of cutoffs, at least one.
+
+    Returns
+    -------
+    list of Published
+        Those of them; rows that somebody took out are not looked for here.
+
+    Raises
+    ------
+    StoreError
+        The database cannot be reached.
+    """
+    with _told(sink, base, published), _opened(sink, base) as database:
+        schema, name = _placed(database, sink.table)
+        noted = f"{name}_deliveries"
+        if not _columns(database, schema, noted):
+            return list(published)
+        found = database.run(
+            f"SELECT extract(epoch FROM cutoff), sha256, revision, n FROM {database.name(schema, noted)}"
+        )
+    held = {(iso(int(seconds) * 1_000_000), *state) for seconds, *state in found}
+    return [one for one in published if (one.key.cutoff, *_state(one)) not in held]
+
+
+@contextmanager
+def _told(sink: Sink, base: Path, published: Sequence[Published]) -> Iterator[None]:
+    """Turn what a database says into a sentence that holds no address and no password."""
     try:
         require_sink(sink, base)
-        with _opened(sink, base) as database:
-            return _bring(database, sink.table, scores)
+        yield
     except duckdb.Error as error:
         why = first_line(error).rstrip(".!")
     except (psycopg.Error, OSError) as error:
         why = cause(error)
     except StoreError as error:
         why = error.message.rstrip(".")
+    else:
+        return
+    cutoffs, folder = ", ".join(one.key.cutoff for one in published[-3:]), published[-1].folder
     shown = f"the database named by {sink.postgres}" if sink.postgres else f"'{sink.duckdb}'"
     raise StoreError(
-        f"The scores of {scores.key.cutoff} are published in '{scores.folder}', but table {sink.table} in {shown} does "
+        f"The scores of {cutoffs} are published in '{folder}', but table {sink.table} in {shown} does "
         f"not have them: {why}. Mend that and run the same command again: it delivers them without scoring anew."
     )
 
@@ -191,14 +235,13 @@ def _opened(sink: Sink, base: Path) -> Iterator[_Database]:
 
 
 def _bring(database: _Database, table: str, scores: Published) -> bool:
-    inside, _, name = table.rpartition(".")
-    schema = inside or database.home
+    schema, name = _placed(database, table)
     target, deliveries = database.name(schema, name), database.name(schema, f"{name}_deliveries")
     _make(database, target, deliveries)
     _require_fit(database, schema, name)
     at = f"CAST({database.value} AS {_AT})"
     cutoff = f"{scores.key.cutoff} 00:00:00+00"
-    state = (scores.written.sha256, scores.revision, scores.written.rows)
+    state = _state(scores)
     held = database.run(f"SELECT sha256, revision, n FROM {deliveries} WHERE cutoff = {at}", cutoff)
     ((rows,),) = database.run(f"SELECT count(*) FROM {target} WHERE cutoff = {at}", cutoff)
     if held == [state] and rows == scores.written.rows:
@@ -212,6 +255,25 @@ def _bring(database: _Database, table: str, scores: Published) -> bool:
         *state,
     )
     return True
+
+
+def _placed(database: _Database, table: str) -> tuple[str, str]:
+    """Split a table into schema and name."""
+    inside, _, name = table.rpartition(".")
+    return inside or database.home, name
+
+
+def _state(scores: Published) -> tuple[str, int, int]:
+    """Give what is noted of scores that were delivered."""
+    return scores.written.sha256, scores.revision, scores.written.rows
+
+
+def _columns(database: _Database, schema: str, name: str) -> dict[str, str]:
+    """Give the columns of a table with their types; empty where there is no such table."""
+    one = f"table_schema = {database.value} AND table_name = {database.value}"
+    return dict(
+        database.run(f"SELECT column_name, lower(data_type) FROM information_schema.columns WHERE {one}", schema, name)
+    )
 
 
 def _make(database: _Database, target: str, deliveries: str) -> None:
@@ -229,9 +291,7 @@ def _make(database: _Database, target: str, deliveries: str) -> None:
 def _require_fit(database: _Database, schema: str, name: str) -> None:
     """Check the columns of a table that was there before us, and its key."""
     one = f"table_schema = {database.value} AND table_name = {database.value}"
-    found = dict(
-        database.run(f"SELECT column_name, lower(data_type) FROM information_schema.columns WHERE {one}", schema, name)
-    )
+    found = _columns(database, schema, name)
     faults = [
         f"column {column} is {found[column]}, {_KINDS[kind][0].lower()} was expected"
         if column in found

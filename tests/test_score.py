@@ -314,7 +314,37 @@ def test_what_the_sink_did_not_take_is_told_and_delivered_by_the_next_run(copy: 
     assert f"{BEFORE}: {rows} scores delivered to table risks" in said
     assert "there already in table risks" in copy.score("--cutoff", BEFORE)
     with duckdb.connect(path, read_only=True) as con:
-        assert con.execute("SELECT count(*), min(revision) FROM risks").fetchall() == [(rows, 1)]
+        assert con.execute(
+            "SELECT count(*), min(revision) FROM risks WHERE cutoff = ?", [f"{BEFORE} 00:00+00"]
+        ).fetchall() == [(rows, 1)]
+
+
+def test_what_an_earlier_run_published_and_nobody_recorded_or_delivered_is_brought_in(copy: Copy) -> None:
+    """Days later another cutoff is the latest, and nobody asks for the one that the sink did not take."""
+    copy.say("scoring: {sink: {duckdb: crm.duckdb, table: risks}}")
+    path = copy.study.parent / "crm.duckdb"
+    path.write_bytes(b"no database" * 999)
+    copy.score("--cutoff", BEFORE, code=6)
+    copy.score("--cutoff", LATEST, code=6)
+    tracker = tracker_of(copy.workspace)
+    for run in tracker.client.search_runs([tracker.experiment("score")]):
+        tracker.client.delete_run(run.info.run_id)
+    path.unlink()
+    said = copy.score()
+    rows = {at: copy.record(at)["rows"] for at in (BEFORE, LATEST)}
+    assert f"{BEFORE}: {rows[BEFORE]} scores delivered to table risks" in said
+    assert copy.runs() == 2
+    assert f"{BEFORE}:" not in copy.score()
+    with duckdb.connect(path, read_only=True) as con:
+        assert con.execute("SELECT count(*) FROM risks").fetchall() == [(sum(rows.values()),)]
+
+
+def test_a_sink_that_does_not_take_earlier_scores_does_not_keep_new_ones_from_being_published(copy: Copy) -> None:
+    copy.say("scoring: {sink: {duckdb: crm.duckdb, table: risks}}")
+    (copy.study.parent / "crm.duckdb").write_bytes(b"no database" * 999)
+    said = copy.score("--cutoff", BEFORE, code=6)
+    assert f"The scores of {BEFORE} are published in" in said
+    assert copy.partition(BEFORE).exists()
 
 
 def test_a_cutoff_beyond_the_data_is_refused_with_the_latest_one(company: Path) -> None:

@@ -12,7 +12,7 @@ from features.errors import StoreError
 from features.scoring_rules import Sink
 from flows import sink as sinks
 from flows.score_store import Published, publish_scores
-from flows.sink import deliver, require_sink
+from flows.sink import deliver, require_sink, undelivered
 from flows.storage import Store
 from tests.postgres import SECRET, postgres_server
 from tests.test_score_store import KEY, scores
@@ -87,6 +87,17 @@ def test_scores_are_brought_in_once_and_whole(place: Place, store: Store) -> Non
     epochs = "SELECT DISTINCT extract(epoch FROM cutoff), extract(epoch FROM outcome_matures_at) FROM {t}"
     assert [tuple(map(float, row)) for row in place.ask(epochs)] == [(1_748_736_000.0, 1_756_598_400.0)]
     assert not place.deliver(published)
+
+
+def test_what_the_table_lacks_is_found_by_revision_and_bytes(place: Place, store: Store) -> None:
+    first, second = publish(store, 5), publish(store, 2, 0.75, cutoff="2025-07-01")
+    assert undelivered(place.sink, place.base, [first, second]) == [first, second]
+    place.deliver(first)
+    assert undelivered(place.sink, place.base, [first, second]) == [second]
+    place.deliver(second)
+    assert undelivered(place.sink, place.base, [first, second]) == []
+    later = publish(store, 3, 0.5, data="late rows")
+    assert undelivered(place.sink, place.base, [later, second]) == [later]
 
 
 def test_a_restated_cutoff_updates_who_is_there_and_removes_who_is_not(place: Place, store: Store) -> None:
