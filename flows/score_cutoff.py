@@ -36,6 +36,8 @@ class ScoringRun:
         Contract of the panel.
     champions : mapping of str to Champion
         The versions that the alias stood for when the run began, by outcome.
+    latest : int
+        The latest cutoff that is not still to come, microseconds.
     again : bool
         Compute also what is there by the same key.
     stale : mapping of str to str
@@ -45,6 +47,7 @@ class ScoringRun:
     workspace: Workspace
     contract: PanelContract
     champions: Mapping[str, Champion]
+    latest: int
     again: bool = False
     stale: Mapping[str, str] = field(default_factory=dict)
     _models: dict[str, LoadedModel] | None = None
@@ -132,7 +135,7 @@ def load_models(champions: Mapping[str, Champion], contract_hash: str) -> dict[s
 @step("score and publish")
 def publish(run: ScoringRun, models: Mapping[str, LoadedModel], at: int, key: Key) -> tuple[Published, How]:
     """Score rows into a new partition, and put it in its place if panel and champions are still what they were."""
-    is_latest = at == max(run.contract.cutoffs)
+    is_latest = at == run.latest
 
     def tables() -> Iterator[pa.Table]:
         yield from score_tables(run, models, at)
