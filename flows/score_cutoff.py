@@ -17,6 +17,7 @@ from flows.identity import identity
 from flows.score_rows import SAME, SCORE_SCHEMA, LoadedModel, Scorer, needed, score_batches
 from flows.score_store import How, Key, Published, publish_scores, published, rows_digest
 from flows.score_told import Scored, did
+from flows.sealed_models import DIGEST
 from flows.steps import io_step, step
 from flows.storage import Workspace
 from flows.tracking import Champion, open_tracker
@@ -58,6 +59,10 @@ class ScoringRun:
         if self._models is None:
             self._models = load_models(self.champions, self.contract.feature_contract_hash)
         return self._models
+
+    def sealed(self, outcome: str) -> str | None:
+        """Give the SHA-256 of an outcome's champion as it was registered; None where the study has none."""
+        return self.champions[outcome].tags.get(DIGEST) if outcome in self.champions else None
 
     def version(self, outcome: str) -> str | None:
         """Give the version of an outcome's champion; None where the study has none."""
@@ -123,6 +128,8 @@ def read_key(run: ScoringRun, at: int) -> Key:
         feature_contract_hash=run.contract.feature_contract_hash,
         data=data,
         outcome_matures_at=iso(Snapshot.of(run.workspace.study.snapshot).matures_at(at)),
+        churn_model_sha256=run.sealed("churn"),
+        revenue_model_sha256=run.sealed("revenue"),
     )
 
 
