@@ -224,7 +224,7 @@ def deliver_to_sink(workspace: Workspace, now: Published) -> bool | None:
         return None
     from flows.sink import deliver  # noqa: PLC0415 - imports a driver that most studies do without
 
-    is_delivered = deliver(sink, workspace.base, now)
+    is_delivered = deliver(sink, workspace.base, now, workspace.study.name)
     verb = "delivered to" if is_delivered else "there already in"
     console.say(f"{now.key.cutoff}: {now.written.rows:,} scores {verb} table {sink.table}")
     return is_delivered

@@ -72,7 +72,7 @@ def require_sink(sink: Sink, base: Path) -> None:
         )
 
 
-def deliver(sink: Sink, base: Path, scores: Published) -> bool:
+def deliver(sink: Sink, base: Path, scores: Published, study: str) -> bool:
     """Bring the scores of a cutoff into a table, unless they are there.
 
     Parameters
@@ -83,6 +83,8 @@ def deliver(sink: Sink, base: Path, scores: Published) -> bool:
         Folder of the study file.
     scores : Published
         The current revision of a cutoff.
+    study : str
+        Name of the study. A cutoff that another one delivered is refused: its rows would be taken out.
 
     Returns
     -------
@@ -102,7 +104,7 @@ def deliver(sink: Sink, base: Path, scores: Published) -> bool:
     scores before or after.
     """
     with _told(sink, base, [scores]), _opened(sink, base) as database:
-        return _bring(database, sink.table, scores)
+        return _bring(database, sink.table, scores, study)
 
 
 def undelivered(sink: Sink, base: Path, published: Sequence[Published]) -> list[Published]:
@@ -145,6 +147,10 @@ def _told(sink: Sink, base: Path, published: Sequence[Published]) -> Iterator[No
     try:
         require_sink(sink, base)
         yield
+    except (duckdb.ConstraintException, duckdb.ConversionException) as error:
+        # What DuckDB says of these holds values: ids of customers.
+        broken = isinstance(error, duckdb.ConstraintException)
+        why = "a constraint of the table refuses a row" if broken else "a value does not fit the type of its column"
     except duckdb.Error as error:
         why = first_line(error).rstrip(".!")
     except (psycopg.Error, OSError) as error:
@@ -234,23 +240,31 @@ def _opened(sink: Sink, base: Path) -> Iterator[_Database]:
         con.execute("COMMIT")
 
 
-def _bring(database: _Database, table: str, scores: Published) -> bool:
+def _bring(database: _Database, table: str, scores: Published, study: str) -> bool:
     schema, name = _placed(database, table)
     target, deliveries = database.name(schema, name), database.name(schema, f"{name}_deliveries")
     _make(database, target, deliveries)
+    if "study" not in _columns(database, schema, f"{name}_deliveries"):
+        database.run(f"ALTER TABLE {deliveries} ADD COLUMN study VARCHAR")
     _require_fit(database, schema, name)
     at = f"CAST({database.value} AS {_AT})"
     cutoff = f"{scores.key.cutoff} 00:00:00+00"
-    state = _state(scores)
-    held = database.run(f"SELECT sha256, revision, n FROM {deliveries} WHERE cutoff = {at}", cutoff)
+    state = (*_state(scores), study)
+    held = database.run(f"SELECT sha256, revision, n, study FROM {deliveries} WHERE cutoff = {at}", cutoff)
+    other = held[0][-1] if held else None
+    if other not in {None, study}:
+        raise StoreError(
+            f"study {other} delivered the scores of this cutoff, and those of study {study} would take their place. "
+            "One study a table was expected: name another scoring.sink.table"
+        )
     ((rows,),) = database.run(f"SELECT count(*) FROM {target} WHERE cutoff = {at}", cutoff)
     if held == [state] and rows == scores.written.rows:
         return False
     _upsert(database, target, cutoff, scores)
-    values = f"{at}, {', '.join([database.value] * 3)}"
+    values = f"{at}, {', '.join([database.value] * 4)}"
     database.run(
-        f"INSERT INTO {deliveries} (cutoff, sha256, revision, n) VALUES ({values}) ON CONFLICT (cutoff) DO UPDATE SET "
-        "sha256 = excluded.sha256, revision = excluded.revision, n = excluded.n",
+        f"INSERT INTO {deliveries} (cutoff, sha256, revision, n, study) VALUES ({values}) ON CONFLICT (cutoff) DO "
+        "UPDATE SET sha256 = excluded.sha256, revision = excluded.revision, n = excluded.n, study = excluded.study",
         cutoff,
         *state,
     )
@@ -282,7 +296,8 @@ def _make(database: _Database, target: str, deliveries: str) -> None:
     columns = ", ".join(f"{name} {kind}" for name, kind in declared.items())
     database.run(f"CREATE TABLE IF NOT EXISTS {target} ({columns}, PRIMARY KEY ({', '.join(_KEY)}))")
     database.run(
-        f"CREATE TABLE IF NOT EXISTS {deliveries} (cutoff {_AT} PRIMARY KEY, sha256 VARCHAR, revision BIGINT, n BIGINT)"
+        f"CREATE TABLE IF NOT EXISTS {deliveries} (cutoff {_AT} PRIMARY KEY, sha256 VARCHAR, revision BIGINT, "
+        "n BIGINT, study VARCHAR)"
     )
     incoming = ", ".join(f"{field.name} {declared[field.name]}" for field in SCORE_SCHEMA)
     database.run(f"CREATE TEMPORARY TABLE {_INCOMING} ({incoming})")
