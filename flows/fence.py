@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from features.errors import ModelError
 from flows.registry import Version, versions
 from flows.score_rows import LoadedModel
+from flows.sealed_models import DIGEST
 from flows.tracking import CHAMPION, Champion
 
 __all__ = ["load_champions", "overtaken", "require_registered"]
@@ -43,7 +44,7 @@ def load_champions(champions: Mapping[str, Champion], contract_hash: str) -> dic
 
 
 def require_registered(champions: Mapping[str, Champion]) -> None:
-    """Refuse to go on with a version that has been withdrawn since the run began.
+    """Refuse to go on with a version that has been withdrawn since the run began, also where its number lives on.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ def require_registered(champions: Mapping[str, Champion]) -> None:
         Names the version.
     """
     for one, known in _listed(champions):
-        if one.version not in {version.version for version in known}:
+        if (one.version, one.tags.get(DIGEST, "")) not in {(version.version, version.sealed) for version in known}:
             raise ModelError(
                 f"{one.name} version {one.version}, the champion when this run began, has been withdrawn since. A "
                 "version that stays registered was expected. Nothing was published with it: run journeylift score "
@@ -79,9 +80,9 @@ def overtaken(champions: Mapping[str, Champion]) -> list[str]:
     """
     found = []
     for one, known in _listed(champions):
-        now = next((version.version for version in known if CHAMPION in version.aliases.split(", ")), None)
-        if now != one.version:
-            since = f"version {now} is champion" if now is not None else "there is no champion"
+        now = next((version for version in known if CHAMPION in version.aliases.split(", ")), None)
+        if now is None or (now.version, now.sealed) != (one.version, one.tags.get(DIGEST, "")):
+            since = f"version {now.version} is champion" if now is not None else "there is no champion"
             found.append(
                 f"note: {one.name}: {since} since this run began; these scores are by version {one.version}. "
                 "For scores by the champion of now: journeylift score"

@@ -11,6 +11,7 @@ from features.contract import existing_contract
 from features.errors import ModelError
 from flows import console
 from flows.run_database import erase_versions
+from flows.sealed_models import DIGEST
 from flows.storage import open_workspace, write_json
 from flows.succession import TRAINED_UNTIL, dated
 from flows.tracking import CHAMPION, Tracker, find_champion, open_tracker, set_alias
@@ -57,6 +58,8 @@ class Version:
         First digits of the feature contract's hash and of the data's fingerprint.
     run_id : str
         The MLflow run that recorded it.
+    sealed : str
+        SHA-256 of the file of the fitted model; empty where it was not recorded.
     """
 
     outcome: str
@@ -71,6 +74,7 @@ class Version:
     features: str
     data: str
     run_id: str
+    sealed: str
 
 
 def versions(tracker: Tracker, outcome: str) -> tuple[Version, ...]:
@@ -176,7 +180,7 @@ def list_models(study_file: str) -> None:
     if not found:
         console.say(f"No model of {workspace.study.name} is registered yet. Train one: journeylift train")
         return
-    table = pd.DataFrame(listed).drop(columns="run_id")
+    table = pd.DataFrame(listed).drop(columns=["run_id", "sealed"])
     shown = table.assign(created=table["created"].str.slice(0, 16)).dropna(axis=1, how="all")
     console.show_table(f"models of {workspace.study.name}", shown)
 
@@ -310,4 +314,5 @@ def _version(outcome: str, one: Any, aliases: list[str]) -> Version:
         features=tags.get("feature_contract_hash", "")[:8],
         data=tags.get("data_fingerprint", "")[:8],
         run_id=str(one.run_id or ""),
+        sealed=tags.get(DIGEST, ""),
     )

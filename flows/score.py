@@ -10,6 +10,7 @@ from features.snapshot import cutoffs_between, day_end, iso, parse_date
 from flows import console
 from flows.artefacts import leave
 from flows.build_features import build_features, ensure_panel
+from flows.catch_up import catch_up
 from flows.fence import overtaken
 from flows.freshness import ages, clock_warnings, present, refuse_stale, stale, told
 from flows.identity import identity
@@ -40,7 +41,7 @@ def score(
     study_file : str
         The study.
     cutoff : str, optional
-        Date (YYYY-MM-DD) of a cutoff of the panel; the latest one when left out.
+        Date (YYYY-MM-DD) of a cutoff of the panel; the latest one that is not still to come when left out.
     backfill : tuple of str, optional
         First and last date of cutoffs; what was published by the same models from the same rows is passed over.
     again : bool
@@ -48,7 +49,7 @@ def score(
     stale_anyway : bool
         Score data that are older than the study allows.
     now : str, optional
-        ISO 8601; the clock when left out. Nothing but the age of the data depends on it.
+        ISO 8601; the clock when left out. The age of the data, and which cutoffs are still to come, depend on it.
 
     Raises
     ------
@@ -57,7 +58,7 @@ def score(
     StudyError
         The date is none of the panel's cutoffs, or no date.
     EmptyResultError
-        The date lies beyond the data, or nobody is at risk then.
+        The date lies beyond the data or is still to come, or nobody is at risk then.
     ModelError
         The champion was fitted on other features, or has been withdrawn.
     StoreError
@@ -70,20 +71,24 @@ def score(
     with only_run(workspace.store.root / "score.lock", "score"):
         _require_sink(workspace)
         contract = ensure_panel(workspace)
-        contract, cutoffs = _chosen(workspace, contract, cutoff, span)
-        old = _judge_ages(workspace, moment, refuses=max(contract.cutoffs) in cutoffs and not stale_anyway)
+        contract, cutoffs = _chosen(workspace, contract, cutoff, span, moment)
+        latest = choose_cutoff(contract, None, moment)
+        late = catch_up(workspace, contract, but={iso(at) for at in cutoffs})
+        old = _judge_ages(workspace, moment, refuses=latest in cutoffs and not stale_anyway)
         champions = ensure_models(workspace, contract)
-        run = ScoringRun(workspace, contract, champions, again, old)
+        run = ScoringRun(workspace, contract, champions, latest, again, old)
         found = _score_all(run, cutoffs, goes_on=span is not None)
         for note in overtaken(champions):
             console.say(note)
         write_json(workspace.store.result("score"), _result(run, found, moment))
         leave(workspace, "score")
+        if late is not None:
+            raise late
     _close(workspace, found, span is not None, time.perf_counter() - started)
 
 
-def choose_cutoff(contract: PanelContract, wanted: str | None) -> int:
-    """Find the cutoff to score.
+def choose_cutoff(contract: PanelContract, wanted: str | None, now: int) -> int:
+    """Find the cutoff to score: one whose midnight has come, and whose rows the data hold.
 
     Parameters
     ----------
@@ -91,6 +96,8 @@ def choose_cutoff(contract: PanelContract, wanted: str | None) -> int:
         Knows the cutoffs of the panel and the end of the data.
     wanted : str or None
         Date (YYYY-MM-DD); None for the latest.
+    now : int
+        The present, microseconds. A clock that says less than the newest row is behind: that row is taken instead.
 
     Returns
     -------
@@ -102,10 +109,13 @@ def choose_cutoff(contract: PanelContract, wanted: str | None) -> int:
     StudyError
         No date, or none of the cutoffs.
     EmptyResultError
-        After the end of the data.
+        After the end of the data, or after the present.
     """
+    come = [at for at in contract.cutoffs if at <= _horizon(contract, now)]
     if wanted is None:
-        return max(contract.cutoffs)
+        if not come:
+            raise _not_yet(contract, min(contract.cutoffs), now)
+        return max(come)
     at = parse_date(wanted)
     if at > day_end(contract.data_end):
         raise EmptyResultError(
@@ -118,7 +128,27 @@ def choose_cutoff(contract: PanelContract, wanted: str | None) -> int:
             f"{wanted} is none of the {len(known)} cutoffs from {known[0]} to {known[-1]}.{closest(wanted, known)} "
             "Leave --cutoff out for the latest, or change 'snapshot' in the study."
         )
+    if at not in come:
+        raise _not_yet(contract, at, now)
     return at
+
+
+def _horizon(contract: PanelContract, now: int) -> int:
+    """Give the present as clock and data know it.
+
+    The panel takes data to be complete to the midnight after their newest row, which on the day of that row is still to
+    come: what will be known by then is not known yet.
+    """
+    return max(now, contract.data_end)
+
+
+def _not_yet(contract: PanelContract, at: int, now: int) -> EmptyResultError:
+    known = [one for one in contract.cutoffs if one <= _horizon(contract, now)]
+    advice = f"Score {iso(max(known))} or earlier, or wait" if known else "Wait"
+    return EmptyResultError(
+        f"The cutoff {iso(at)} is still to come (00:00 UTC of that day; the data end on {iso(contract.data_end)}): "
+        f"what will be known by then is not known yet. {advice} until it has passed."
+    )
 
 
 def _span(workspace: Workspace, cutoff: str | None, backfill: tuple[str, str] | None) -> tuple[int, int] | None:
@@ -144,11 +174,11 @@ def _require_sink(workspace: Workspace) -> None:
 
 
 def _chosen(
-    workspace: Workspace, contract: PanelContract, cutoff: str | None, span: tuple[int, int] | None
+    workspace: Workspace, contract: PanelContract, cutoff: str | None, span: tuple[int, int] | None, now: int
 ) -> tuple[PanelContract, Sequence[int]]:
     """Find the cutoffs to score, and build those of a backfill that the panel lacks."""
     if span is None:
-        return contract, [choose_cutoff(contract, cutoff)]
+        return contract, [choose_cutoff(contract, cutoff, now)]
     first, last = iso(span[0]), iso(span[1])
     grid = cutoffs_between(workspace.study.snapshot, *span)
     beyond = [one for one in grid if one > day_end(contract.data_end)]
@@ -157,6 +187,8 @@ def _chosen(
             f"The cutoff {iso(beyond[0])} of --backfill {first} {last} lies beyond the data, which end on "
             f"{iso(contract.data_end)}. Give that date as the last, or bring newer data."
         )
+    if grid and grid[-1] > _horizon(contract, now):
+        raise _not_yet(contract, grid[-1], now)
     begin = open_layout(workspace.store.root).manifest.data_start
     cutoffs = [one for one in grid if one > begin]
     if not cutoffs:

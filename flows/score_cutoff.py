@@ -18,11 +18,12 @@ from flows.identity import identity
 from flows.score_rows import SAME, SCORE_SCHEMA, LoadedModel, Scorer, needed, score_batches
 from flows.score_store import How, Key, Published, publish_scores, published, rows_digest
 from flows.score_told import Scored, did
+from flows.sealed_models import DIGEST
 from flows.steps import io_step, step
 from flows.storage import Workspace
 from flows.tracking import Champion, open_tracker
 
-__all__ = ["ScoringRun", "score_cutoff", "score_tables"]
+__all__ = ["ScoringRun", "deliver_to_sink", "record", "recorded_marks", "score_cutoff", "score_tables"]
 
 
 @dataclass(slots=True)
@@ -37,6 +38,8 @@ class ScoringRun:
         Contract of the panel.
     champions : mapping of str to Champion
         The versions that the alias stood for when the run began, by outcome.
+    latest : int
+        The latest cutoff that is not still to come, microseconds.
     again : bool
         Compute also what is there by the same key.
     stale : mapping of str to str
@@ -46,6 +49,7 @@ class ScoringRun:
     workspace: Workspace
     contract: PanelContract
     champions: Mapping[str, Champion]
+    latest: int
     again: bool = False
     stale: Mapping[str, str] = field(default_factory=dict)
     _models: dict[str, LoadedModel] | None = None
@@ -56,6 +60,10 @@ class ScoringRun:
         if self._models is None:
             self._models = load_models(self.champions, self.contract.feature_contract_hash)
         return self._models
+
+    def sealed(self, outcome: str) -> str | None:
+        """Give the SHA-256 of an outcome's champion as it was registered; None where the study has none."""
+        return self.champions[outcome].tags.get(DIGEST) if outcome in self.champions else None
 
     def version(self, outcome: str) -> str | None:
         """Give the version of an outcome's champion; None where the study has none."""
@@ -99,7 +107,7 @@ def score_cutoff(run: ScoringRun, at: int, tick: console.Tick) -> Scored:
     else:
         now = there
     tick(f"{iso(at)}: recording")
-    run_id = record(run, now, is_new=how in {"new", "restated"})
+    run_id = record(run.workspace, run.contract, now, is_new=how in {"new", "restated"})
     found = Scored(now, how or "unchanged", run_id, deliver_to_sink(run.workspace, now))
     console.say(did(found, was_whole=is_whole))
     return found
@@ -121,6 +129,8 @@ def read_key(run: ScoringRun, at: int) -> Key:
         feature_contract_hash=run.contract.feature_contract_hash,
         data=data,
         outcome_matures_at=iso(Snapshot.of(run.workspace.study.snapshot).matures_at(at)),
+        churn_model_sha256=run.sealed("churn"),
+        revenue_model_sha256=run.sealed("revenue"),
     )
 
 
@@ -133,7 +143,7 @@ def load_models(champions: Mapping[str, Champion], contract_hash: str) -> dict[s
 @step("score and publish")
 def publish(run: ScoringRun, models: Mapping[str, LoadedModel], at: int, key: Key) -> tuple[Published, How]:
     """Score rows into a new partition, and put it in its place if panel and champions are still what they were."""
-    is_latest = at == max(run.contract.cutoffs)
+    is_latest = at == run.latest
 
     def tables() -> Iterator[pa.Table]:
         yield from score_tables(run, models, at)
@@ -180,9 +190,8 @@ def score_tables(run: ScoringRun, models: Mapping[str, LoadedModel], at: int) ->
 
 
 @io_step("record the scores in MLflow")
-def record(run: ScoringRun, now: Published, *, is_new: bool) -> str:
+def record(workspace: Workspace, contract: PanelContract, now: Published, *, is_new: bool) -> str:
     """Record what was scored with which versions, unless a run that did not come to its end has done so; its id."""
-    workspace = run.workspace
     tracker = open_tracker(workspace.study, workspace.store)
     marks = {"score_key": now.key.digest, "revision": str(now.revision)}
     if not is_new and (known := _recorded(tracker.client, tracker.experiment("score"), marks)) is not None:
@@ -192,12 +201,21 @@ def record(run: ScoringRun, now: Published, *, is_new: bool) -> str:
     risk = written.totals["churn_risk"]
     metrics |= {"customers": float(written.rows)} | ({} if risk is None else {"mean_churn_risk": risk / written.rows})
     versions = {name: value for name in _VERSIONS if (value := getattr(now.key, name)) is not None}
-    tags = identity(workspace.study, run.contract, 0) | {"cutoff": now.key.cutoff} | versions | marks
+    tags = identity(workspace.study, contract, 0) | {"cutoff": now.key.cutoff} | versions | marks
     if now.stale:
         tags["stale_anyway"] = ", ".join(f"{table} {newest}" for table, newest in now.stale.items())
     with tracker.run("score", f"score {now.key.cutoff}", tags | {"why": ", ".join(now.why)}) as recorded:
         recorded.log_metrics(metrics)
     return recorded.run_id
+
+
+def recorded_marks(workspace: Workspace) -> set[tuple[str, str]]:
+    """Give digest of the key and revision of all scores that MLflow has a finished run of, in one query."""
+    tracker = open_tracker(workspace.study, workspace.store)
+    done = "attributes.status = 'FINISHED'"
+    runs = tracker.client.search_runs([tracker.experiment("score")], done, max_results=_MOST_RUNS)
+    tags = [run.data.tags for run in runs]
+    return {(one.get("score_key", ""), one.get("revision", "")) for one in tags}
 
 
 @step("deliver the scores")
@@ -208,11 +226,14 @@ def deliver_to_sink(workspace: Workspace, now: Published) -> bool | None:
         return None
     from flows.sink import deliver  # noqa: PLC0415 - imports a driver that most studies do without
 
-    is_delivered = deliver(sink, workspace.base, now, workspace.study.resources)
+    is_delivered = deliver(sink, workspace.base, now, workspace.study.name, workspace.study.resources)
     verb = "delivered to" if is_delivered else "there already in"
     console.say(f"{now.key.cutoff}: {now.written.rows:,} scores {verb} table {sink.table}")
     return is_delivered
 
+
+_MOST_RUNS = 50_000
+"""As many as MLflow gives at once; what lies beyond is looked for one by one."""
 
 _VERSIONS = ("churn_model_version", "revenue_model_version")
 

@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -26,7 +26,8 @@ from flows.score_rows import SCORE_SCHEMA
 from flows.storage import Store, read_json, write_json
 
 __all__ = [
-    "How", "Key", "Published", "Written", "kept_revisions", "publish_scores", "published", "rows_digest", "write_rows",
+    "How", "Key", "Published", "Written", "kept_revisions", "publish_scores", "published", "published_cutoffs",
+    "rows_digest", "write_rows",
 ]  # fmt: skip
 
 How = Literal["new", "restated", "equal"]
@@ -40,7 +41,7 @@ TOTALS: Final = ("churn_risk", "expected_revenue", "revenue_at_risk")
 _BLOCK: Final = 1 << 20
 _REASONS: Final = {
     "data": ("data",),
-    "model": ("churn_model_version", "revenue_model_version"),
+    "model": ("churn_model_version", "revenue_model_version", "churn_model_sha256", "revenue_model_sha256"),
     "features": ("feature_contract_hash",),
     "horizon": ("outcome_matures_at",),
 }
@@ -62,6 +63,9 @@ class Key:
         Of the rows: customers and values of the features (:func:`rows_digest`).
     outcome_matures_at : str
         ``YYYY-MM-DD``: a column of the scores, from the horizon in the study.
+    churn_model_sha256, revenue_model_sha256 : str or None
+        Of the files of the fitted models: a registry gives the number of a withdrawn version again, and another
+        registry begins anew. None where the study has no such model, or none was noted.
     """
 
     cutoff: str
@@ -70,6 +74,8 @@ class Key:
     feature_contract_hash: str
     data: str
     outcome_matures_at: str
+    churn_model_sha256: str | None = None
+    revenue_model_sha256: str | None = None
 
     @property
     def digest(self) -> str:
@@ -84,8 +90,10 @@ class Key:
 
     @classmethod
     def read(cls, content: Mapping[str, Any]) -> Self:
-        """Take it from plain values."""
-        return cls(**{one.name: content[one.name] for one in fields(cls)})
+        """Take it from plain values; digests are missing in records of before."""
+        return cls(
+            **{one.name: content[one.name] for one in fields(cls) if one.default is MISSING or one.name in content}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +247,12 @@ def published(store: Store, cutoff: str) -> Published | None:
     return _read(folder)
 
 
+def published_cutoffs(store: Store) -> list[str]:
+    """List the cutoffs (``YYYY-MM-DD``) that have a folder of current scores, oldest first."""
+    names = (path.name.removeprefix("cutoff_date=") for path in store.scores.glob("cutoff_date=*"))
+    return sorted(name for name in names if re.fullmatch(r"\d{4}-\d\d-\d\d", name))
+
+
 def publish_scores(
     store: Store, key: Key, tables: Iterable[pa.Table], *, stale: Mapping[str, str] | None = None
 ) -> tuple[Published, How]:
@@ -276,7 +290,9 @@ def publish_scores(
             now, how = _next(store, partition, key, written, stale or {}, before)
             write_json(folder / RECORD, _record(now))
             if how == "restated" and before is not None and before.is_whole():
-                _keep(store, before)
+                _keep(store, partition, key.cutoff, before.revision)
+            elif before is None and (partition / PART).exists():
+                _keep(store, partition, key.cutoff, now.revision - 1)
     except OSError as error:
         raise store_error(partition, error) from error
     return now, how
@@ -288,21 +304,30 @@ def _next(
     """Give the number of what was written, and why it is another one."""
     if before is not None and (before.key, before.written.sha256) == (key, written.sha256):
         return before, "equal"
-    last = max((one.revision for one in kept_revisions(store, key.cutoff)), default=0)
-    if before is None:
-        return Published(folder, key, last + 1, ("repair",) if last else ("first",), stale, written), "new"
-    why = key.changed(before.key) or ("code",)
-    return Published(folder, key, before.revision + 1, why, stale, written), "restated"
+    if before is not None:
+        why = key.changed(before.key) or ("code",)
+        return Published(folder, key, before.revision + 1, why, stale, written), "restated"
+    last = max(_kept_numbers(store, key.cutoff), default=0)
+    if folder.exists():
+        # The number of the scores whose record is damaged was at least the next one: it is not given again.
+        return Published(folder, key, last + 2, ("repair",), stale, written), "restated"
+    return Published(folder, key, last + 1, ("repair",) if last else ("first",), stale, written), "new"
 
 
-def _keep(store: Store, old: Published) -> None:
-    """Keep a revision that is about to be replaced: its files get a second name, a copy where that cannot be."""
-    with staged(store.superseded_scores(old.key.cutoff) / f"revision={old.revision}") as folder:
-        for path in (old.part, old.folder / RECORD):
+def _kept_numbers(store: Store, cutoff: str) -> list[int]:
+    """List the numbers that earlier revisions have taken, whether their records can be read or not."""
+    names = (path.name.removeprefix("revision=") for path in store.superseded_scores(cutoff).glob("revision=*"))
+    return [int(name) for name in names if name.isdecimal()]
+
+
+def _keep(store: Store, folder: Path, cutoff: str, number: int) -> None:
+    """Keep scores that are about to be replaced: files get a second name, a copy where that cannot be."""
+    with staged(store.superseded_scores(cutoff) / f"revision={number}") as kept:
+        for path in filter(Path.exists, (folder / PART, folder / RECORD)):
             try:
-                os.link(path, folder / path.name)
+                os.link(path, kept / path.name)
             except OSError:
-                shutil.copy2(path, folder / path.name)
+                shutil.copy2(path, kept / path.name)
 
 
 def kept_revisions(store: Store, cutoff: str) -> tuple[Published, ...]:
@@ -343,6 +368,16 @@ def _record(one: Published) -> dict[str, Any]:
 
 
 def _read(folder: Path) -> Published | None:
+    try:
+        (folder / RECORD).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        # The disk may answer again: what cannot be read for the moment is not damaged, and is not made anew.
+        raise StoreError(
+            f"'{folder / RECORD}' cannot be read: {error.strerror}. What the scores were made from was expected. Make "
+            "it readable and run the same command again."
+        ) from error
     try:
         content = read_json(folder / RECORD) or {}
         written = Written(content["rows"], content["sha256"], content["totals"])

@@ -6,7 +6,7 @@ driver of Postgres says may hold the address and the password, so it is never sh
 
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -20,12 +20,13 @@ from pyarrow import csv
 from features.databases import cause
 from features.errors import StoreError
 from features.scoring_rules import Sink
+from features.snapshot import iso
 from features.sources import first_line, quote
 from features.study import Engine
 from flows.score_rows import SCORE_SCHEMA
 from flows.score_store import Published
 
-__all__ = ["deliver", "require_sink"]
+__all__ = ["deliver", "require_sink", "undelivered"]
 
 _KEY: Final = ("cutoff", "customer_id")
 _INCOMING: Final = '"journeylift incoming"'
@@ -72,7 +73,7 @@ def require_sink(sink: Sink, base: Path) -> None:
         )
 
 
-def deliver(sink: Sink, base: Path, scores: Published, engine: Engine | None = None) -> bool:
+def deliver(sink: Sink, base: Path, scores: Published, study: str, engine: Engine | None = None) -> bool:
     """Bring the scores of a cutoff into a table, unless they are there.
 
     Parameters
@@ -83,6 +84,8 @@ def deliver(sink: Sink, base: Path, scores: Published, engine: Engine | None = N
         Folder of the study file.
     scores : Published
         The current revision of a cutoff.
+    study : str
+        Name of the study. A cutoff that another one delivered is refused: its rows would be taken out.
     engine : Engine, optional
         What DuckDB may spend.
 
@@ -103,19 +106,66 @@ def deliver(sink: Sink, base: Path, scores: Published, engine: Engine | None = N
     not in the scores are removed, and ``<table>_deliveries`` says what was delivered. Whoever reads the table sees the
     scores before or after.
     """
+    with _told(sink, base, [scores]), _opened(sink, base, engine or Engine()) as database:
+        return _bring(database, sink.table, scores, study)
+
+
+def undelivered(sink: Sink, base: Path, published: Sequence[Published]) -> list[Published]:
+    """Find the scores that a table does not have, by what it says was delivered: one query.
+
+    Parameters
+    ----------
+    sink : Sink
+        Of the study.
+    base : Path
+        Folder of the study file.
+    published : sequence of Published
+        Current revisions of cutoffs, at least one.
+
+    Returns
+    -------
+    list of Published
+        Those of them; rows that somebody took out are not looked for here.
+
+    Raises
+    ------
+    StoreError
+        The database cannot be reached.
+    """
+    with _told(sink, base, published), _opened(sink, base, Engine()) as database:
+        schema, name = _placed(database, sink.table)
+        noted = f"{name}_deliveries"
+        if not _columns(database, schema, noted):
+            return list(published)
+        found = database.run(
+            f"SELECT extract(epoch FROM cutoff), sha256, revision, n FROM {database.name(schema, noted)}"
+        )
+    held = {(iso(int(seconds) * 1_000_000), *state) for seconds, *state in found}
+    return [one for one in published if (one.key.cutoff, *_state(one)) not in held]
+
+
+@contextmanager
+def _told(sink: Sink, base: Path, published: Sequence[Published]) -> Iterator[None]:
+    """Turn what a database says into a sentence that holds no address and no password."""
     try:
         require_sink(sink, base)
-        with _opened(sink, base, engine or Engine()) as database:
-            return _bring(database, sink.table, scores)
+        yield
+    except (duckdb.ConstraintException, duckdb.ConversionException) as error:
+        # What DuckDB says of these holds values: ids of customers.
+        broken = isinstance(error, duckdb.ConstraintException)
+        why = "a constraint of the table refuses a row" if broken else "a value does not fit the type of its column"
     except duckdb.Error as error:
         why = first_line(error).rstrip(".!")
     except (psycopg.Error, OSError) as error:
         why = cause(error)
     except StoreError as error:
         why = error.message.rstrip(".")
+    else:
+        return
+    cutoffs, folder = ", ".join(one.key.cutoff for one in published[-3:]), published[-1].folder
     shown = f"the database named by {sink.postgres}" if sink.postgres else f"'{sink.duckdb}'"
     raise StoreError(
-        f"The scores of {scores.key.cutoff} are published in '{scores.folder}', but table {sink.table} in {shown} does "
+        f"The scores of {cutoffs} are published in '{folder}', but table {sink.table} in {shown} does "
         f"not have them: {why}. Mend that and run the same command again: it delivers them without scoring anew."
     )
 
@@ -194,28 +244,54 @@ def _opened(sink: Sink, base: Path, engine: Engine) -> Iterator[_Database]:
         con.execute("COMMIT")
 
 
-def _bring(database: _Database, table: str, scores: Published) -> bool:
-    inside, _, name = table.rpartition(".")
-    schema = inside or database.home
+def _bring(database: _Database, table: str, scores: Published, study: str) -> bool:
+    schema, name = _placed(database, table)
     target, deliveries = database.name(schema, name), database.name(schema, f"{name}_deliveries")
     _make(database, target, deliveries)
+    if "study" not in _columns(database, schema, f"{name}_deliveries"):
+        database.run(f"ALTER TABLE {deliveries} ADD COLUMN study VARCHAR")
     _require_fit(database, schema, name)
     at = f"CAST({database.value} AS {_AT})"
     cutoff = f"{scores.key.cutoff} 00:00:00+00"
-    state = (scores.written.sha256, scores.revision, scores.written.rows)
-    held = database.run(f"SELECT sha256, revision, n FROM {deliveries} WHERE cutoff = {at}", cutoff)
+    state = (*_state(scores), study)
+    held = database.run(f"SELECT sha256, revision, n, study FROM {deliveries} WHERE cutoff = {at}", cutoff)
+    other = held[0][-1] if held else None
+    if other not in {None, study}:
+        raise StoreError(
+            f"study {other} delivered the scores of this cutoff, and those of study {study} would take their place. "
+            "One study a table was expected: name another scoring.sink.table"
+        )
     ((rows,),) = database.run(f"SELECT count(*) FROM {target} WHERE cutoff = {at}", cutoff)
     if held == [state] and rows == scores.written.rows:
         return False
     _upsert(database, target, cutoff, scores)
-    values = f"{at}, {', '.join([database.value] * 3)}"
+    values = f"{at}, {', '.join([database.value] * 4)}"
     database.run(
-        f"INSERT INTO {deliveries} (cutoff, sha256, revision, n) VALUES ({values}) ON CONFLICT (cutoff) DO UPDATE SET "
-        "sha256 = excluded.sha256, revision = excluded.revision, n = excluded.n",
+        f"INSERT INTO {deliveries} (cutoff, sha256, revision, n, study) VALUES ({values}) ON CONFLICT (cutoff) DO "
+        "UPDATE SET sha256 = excluded.sha256, revision = excluded.revision, n = excluded.n, study = excluded.study",
         cutoff,
         *state,
     )
     return True
+
+
+def _placed(database: _Database, table: str) -> tuple[str, str]:
+    """Split a table into schema and name."""
+    inside, _, name = table.rpartition(".")
+    return inside or database.home, name
+
+
+def _state(scores: Published) -> tuple[str, int, int]:
+    """Give what is noted of scores that were delivered."""
+    return scores.written.sha256, scores.revision, scores.written.rows
+
+
+def _columns(database: _Database, schema: str, name: str) -> dict[str, str]:
+    """Give the columns of a table with their types; empty where there is no such table."""
+    one = f"table_schema = {database.value} AND table_name = {database.value}"
+    return dict(
+        database.run(f"SELECT column_name, lower(data_type) FROM information_schema.columns WHERE {one}", schema, name)
+    )
 
 
 def _make(database: _Database, target: str, deliveries: str) -> None:
@@ -224,7 +300,8 @@ def _make(database: _Database, target: str, deliveries: str) -> None:
     columns = ", ".join(f"{name} {kind}" for name, kind in declared.items())
     database.run(f"CREATE TABLE IF NOT EXISTS {target} ({columns}, PRIMARY KEY ({', '.join(_KEY)}))")
     database.run(
-        f"CREATE TABLE IF NOT EXISTS {deliveries} (cutoff {_AT} PRIMARY KEY, sha256 VARCHAR, revision BIGINT, n BIGINT)"
+        f"CREATE TABLE IF NOT EXISTS {deliveries} (cutoff {_AT} PRIMARY KEY, sha256 VARCHAR, revision BIGINT, "
+        "n BIGINT, study VARCHAR)"
     )
     incoming = ", ".join(f"{field.name} {declared[field.name]}" for field in SCORE_SCHEMA)
     database.run(f"CREATE TEMPORARY TABLE {_INCOMING} ({incoming})")
@@ -233,9 +310,7 @@ def _make(database: _Database, target: str, deliveries: str) -> None:
 def _require_fit(database: _Database, schema: str, name: str) -> None:
     """Check the columns of a table that was there before us, and its key."""
     one = f"table_schema = {database.value} AND table_name = {database.value}"
-    found = dict(
-        database.run(f"SELECT column_name, lower(data_type) FROM information_schema.columns WHERE {one}", schema, name)
-    )
+    found = _columns(database, schema, name)
     faults = [
         f"column {column} is {found[column]}, {_KINDS[kind][0].lower()} was expected"
         if column in found

@@ -29,29 +29,30 @@ def sentences(feature: Feature, values: NDArray[Any], typical: object) -> NDArra
     values : ndarray, shape (n,)
         Numbers, or text for categories; missing ones are said to be missing.
     typical : object
-        Median or commonest category; None where nothing was ever recorded.
+        Median or commonest category; None where nothing was recorded in the rows it is taken from.
 
     Returns
     -------
     ndarray of str, shape (n,)
     """
     label = _label(feature)
-    if typical is None:
-        return np.full(len(values), f"{label}: nothing recorded", dtype=object)
     if feature.kind == "category":
         code, levels = pd.factorize(values, use_na_sentinel=False)
         spoken = ["unknown" if pd.isna(value) else str(value) for value in levels]
-        said = [f"{label} {word}" + (f" (most: {typical})" if word != typical else "") for word in spoken]
+        said = [f"{label} {word}" + (f" (most: {typical})" if typical not in {None, word} else "") for word in spoken]
+        if typical is None:
+            said = [f"{label}: nothing recorded" if pd.isna(value) else said[at] for at, value in enumerate(levels)]
         return np.array(said, dtype=object)[code]
     is_share = feature.unit == "share" and not feature.name.endswith("__burden")
     unit = "" if feature.unit in {"", "share"} or feature.unit in label else f" {feature.unit}"
-    usual = _number(float(str(typical)), is_share=is_share)
+    usual = "" if typical is None else f" (typical {_number(float(str(typical)), is_share=is_share)}"
+    missing = f"{label}: nothing recorded" if typical is None else f"{label} not recorded{usual}{unit})"
     # Many values read the same: each text is written once.
     shown, code = np.unique(_shown(np.asarray(values, np.float64), is_share=is_share), return_inverse=True)
     said = [
-        f"{label} not recorded (typical {usual}{unit})"
+        missing
         if np.isnan(value)
-        else f"{label} {_number(value, is_share=is_share)}{unit} (typical {usual})"
+        else f"{label} {_number(value, is_share=is_share)}{unit}" + (f"{usual})" if usual else "")
         for value in shown.tolist()
     ]
     return np.array(said, dtype=object)[code]

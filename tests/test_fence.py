@@ -25,9 +25,9 @@ def champions(tracker: Tracker) -> dict[str, Champion]:
     return {"churn": found}
 
 
-def _crown(tracker: Tracker) -> None:
+def _crown(tracker: Tracker, strength: float = 1.0) -> None:
     with tracker.run("train", "train", {}) as run:
-        number = run.register("churn", LogisticRegression().fit([[0.0], [1.0]], [0, 1]), HELD)
+        number = run.register("churn", LogisticRegression(C=strength).fit([[0.0], [1.0]], [0, 1]), HELD)
     crown(tracker, "churn", number)
 
 
@@ -58,6 +58,20 @@ def test_a_version_that_was_withdrawn_is_refused_before_loading_and_before_publi
     for use in (require_registered, lambda given: load_champions(given, "h")):
         with pytest.raises(ModelError, match="version 1, the champion when this run began, has been withdrawn since"):
             use(champions)
+
+
+def test_the_number_of_a_withdrawn_version_given_to_another_model_is_refused(
+    tracker: Tracker, champions: dict[str, Champion]
+) -> None:
+    tracker.client.delete_registered_model(tracker.model_name("churn"))
+    _crown(tracker, strength=0.01)
+    found = find_champion(tracker, "churn")
+    assert found is not None
+    assert found.version == "1"
+    with pytest.raises(ModelError, match="version 1, the champion when this run began, has been withdrawn since"):
+        require_registered(champions)
+    (note,) = overtaken(champions)
+    assert "version 1 is champion since this run began" in note
 
 
 def test_a_champion_of_other_features_is_refused(champions: dict[str, Champion]) -> None:

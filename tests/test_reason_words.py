@@ -44,6 +44,9 @@ def test_categories_and_what_was_never_recorded() -> None:
     assert sentences(plan, np.array(["plus", np.nan, "basic"], object), "basic").tolist() == [
         "support: plan plus (most: basic)", "support: plan unknown (most: basic)", "support: plan basic",
     ]  # fmt: skip
-    assert (
-        sentences(feature("x", "min"), np.array([np.nan, 1.0]), None).tolist() == ["support: x: nothing recorded"] * 2
-    )
+    assert sentences(feature("x", "min"), np.array([np.nan, 1.0]), None).tolist() == [
+        "support: x: nothing recorded", "support: x 1 min",
+    ]  # fmt: skip
+    assert sentences(plan, np.array([np.nan, "plus"], object), None).tolist() == [
+        "support: plan: nothing recorded", "support: plan plus",
+    ]  # fmt: skip

@@ -15,7 +15,7 @@ import pytest
 
 from features.contract import read_contract
 from features.errors import EmptyResultError, StudyError
-from features.snapshot import DAY, iso
+from features.snapshot import DAY, iso, parse_date
 from flows import cli, score_cutoff
 from flows.run_lock import only_run
 from flows.score import choose_cutoff, score
@@ -36,6 +36,7 @@ COLUMNS = [
     "feature_contract_hash",
     "outcome_matures_at",
 ]
+NOW = parse_date("2026-01-01")
 LATEST, BEFORE = "2024-10-01", "2024-09-01"
 
 
@@ -314,29 +315,74 @@ def test_what_the_sink_did_not_take_is_told_and_delivered_by_the_next_run(copy: 
     assert f"{BEFORE}: {rows} scores delivered to table risks" in said
     assert "there already in table risks" in copy.score("--cutoff", BEFORE)
     with duckdb.connect(path, read_only=True) as con:
-        assert con.execute("SELECT count(*), min(revision) FROM risks").fetchall() == [(rows, 1)]
+        assert con.execute(
+            "SELECT count(*), min(revision) FROM risks WHERE cutoff = ?", [f"{BEFORE} 00:00+00"]
+        ).fetchall() == [(rows, 1)]
+
+
+def test_what_an_earlier_run_published_and_nobody_recorded_or_delivered_is_brought_in(copy: Copy) -> None:
+    """Days later another cutoff is the latest, and nobody asks for the one that the sink did not take."""
+    copy.say("scoring: {sink: {duckdb: crm.duckdb, table: risks}}")
+    path = copy.study.parent / "crm.duckdb"
+    path.write_bytes(b"no database" * 999)
+    copy.score("--cutoff", BEFORE, code=6)
+    copy.score("--cutoff", LATEST, code=6)
+    tracker = tracker_of(copy.workspace)
+    for run in tracker.client.search_runs([tracker.experiment("score")]):
+        tracker.client.delete_run(run.info.run_id)
+    path.unlink()
+    said = copy.score()
+    rows = {at: copy.record(at)["rows"] for at in (BEFORE, LATEST)}
+    assert f"{BEFORE}: {rows[BEFORE]} scores delivered to table risks" in said
+    assert copy.runs() == 2
+    assert f"{BEFORE}:" not in copy.score()
+    with duckdb.connect(path, read_only=True) as con:
+        assert con.execute("SELECT count(*) FROM risks").fetchall() == [(sum(rows.values()),)]
+
+
+def test_a_sink_that_does_not_take_earlier_scores_does_not_keep_new_ones_from_being_published(copy: Copy) -> None:
+    copy.say("scoring: {sink: {duckdb: crm.duckdb, table: risks}}")
+    (copy.study.parent / "crm.duckdb").write_bytes(b"no database" * 999)
+    said = copy.score("--cutoff", BEFORE, code=6)
+    assert f"The scores of {BEFORE} are published in" in said
+    assert copy.partition(BEFORE).exists()
 
 
 def test_a_cutoff_beyond_the_data_is_refused_with_the_latest_one(company: Path) -> None:
     contract = read_contract(company.parent / "store")
     beyond = iso(contract.data_end + 40 * DAY)
     with pytest.raises(EmptyResultError, match=rf"lies beyond the data, which end on .*{iso(contract.cutoffs[-1])}"):
-        choose_cutoff(contract, beyond)
+        choose_cutoff(contract, beyond, NOW)
 
 
 @pytest.mark.parametrize(("wanted", "match"), [("1.6.2025", "is not a date"), ("2024-06-02", "none of the .* cutoffs")])
 def test_a_cutoff_that_is_none_is_refused(company: Path, wanted: str, match: str) -> None:
     with pytest.raises(StudyError, match=match):
-        choose_cutoff(read_contract(company.parent / "store"), wanted)
+        choose_cutoff(read_contract(company.parent / "store"), wanted, NOW)
 
 
 def test_the_latest_cutoff_may_be_named_also_where_the_data_end_just_before_it(company: Path) -> None:
     contract = read_contract(company.parent / "store")
     ended = contract.model_copy(update={"data_end": contract.cutoffs[-1] - 1})
-    assert choose_cutoff(ended, iso(contract.cutoffs[-1])) == choose_cutoff(ended, None)
+    assert choose_cutoff(ended, iso(contract.cutoffs[-1]), NOW) == choose_cutoff(ended, None, NOW)
+
+
+def test_a_cutoff_that_is_still_to_come_is_not_scored(company: Path) -> None:
+    """On the day of the newest row its midnight is ahead, though the panel takes that day for complete."""
+    contract = read_contract(company.parent / "store")
+    before, last = contract.cutoffs[-2:]
+    ended = contract.model_copy(update={"data_end": last - 21 * DAY // 24})
+    hour_later = ended.data_end + DAY // 24
+    assert choose_cutoff(ended, None, hour_later) == before
+    with pytest.raises(EmptyResultError, match=rf"{iso(last)} is still to come .* Score {iso(before)} or earlier"):
+        choose_cutoff(ended, iso(last), hour_later)
+    assert choose_cutoff(ended, iso(last), last) == choose_cutoff(ended, None, last) == last
+    assert choose_cutoff(ended, None, 0) == before  # a clock behind the data
+    with pytest.raises(EmptyResultError, match=r"still to come .* known yet\. Wait until"):
+        choose_cutoff(ended.model_copy(update={"cutoffs": [last]}), None, hour_later)
 
 
 def test_an_immature_cutoff_is_what_scoring_is_for(company: Path) -> None:
     contract = read_contract(company.parent / "store")
-    assert choose_cutoff(contract, None) == max(contract.cutoffs)
+    assert choose_cutoff(contract, None, NOW) == max(contract.cutoffs)
     assert max(contract.cutoffs) not in contract.matured

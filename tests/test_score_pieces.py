@@ -38,7 +38,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> ScoringRun:
         "churn": LoadedModel("3", fit_churn(frame, contract.features, "logistic", rng)),
         "revenue": LoadedModel("5", fit_revenue(frame, contract.features, "boosting", rng)),
     }
-    return ScoringRun(open_workspace(folder / "study.yaml"), contract, {}, _models=models)
+    return ScoringRun(open_workspace(folder / "study.yaml"), contract, {}, max(contract.cutoffs), _models=models)
 
 
 def scored(run: ScoringRun, more: str = "") -> pa.Table:

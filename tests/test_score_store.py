@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import json
 import os
@@ -130,6 +131,8 @@ def test_the_same_again_leaves_equal_bytes(store: Store) -> None:
         ({"churn_model_version": "2"}, ("model",)),
         ({"revenue_model_version": None}, ("model",)),
         ({"feature_contract_hash": "other", "data": "late rows"}, ("data", "features")),
+        ({"churn_model_sha256": "of another file"}, ("model",)),
+        ({"revenue_model_sha256": "of another file"}, ("model",)),
         ({"outcome_matures_at": "2025-09-30"}, ("horizon",)),
         ({}, ("code",)),
     ],
@@ -206,17 +209,53 @@ def test_a_run_killed_after_keeping_and_before_replacing_is_made_good_by_the_nex
     assert content(store) == content(undisturbed)
 
 
-def test_damaged_scores_come_out_as_they_were_and_a_damaged_record_is_written_again(store: Store) -> None:
+def test_damaged_scores_come_out_as_they_were(store: Store) -> None:
     now, _ = publish_scores(store, KEY, [scores(5)])
     whole = content(store)
     now.part.write_bytes(b"half")
     assert not now.is_whole()
     assert publish_scores(store, KEY, [scores(5)]) == (now, "equal")
     assert content(store) == whole
-    (now.folder / "_scores.json").write_text("{", "utf-8")
-    assert published(store, "2025-06-01") is None
+
+
+def test_scores_without_a_readable_record_are_kept_and_their_number_is_not_given_again(store: Store) -> None:
     publish_scores(store, KEY, [scores(5)])
-    assert content(store) == whole
+    second, _ = publish_scores(store, replace(KEY, data="late rows"), [scores(4)])
+    old = second.part.read_bytes()
+    (second.folder / "_scores.json").write_text("{", "utf-8")
+    assert published(store, "2025-06-01") is None
+    now, how = publish_scores(store, replace(KEY, data="later rows"), [scores(3)])
+    assert (now.revision, now.why, how) == (3, ("repair",), "restated")
+    kept = store.superseded_scores("2025-06-01") / "revision=2"
+    assert (kept / "part-0.parquet").read_bytes() == old
+    (now.folder / "_scores.json").unlink()
+    now.part.unlink()
+    assert publish_scores(store, KEY, [scores(3)])[0].revision == 4
+
+
+def test_a_record_that_cannot_be_read_for_the_moment_is_not_taken_for_damaged(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_scores(store, KEY, [scores(5)])
+    before = content(store)
+
+    def failing(_path: Path) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", failing)
+        for ask in (lambda: published(store, "2025-06-01"), lambda: publish_scores(store, KEY, [scores(4)])):
+            with pytest.raises(StoreError, match=r"_scores.json' cannot be read: Input/output error"):
+                ask()
+    assert content(store) == before
+
+
+def test_a_record_of_before_digests_were_noted_is_read(store: Store) -> None:
+    now, _ = publish_scores(store, KEY, [scores(5)])
+    record = json.loads((now.folder / "_scores.json").read_text("utf-8"))
+    record["key"] = {name: value for name, value in record["key"].items() if not name.endswith("sha256")}
+    (now.folder / "_scores.json").write_text(json.dumps(record), "utf-8")
+    assert published(store, "2025-06-01") == now
 
 
 def test_damaged_scores_are_not_kept_as_a_revision(store: Store) -> None:

@@ -13,7 +13,7 @@ from features.scoring_rules import Sink
 from features.study import Engine
 from flows import sink as sinks
 from flows.score_store import Published, publish_scores
-from flows.sink import deliver, require_sink
+from flows.sink import deliver, require_sink, undelivered
 from flows.storage import Store
 from tests.postgres import SECRET, postgres_server
 from tests.test_score_store import KEY, scores
@@ -49,8 +49,8 @@ class Place:
             cursor = con.execute(sql.encode())
             return cursor.fetchall() if cursor.description else []
 
-    def deliver(self, published: Published) -> bool:
-        return deliver(self.sink, self.base, published)
+    def deliver(self, published: Published, study: str = "northline") -> bool:
+        return deliver(self.sink, self.base, published, study)
 
     def held(self) -> list[tuple[Any, ...]]:
         return self.ask("SELECT customer_id, churn_risk, revision FROM {t} ORDER BY cutoff, customer_id")
@@ -90,12 +90,43 @@ def test_scores_are_brought_in_once_and_whole(place: Place, store: Store) -> Non
     assert not place.deliver(published)
 
 
+def test_what_the_table_lacks_is_found_by_revision_and_bytes(place: Place, store: Store) -> None:
+    first, second = publish(store, 5), publish(store, 2, 0.75, cutoff="2025-07-01")
+    assert undelivered(place.sink, place.base, [first, second]) == [first, second]
+    place.deliver(first)
+    assert undelivered(place.sink, place.base, [first, second]) == [second]
+    place.deliver(second)
+    assert undelivered(place.sink, place.base, [first, second]) == []
+    later = publish(store, 3, 0.5, data="late rows")
+    assert undelivered(place.sink, place.base, [later, second]) == [later]
+
+
 def test_a_restated_cutoff_updates_who_is_there_and_removes_who_is_not(place: Place, store: Store) -> None:
     place.deliver(publish(store, 5))
     place.deliver(publish(store, 2, 0.75, cutoff="2025-07-01"))
     assert place.deliver(publish(store, 3, 0.5, data="late rows"))
     assert place.held() == [(f"c{at:06}", 0.5, 2) for at in range(3)] + [(f"c{at:06}", 0.75, 1) for at in range(2)]
     assert place.ask("SELECT revision, n FROM {d} ORDER BY cutoff") == [(2, 3), (1, 2)]
+
+
+def test_a_cutoff_of_another_study_is_refused_and_its_rows_stay(place: Place, store: Store) -> None:
+    place.deliver(publish(store, 5))
+    with pytest.raises(StoreError, match=r"study northline delivered the scores of this cutoff, and those of study b "):
+        place.deliver(publish(Store(place.base / "other"), 2, 0.75), "b")
+    assert [row[1] for row in place.held()] == [0.25] * 5
+    place.ask("ALTER TABLE {d} DROP COLUMN study")  # as tables of before were
+    assert place.deliver(publish(store, 5))
+    assert place.ask("SELECT study FROM {d}") == [("northline",)]
+
+
+def test_what_a_database_refuses_is_told_without_ids_of_customers(place: Place, store: Store) -> None:
+    place.deliver(publish(store, 1))
+    place.ask("DROP TABLE {t}")
+    columns = ", ".join(f"{name} {sinks._KINDS[kind][0]}" for name, kind in sinks._COLUMNS.items())
+    place.ask(f"CREATE TABLE {{t}} ({columns}, PRIMARY KEY (cutoff, customer_id), CHECK (churn_risk < 0.5))")
+    with pytest.raises(StoreError, match="does not have them") as caught:
+        place.deliver(publish(store, 3, 0.75, data="late rows"))
+    assert "c00000" not in str(caught.value)
 
 
 def test_who_takes_rows_out_of_the_table_gets_them_back(place: Place, store: Store) -> None:
@@ -167,7 +198,7 @@ def test_a_postgres_that_is_not_there_is_named_by_its_variable_only(
     sink = Sink(postgres="SCORES_URL", table="scores")
     monkeypatch.setenv("SCORES_URL", f"postgresql://app:{SECRET}@127.0.0.1:1/none")
     with pytest.raises(StoreError, match="named by SCORES_URL does not have them: nothing answers") as caught:
-        deliver(sink, tmp_path, publish(store, 2))
+        deliver(sink, tmp_path, publish(store, 2), "northline")
     assert SECRET not in str(caught.value)
     assert caught.value.__cause__ is None
     monkeypatch.setenv("SCORES_URL", f"mysql://app:{SECRET}@h/none")
@@ -182,13 +213,15 @@ def test_a_postgres_that_is_not_there_is_named_by_its_variable_only(
 def test_a_file_that_is_no_database_is_one_clear_error(store: Store, tmp_path: Path) -> None:
     (tmp_path / "crm.duckdb").write_bytes(b"not a database, whatever its name says" * 500)
     with pytest.raises(StoreError, match=r"table scores in 'crm.duckdb' does not have them: .*not a valid DuckDB"):
-        deliver(Sink(duckdb="crm.duckdb"), tmp_path, publish(store, 2))
+        deliver(Sink(duckdb="crm.duckdb"), tmp_path, publish(store, 2), "northline")
 
 
 def test_duckdb_keeps_to_what_the_study_lets_it_spend(store: Store, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"could not allocate|failed to (pin|allocate)"):
-        deliver(Sink(duckdb="crm.duckdb"), tmp_path, publish(store, 20_000), Engine(memory_limit="1MB"))
-    assert deliver(Sink(duckdb="crm.duckdb"), tmp_path, publish(store, 20_000), Engine(memory_limit="128MiB"))
+        deliver(Sink(duckdb="crm.duckdb"), tmp_path, publish(store, 20_000), "northline", Engine(memory_limit="1MB"))
+    assert deliver(
+        Sink(duckdb="crm.duckdb"), tmp_path, publish(store, 20_000), "northline", Engine(memory_limit="128MiB")
+    )
 
 
 def test_a_link_does_not_lead_a_sink_out_of_the_study(tmp_path: Path) -> None:
