@@ -247,7 +247,7 @@ def _opened(sink: Sink, base: Path, engine: Engine) -> Iterator[_Database]:
 def _bring(database: _Database, table: str, scores: Published, study: str) -> bool:
     schema, name = _placed(database, table)
     target, deliveries = database.name(schema, name), database.name(schema, f"{name}_deliveries")
-    _make(database, target, deliveries)
+    _make(database, schema, name)
     if "study" not in _columns(database, schema, f"{name}_deliveries"):
         database.run(f"ALTER TABLE {deliveries} ADD COLUMN study VARCHAR")
     _require_fit(database, schema, name)
@@ -294,15 +294,17 @@ def _columns(database: _Database, schema: str, name: str) -> dict[str, str]:
     )
 
 
-def _make(database: _Database, target: str, deliveries: str) -> None:
-    """Make what is missing: the table, the one that says what was delivered, and the one for what is coming in."""
+def _make(database: _Database, schema: str, table: str) -> None:
+    """Make what is missing: the table, the one that says what was delivered, and the one for what is coming in.
+
+    What is there is not asked to be made: Postgres would refuse who may fill a table and not make one.
+    """
     declared = {name: _KINDS[kind][0] for name, kind in _COLUMNS.items()}
     columns = ", ".join(f"{name} {kind}" for name, kind in declared.items())
-    database.run(f"CREATE TABLE IF NOT EXISTS {target} ({columns}, PRIMARY KEY ({', '.join(_KEY)}))")
-    database.run(
-        f"CREATE TABLE IF NOT EXISTS {deliveries} (cutoff {_AT} PRIMARY KEY, sha256 VARCHAR, revision BIGINT, "
-        "n BIGINT, study VARCHAR)"
-    )
+    state = f"cutoff {_AT} PRIMARY KEY, sha256 VARCHAR, revision BIGINT, n BIGINT, study VARCHAR"
+    for name, content in ((table, f"{columns}, PRIMARY KEY ({', '.join(_KEY)})"), (f"{table}_deliveries", state)):
+        if not _columns(database, schema, name):
+            database.run(f"CREATE TABLE IF NOT EXISTS {database.name(schema, name)} ({content})")
     incoming = ", ".join(f"{field.name} {declared[field.name]}" for field in SCORE_SCHEMA)
     database.run(f"CREATE TEMPORARY TABLE {_INCOMING} ({incoming})")
 

@@ -192,6 +192,21 @@ def test_texts_of_any_kind_arrive_as_they_are(place: Place, store: Store) -> Non
     assert sorted(row[0] for row in place.held()) == sorted(odd)
 
 
+def test_a_user_of_postgres_who_may_fill_tables_and_not_make_them_delivers(
+    postgres: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCORES_URL", postgres)
+    place = Place(Sink(postgres="SCORES_URL", table=f"crm.{TABLE}"), tmp_path, postgres)
+    place.ask("DROP SCHEMA IF EXISTS crm CASCADE; CREATE SCHEMA crm")
+    place.deliver(publish(store, 1))
+    place.ask(f"DROP ROLE IF EXISTS filler; CREATE ROLE filler LOGIN PASSWORD '{SECRET}'")
+    place.ask("GRANT USAGE ON SCHEMA crm TO filler")
+    place.ask("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA crm TO filler")
+    monkeypatch.setenv("SCORES_URL", postgres.replace("//app:", "//filler:"))
+    assert place.deliver(publish(store, 2, 0.5, data="late rows"))
+    assert len(place.held()) == 2
+
+
 def test_a_postgres_that_is_not_there_is_named_by_its_variable_only(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
