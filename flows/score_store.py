@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
@@ -303,7 +303,7 @@ def _next(
 ) -> tuple[Published, How]:
     """Give the number of what was written, and why it is another one."""
     if before is not None and (before.key, before.written.sha256) == (key, written.sha256):
-        return before, "equal"
+        return replace(before, stale=stale or before.stale), "equal"
     if before is not None:
         why = key.changed(before.key) or ("code",)
         return Published(folder, key, before.revision + 1, why, stale, written), "restated"

@@ -266,6 +266,15 @@ def test_damaged_scores_are_not_kept_as_a_revision(store: Store) -> None:
     assert kept_revisions(store, "2025-06-01") == ()
 
 
+def test_an_override_is_recorded_also_where_the_same_bytes_come_out(store: Store) -> None:
+    publish_scores(store, KEY, [scores(5)])
+    now, how = publish_scores(store, KEY, [scores(5)], stale={"revenue": "2025-05-01"})
+    assert (now.revision, how) == (1, "equal")
+    again = published(store, KEY.cutoff)
+    assert again is not None
+    assert again.stale == {"revenue": "2025-05-01"}
+
+
 def test_the_record_says_all_of_the_key_and_nothing_of_the_time(store: Store) -> None:
     now, _ = publish_scores(store, KEY, [scores(5)], stale={"touchpoints": "2025-05-28"})
     record = json.loads((now.folder / "_scores.json").read_text("utf-8"))
