@@ -379,7 +379,7 @@ def test_a_cutoff_that_is_still_to_come_is_not_scored(company: Path) -> None:
     assert choose_cutoff(ended, iso(last), last) == choose_cutoff(ended, None, last) == last
     assert choose_cutoff(ended, None, 0) == before  # a clock behind the data
     with pytest.raises(EmptyResultError, match=r"still to come .* known yet\. Wait until"):
-        choose_cutoff(ended.model_copy(update={"cutoffs": [last]}), None, hour_later)
+        choose_cutoff(ended.model_copy(update={"partitions": ended.partitions[-1:]}), None, hour_later)
 
 
 def test_an_immature_cutoff_is_what_scoring_is_for(company: Path) -> None:
