@@ -126,8 +126,8 @@ def train(
             "may_promote": promote == "auto",
         }
         write_json(workspace.store.result("train"), result)
+        kept.forget()  # before the note goes: a training that is repeated from here on ends with the same versions
     leave(workspace, "train")
-    kept.forget()
     rows_in = console.count(len(frame), "mature row")
     seconds = time.perf_counter() - started
     where = str(workspace.store.result("train"))
