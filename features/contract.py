@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -12,7 +13,7 @@ from features.measures import Feature, Observed
 from features.publish import recover, store_error
 from features.snapshot import iso
 
-__all__ = ["PANEL", "PanelContract", "Partition", "existing_contract", "read_contract"]
+__all__ = ["PANEL", "PanelContract", "Partition", "existing_contract", "no_rows", "read_contract"]
 
 PANEL = "panel"
 """Folder of the panel inside the store."""
@@ -91,6 +92,11 @@ class PanelContract(BaseModel):
         return tuple(partition.cutoff for partition in self.partitions)
 
     @property
+    def by_cutoff(self) -> dict[int, Partition]:
+        """Partitions by their cutoff, microseconds."""
+        return {partition.cutoff: partition for partition in self.partitions}
+
+    @property
     def matured(self) -> tuple[int, ...]:
         """Cutoffs whose outcomes are known."""
         return tuple(partition.cutoff for partition in self.partitions if partition.is_mature)
@@ -112,6 +118,13 @@ class PanelContract(BaseModel):
             beside.replace(store / PANEL / _FILE)
         except OSError as fault:
             raise store_error(store / PANEL, fault) from fault
+
+
+def no_rows(store: Path, contract: PanelContract, cutoffs: Sequence[int]) -> StoreError:
+    """Say which cutoffs a panel does not hold; without any, that it holds none."""
+    names = ", ".join(map(iso, cutoffs)) or "any cutoff"
+    there = ", ".join(map(iso, contract.cutoffs)) or "nothing"
+    return StoreError(f"The panel in '{store}' has no rows for {names}. It holds {there}. Build the panel for it.")
 
 
 def read_contract(store: Path) -> PanelContract:

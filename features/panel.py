@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.contract import PANEL, PanelContract, Partition, existing_contract, read_contract
+from features.contract import PANEL, PanelContract, Partition, existing_contract, no_rows, read_contract
 from features.digests import BucketDigests
 from features.errors import EmptyResultError, StoreError
 from features.flat import FlatTable
@@ -137,9 +137,7 @@ def read_panel(store: Path, cutoffs: Sequence[int] | None = None, columns: Seque
     chosen = [p for p in contract.partitions if cutoffs is None or p.cutoff in set(cutoffs)]
     absent = sorted({*(cutoffs or ())} - set(contract.cutoffs))
     if absent or not chosen:
-        names = ", ".join(map(iso, absent)) or "any cutoff"
-        there = ", ".join(map(iso, contract.cutoffs)) or "nothing"
-        raise StoreError(f"The panel in '{store}' has no rows for {names}. It holds {there}. Build the panel for it.")
+        raise no_rows(store, contract, absent)
     try:
         paths = [store / PANEL / one.part(bucket) for one in chosen for bucket in range(len(one.parts))]
         parts = [

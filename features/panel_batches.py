@@ -14,11 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from features.contract import PANEL, PanelContract, Partition
+from features.contract import PANEL, PanelContract, Partition, no_rows
 from features.errors import StoreError
-from features.snapshot import iso
 
-__all__ = ["BATCH_ROWS", "REFERENCE_ROWS", "as_frame", "panel_batches", "panel_sample"]
+__all__ = ["BATCH_ROWS", "IDENTITY", "REFERENCE_ROWS", "as_frame", "panel_batches", "panel_sample"]
 
 BATCH_ROWS = 8_192
 """Rows of a piece: with two hundred features 13 MB, and small enough for the processor's caches (measured)."""
@@ -26,7 +25,8 @@ BATCH_ROWS = 8_192
 REFERENCE_ROWS = 20_000
 """Rows of a sample: a median of so many lies within 0.7 points of its rank, in 95 of 100 samples."""
 
-_IDENTITY = ("customer_id", "customer_key", "cutoff")
+IDENTITY = ("customer_id", "customer_key", "cutoff")
+"""Columns that say which row it is."""
 
 
 def panel_batches(
@@ -63,7 +63,7 @@ def panel_batches(
     Memory: one piece and the packed row group that it comes from (131,072 rows, 50 to 100 MB).
     """
     partition = _partition(store, contract, cutoff)
-    wanted = [*_IDENTITY, *columns]
+    wanted = [*IDENTITY, *columns]
     numbers = {feature.name for feature in contract.features if feature.kind == "number"}
     try:
         for bucket in range(len(partition.parts)):
@@ -137,8 +137,7 @@ def as_frame(table: pa.Table, numbers: set[str]) -> pd.DataFrame:
 
 
 def _partition(store: Path, contract: PanelContract, cutoff: int) -> Partition:
-    for one in contract.partitions:
-        if one.cutoff == cutoff:
-            return one
-    there = ", ".join(map(iso, contract.cutoffs)) or "nothing"
-    raise StoreError(f"The panel in '{store}' has no rows for {iso(cutoff)}. It holds {there}. Build the panel for it.")
+    partition = contract.by_cutoff.get(cutoff)
+    if partition is None:
+        raise no_rows(store, contract, [cutoff])
+    return partition

@@ -204,7 +204,7 @@ def _result(workspace: Workspace, contract: PanelContract, batch: Batch, told: t
         **identity(workspace.study, contract, 0),
         "cutoff": iso(batch.cutoff),
         "version": batch.version,
-        "customers": next(one.rows for one in contract.partitions if one.cutoff == batch.cutoff),
+        "customers": contract.by_cutoff[batch.cutoff].rows,
         "verdict": verdict_of(reasons),
         "reasons": [asdict(reason) for reason in reasons],
         "checks": [asdict(check) for check in batch.checks],

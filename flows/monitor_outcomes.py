@@ -73,8 +73,7 @@ def outcomes_digests(
     workspace: Workspace, contract: PanelContract, cutoff: str, rules: Sequence[float]
 ) -> dict[str, str]:
     """Hash all that the outcomes of a cutoff are computed from: rows of the panel, scores, and rules with features."""
-    at = parse_date(cutoff)
-    parts = next(one.parts for one in contract.partitions if one.cutoff == at)
+    parts = contract.by_cutoff[parse_date(cutoff)].parts
     folder = workspace.store.score_partition(cutoff)
     scores = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("part-*.parquet"))]
     found = {"rows": parts, "scores": scores, "rules": [*rules, contract.feature_contract_hash]}

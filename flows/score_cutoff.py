@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
-from features.contract import PanelContract, Partition, existing_contract
+from features.contract import PanelContract, existing_contract
 from features.errors import EmptyResultError, StoreError
 from features.memory import scoring_threads
 from features.panel_batches import BATCH_ROWS, panel_batches, panel_sample
@@ -24,6 +24,11 @@ from flows.storage import Workspace
 from flows.tracking import Champion, open_tracker
 
 __all__ = ["ScoringRun", "deliver_to_sink", "record", "recorded_marks", "score_cutoff", "score_tables"]
+
+_MOST_RUNS: Final = 50_000
+"""As many as MLflow gives at once; what lies beyond is looked for one by one."""
+
+_VERSIONS: Final = ("churn_model_version", "revenue_model_version")
 
 
 @dataclass(slots=True)
@@ -102,7 +107,7 @@ def score_cutoff(run: ScoringRun, at: int, tick: console.Tick) -> Scored:
     is_there, is_whole = there is not None and there.key == key, there is not None and there.is_whole()
     how: How | None = None
     if there is None or not is_there or not is_whole or run.again:
-        tick(f"{iso(at)}: scoring {_partition(run, at).rows:,} customers")
+        tick(f"{iso(at)}: scoring {run.contract.by_cutoff[at].rows:,} customers")
         now, how = publish(run, run.models, at, key)
     else:
         now = there
@@ -116,7 +121,7 @@ def score_cutoff(run: ScoringRun, at: int, tick: console.Tick) -> Scored:
 @io_step("read the rows to be scored")
 def read_key(run: ScoringRun, at: int) -> Key:
     """Read the customers at risk at a cutoff, piece by piece, and say what scores of them are made from."""
-    if _partition(run, at).rows == 0:
+    if run.contract.by_cutoff[at].rows == 0:
         raise EmptyResultError(f"No customer is at risk on {iso(at)}. At least one was expected. Score another cutoff.")
     names = [feature.name for feature in run.contract.features]
     pieces = panel_batches(run.workspace.store.root, run.contract, at, names)
@@ -232,16 +237,6 @@ def deliver_to_sink(workspace: Workspace, now: Published) -> bool | None:
     return is_delivered
 
 
-_MOST_RUNS = 50_000
-"""As many as MLflow gives at once; what lies beyond is looked for one by one."""
-
-_VERSIONS = ("churn_model_version", "revenue_model_version")
-
-
-def _partition(run: ScoringRun, at: int) -> Partition:
-    return next(one for one in run.contract.partitions if one.cutoff == at)
-
-
 def _require_same_panel(run: ScoringRun, at: int) -> None:
     root = run.workspace.store.root
     if _promised(existing_contract(root), at) != _promised(run.contract, at):
@@ -255,8 +250,8 @@ def _promised(contract: PanelContract | None, at: int) -> tuple[str, tuple[str, 
     """Give what a contract says of the rows of a cutoff."""
     if contract is None:
         return None
-    parts = next((one.parts for one in contract.partitions if one.cutoff == at), ())
-    return contract.feature_contract_hash, parts
+    partition = contract.by_cutoff.get(at)
+    return contract.feature_contract_hash, partition.parts if partition else ()
 
 
 def _recorded(client: Any, experiment: str, marks: Mapping[str, str]) -> str | None:

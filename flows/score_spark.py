@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from features.contract import PANEL, PanelContract
 from features.errors import StudyError
-from features.panel_batches import BATCH_ROWS, REFERENCE_ROWS, as_frame
+from features.panel_batches import BATCH_ROWS, IDENTITY, REFERENCE_ROWS, as_frame
 from features.publish import sweep
 from features.study import Study
 from flows.score_rows import SCORE_SCHEMA, LoadedModel, Scorer, needed
@@ -45,7 +45,6 @@ __all__ = [
 ]
 
 _SCRATCH: Final = "spark-scores"
-_IDENTITY: Final = ("customer_id", "customer_key", "cutoff")
 _PLAIN: Final = pa.schema(
     [(one.name, pa.int64() if pa.types.is_timestamp(one.type) else one.type) for one in SCORE_SCHEMA]
 )
@@ -110,7 +109,7 @@ class SparkScorer:
             packed,
             tuple(trusted),
             sink.getvalue(),
-            (*_IDENTITY, *needed(contract, models)),
+            (*IDENTITY, *needed(contract, models)),
         )
 
 
@@ -173,7 +172,7 @@ def spark_session(engine: str) -> SparkSession:
 
 def panel_on_disk(session: SparkSession, store: Path, contract: PanelContract, cutoff: int) -> DataFrame:
     """Read the rows of a cutoff from the panel's files; the workers see the store under the same path."""
-    partition = next(one for one in contract.partitions if one.cutoff == cutoff)
+    partition = contract.by_cutoff[cutoff]
     files = [f"file:{store.absolute() / PANEL / partition.part(bucket)}" for bucket in range(len(partition.parts))]
     return session.read.parquet(*files)
 
@@ -182,7 +181,7 @@ def reference_of(
     rows: DataFrame, columns: Sequence[str], numbers: set[str], count: int = REFERENCE_ROWS
 ) -> pd.DataFrame:
     """Draw from rows on Spark the sample that `features.panel_batches.panel_sample` draws from a panel of events."""
-    found = rows.select(*_IDENTITY, *columns).orderBy("customer_key").limit(count).toArrow()
+    found = rows.select(*IDENTITY, *columns).orderBy("customer_key").limit(count).toArrow()
     return as_frame(found, numbers).sort_values("customer_key", kind="stable", ignore_index=True)
 
 
