@@ -6,8 +6,8 @@ from features.contract import PanelContract
 from features.errors import StoreError
 from flows import console
 from flows.score_cutoff import deliver_to_sink, record, recorded_marks
-from flows.score_store import Published, published, published_cutoffs
-from flows.storage import Workspace
+from flows.score_store import Published, published
+from flows.storage import Workspace, cutoffs_in
 
 __all__ = ["catch_up"]
 
@@ -35,7 +35,7 @@ def catch_up(workspace: Workspace, contract: PanelContract, *, but: Collection[s
     Where nothing is missing this costs one query to MLflow and one to the sink. Scores whose file is damaged are told
     and left out.
     """
-    names = [name for name in published_cutoffs(workspace.store) if name not in but]
+    names = [name for name in cutoffs_in(workspace.store.scores) if name not in but]
     found = [one for name in names if (one := published(workspace.store, name)) is not None]
     if not found:
         return None

@@ -8,7 +8,6 @@ of Parquet folders pass over because of the underscore. Before another revision 
 import hashlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, replace
@@ -23,10 +22,10 @@ import pyarrow.parquet as pq
 from features.errors import StoreError
 from features.publish import recover, staged, store_error
 from flows.score_rows import SCORE_SCHEMA
-from flows.storage import Store, read_json, write_json
+from flows.storage import Store, write_json
 
 __all__ = [
-    "How", "Key", "Published", "Written", "kept_revisions", "publish_scores", "published", "published_cutoffs",
+    "How", "Key", "Published", "Written", "kept_revisions", "publish_scores", "published",
     "rows_digest", "write_rows",
 ]  # fmt: skip
 
@@ -247,12 +246,6 @@ def published(store: Store, cutoff: str) -> Published | None:
     return _read(folder)
 
 
-def published_cutoffs(store: Store) -> list[str]:
-    """List the cutoffs (``YYYY-MM-DD``) that have a folder of current scores, oldest first."""
-    names = (path.name.removeprefix("cutoff_date=") for path in store.scores.glob("cutoff_date=*"))
-    return sorted(name for name in names if re.fullmatch(r"\d{4}-\d\d-\d\d", name))
-
-
 def publish_scores(
     store: Store, key: Key, tables: Iterable[pa.Table], *, stale: Mapping[str, str] | None = None
 ) -> tuple[Published, How]:
@@ -345,13 +338,9 @@ def kept_revisions(store: Store, cutoff: str) -> tuple[Published, ...]:
     tuple of Published
         Without the current one, which a run that was killed before it replaced it has left among them.
     """
-    current = published(store, cutoff)
-    folders = [
-        path for path in store.superseded_scores(cutoff).glob("revision=*") if re.fullmatch(r"\w+=\d+", path.name)
-    ]
-    found = [one for one in map(_read, folders) if one is not None]
-    earlier = [one for one in found if current is None or one.revision < current.revision]
-    return tuple(sorted(earlier, key=lambda one: one.revision))
+    current, kept = published(store, cutoff), store.superseded_scores(cutoff)
+    found = (_read(kept / f"revision={number}") for number in sorted(_kept_numbers(store, cutoff)))
+    return tuple(one for one in found if one and (current is None or one.revision < current.revision))
 
 
 def _record(one: Published) -> dict[str, Any]:
@@ -369,7 +358,7 @@ def _record(one: Published) -> dict[str, Any]:
 
 def _read(folder: Path) -> Published | None:
     try:
-        (folder / RECORD).read_bytes()
+        content = (folder / RECORD).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -379,11 +368,11 @@ def _read(folder: Path) -> Published | None:
             "it readable and run the same command again."
         ) from error
     try:
-        content = read_json(folder / RECORD) or {}
-        written = Written(content["rows"], content["sha256"], content["totals"])
-        key = Key.read(content["key"])
-        return Published(folder, key, content["revision"], tuple(content["why"]), content["stale_anyway"], written)
-    except (StoreError, KeyError, TypeError):
+        record = json.loads(content)
+        written = Written(record["rows"], record["sha256"], record["totals"])
+        key = Key.read(record["key"])
+        return Published(folder, key, record["revision"], tuple(record["why"]), record["stale_anyway"], written)
+    except (ValueError, KeyError, TypeError):
         return None
 
 

@@ -1,6 +1,5 @@
 """What a person is told of scores: what a run did to each cutoff, and which revisions there are."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
@@ -9,7 +8,7 @@ import pandas as pd
 
 from flows import console
 from flows.score_store import How, Published, kept_revisions, published
-from flows.storage import Store, Workspace, open_workspace, write_json
+from flows.storage import Store, Workspace, cutoffs_in, open_workspace, write_json
 from flows.wording import dash, money, percent
 
 __all__ = ["Scored", "did", "list_revisions", "show_scored"]
@@ -145,9 +144,7 @@ def list_revisions(study_file: str, *, cutoff: str | None = None) -> None:
 
 
 def _cutoffs(store: Store) -> list[str]:
-    folders = [*store.scores.glob("cutoff_date=*"), *store.superseded_scores("x").parent.glob("cutoff_date=*")]
-    names = {path.name.removeprefix("cutoff_date=") for path in folders}
-    return sorted(name for name in names if re.fullmatch(r"\d{4}-\d\d-\d\d", name))
+    return sorted({*cutoffs_in(store.scores), *cutoffs_in(store.superseded_scores("x").parent)})
 
 
 def _revisions(store: Store, cutoff: str) -> list[Published]:

@@ -8,17 +8,14 @@ import pyarrow.parquet as pq
 
 from features.errors import StoreError
 from features.publish import recover
-from flows.storage import Store
+from flows.storage import Store, cutoffs_in
 
 __all__ = ["read_scores", "scored_cutoffs"]
-
-_PREFIX = "cutoff_date="
 
 
 def scored_cutoffs(store: Store) -> tuple[str, ...]:
     """List the cutoffs with published scores (``YYYY-MM-DD``), ascending."""
-    found = {path.name.removeprefix(_PREFIX) for path in store.scores.glob(f"{_PREFIX}????-??-??") if any(_parts(path))}
-    return tuple(sorted(found))
+    return tuple(cutoff for cutoff in cutoffs_in(store.scores) if _parts(store.score_partition(cutoff)))
 
 
 def read_scores(store: Store, cutoff: str) -> pd.DataFrame:

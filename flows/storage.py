@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from features.errors import StoreError, StudyError
 from features.publish import store_error, sweep
@@ -19,7 +20,12 @@ from flows.documents import read_document
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Store", "Workspace", "open_store", "open_workspace", "read_json", "records", "write_bytes", "write_json"]
+__all__ = [
+    "Store", "Workspace", "cutoffs_in", "open_store", "open_workspace", "read_json", "records", "write_bytes",
+    "write_json",
+]  # fmt: skip
+
+_CUTOFF: Final = "cutoff_date="
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +101,17 @@ class Store:
 
     def superseded_scores(self, cutoff: str) -> Path:
         """Name the folder of the earlier revisions of the scores at a cutoff (``YYYY-MM-DD``)."""
-        return self.root / "scores_superseded" / f"cutoff_date={cutoff}"
+        return self.root / "scores_superseded" / f"{_CUTOFF}{cutoff}"
 
     def score_partition(self, cutoff: str) -> Path:
         """Name the folder of the scores at a cutoff (``YYYY-MM-DD``)."""
-        return self.scores / f"cutoff_date={cutoff}"
+        return self.scores / f"{_CUTOFF}{cutoff}"
+
+
+def cutoffs_in(folder: Path) -> list[str]:
+    """List the cutoffs (``YYYY-MM-DD``) that have a folder in a folder such as `Store.scores`, oldest first."""
+    names = (path.name.removeprefix(_CUTOFF) for path in folder.glob(f"{_CUTOFF}*"))
+    return sorted(name for name in names if re.fullmatch(r"\d{4}-\d\d-\d\d", name))
 
 
 @dataclass(frozen=True, slots=True)
