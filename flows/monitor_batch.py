@@ -16,7 +16,6 @@ from features.manifest import LayoutManifest
 from features.monitoring_rules import Monitoring
 from features.panel import read_panel
 from features.snapshot import DAY, iso
-from features.study import Study
 from flows.monitor_reference import (
     SCORE,
     Reference,
@@ -27,7 +26,7 @@ from flows.monitor_reference import (
 )
 from flows.storage import Workspace
 from flows.tracking import Champion
-from models.alarms import Check, Reason, Verdict, verdict_of
+from models.alarms import Check, Level, Reason, Verdict, verdict_of
 from models.arrivals import Arrivals, arrivals, stray
 from models.batch_rules import COLLAPSE, LEAST_FACTOR, arrival_reasons, drift_reasons, moved, natural
 from models.drift import Design, Drift, drift, joined
@@ -130,7 +129,8 @@ def look_at_batch(asked: Asked, model: Champion | None, tick: Callable[[str], No
         note = "Features were not compared: the model that scored this batch is not registered for these features, or "
         note += "no cutoff that it has learned from lies before the batch."
         return _finished(asked, version, parts, pd.DataFrame(), pd.DataFrame(), (note,))
-    reference = _read_reference(asked, cutoffs, model.load(asked.contract.feature_contract_hash), tick)
+    estimator = model.load(asked.contract.feature_contract_hash)
+    reference = reference_of(asked.workspace, asked.contract, cutoffs, estimator, tick)
     rows = read_panel(asked.workspace.store.root, (asked.at,))
     every = asked.contract.cutoffs
     lag = every.index(asked.at) - every.index(cutoffs[-1])
@@ -140,10 +140,11 @@ def look_at_batch(asked: Asked, model: Champion | None, tick: Callable[[str], No
     parts.append(_volume(reference, len(rows), lag, _VOLUME * alpha))
     profile = joined(reference.profiler.profile(rows), reference.score_profiler.profile(asked.scores[[SCORE]]))
     found = drift(reference.profiles, profile, Design(lag, window, _FEATURES * alpha))
-    parts += [_features(asked, found), _scores(asked, reference, found)]
+    told = moved(found, asked.rules.psi)
+    parts += [_features(asked, found, told), _scores(asked, reference, found, told)]
     sources, part, thin = _sources(asked, cutoffs[-1], _SOURCES * alpha)
     parts.append(part)
-    table = found.table.assign(judged=found.is_judged).merge(_aspects(found, asked.rules.psi), on="feature", how="left")
+    table = found.table.assign(judged=found.is_judged).merge(told[["feature", "aspect"]], on="feature", how="left")
     return _finished(asked, version, parts, table, sources, (*_notes(asked, reference, found), *thin))
 
 
@@ -158,15 +159,6 @@ def _finished(
     reasons = sorted((reason for part in parts for reason in part[0]), key=lambda one: one.verdict != "act")
     checks = tuple(check for part in parts for check in part[1])
     return Batch(asked.at, version, tuple(reasons), checks, table, sources, notes)
-
-
-def _read_reference(asked: Asked, cutoffs: Sequence[int], model: Any, tick: Callable[[str], None]) -> Reference:
-    for found in reference_of(asked.workspace, asked.contract, cutoffs, model):
-        if isinstance(found, Reference):
-            return found
-        tick(found)
-    msg = "the reference ended without a result"
-    raise AssertionError(msg)
 
 
 def _freshness(asked: Asked) -> Found:
@@ -227,17 +219,16 @@ def _volume(reference: Reference, n: int, lag: int, alpha: float) -> Found:
     apart = abs(math.log(n / centre))
     if found["p"][0] >= alpha or apart < math.log(LEAST_FACTOR):
         return [], [Check("volume", f"{n:,} customers at risk", expected, "ok")]
-    verdict: Verdict = "act" if n < COLLAPSE * centre else "watch"
+    verdict: Level = "act" if n < COLLAPSE * centre else "watch"
     text = (
         f"{n:,} customers are at risk, expected {expected}. Make sure that the customers table is whole and holds "
         "everybody once, then score again."
     )
-    reason = Reason("volume", "act" if verdict == "act" else "watch", text)
-    return [reason], [Check("volume", f"{n:,} customers at risk", expected, verdict)]
+    return [Reason("volume", verdict, text)], [Check("volume", f"{n:,} customers at risk", expected, verdict)]
 
 
-def _features(asked: Asked, found: Drift) -> Found:
-    rows = moved(found, asked.rules.psi).loc[lambda frame: frame["feature"].ne(SCORE)]
+def _features(asked: Asked, found: Drift, told: pd.DataFrame) -> Found:
+    rows = told.loc[told["feature"].ne(SCORE)]
     reasons = list(drift_reasons(rows, asked.contract.features))
     table = found.table.loc[found.table["feature"].ne(SCORE)]
     largest = table.iloc[0] if len(table) else None
@@ -248,7 +239,7 @@ def _features(asked: Asked, found: Drift) -> Found:
     return reasons, [Check("features", value, expected, verdict_of(reasons))]
 
 
-def _scores(asked: Asked, reference: Reference, found: Drift) -> Found:
+def _scores(asked: Asked, reference: Reference, found: Drift, told: pd.DataFrame) -> Found:
     scores = asked.scores[[SCORE]]
     row = found.table.loc[found.table["feature"].eq(SCORE)].iloc[0]
     n, distinct = len(scores), int(scores[SCORE].nunique())
@@ -267,7 +258,7 @@ def _scores(asked: Asked, reference: Reference, found: Drift) -> Found:
                 "features that the model uses are probably empty or constant: journeylift check, then score again.",
             )
         )
-    if moved(found, asked.rules.psi)["feature"].eq(SCORE).any():
+    if told["feature"].eq(SCORE).any():
         reasons.append(
             Reason(
                 "score drift",
@@ -286,7 +277,9 @@ def _scores(asked: Asked, reference: Reference, found: Drift) -> Found:
 def _sources(asked: Asked, last: int, alpha: float) -> tuple[pd.DataFrame, Found, tuple[str, ...]]:
     """Look at what arrived in the last full month; and note what could not be judged."""
     study = asked.workspace.study
-    outside = {f"{one.name} in {journey}" for one in study.measures if one.control == "none" for journey in _all(study)}
+    outside = {
+        f"{one.name} in {journey}" for one in study.measures if one.control == "none" for journey in study.journey_names
+    }
     month, lag, series = arrived(asked.manifest, last, asked.at)
     found = arrivals([one for one in series if one.what not in outside], lag=lag, alpha=alpha)
     reasons, told = arrival_reasons(found, month, _units(asked, found))
@@ -305,10 +298,6 @@ def left_out(found: Arrivals, month: str) -> tuple[str, ...]:
     return (f"Not judged in {month}, as it or too many months before it have too few values: {names}{rest}.",)
 
 
-def _all(study: Study) -> tuple[str, ...]:
-    return study.journey_names
-
-
 def _units(asked: Asked, found: Arrivals) -> Mapping[str, str]:
     """Name the changes of unit that would multiply sizes as they were multiplied."""
     kinds = {one.name: one.kind for one in asked.workspace.study.measures}
@@ -323,10 +312,6 @@ def _units(asked: Asked, found: Arrivals) -> Mapping[str, str]:
             names = rates[rate].split(", ")
             named[str(row.what)] = " to ".join(names if apart > 0 else reversed(names))
     return named
-
-
-def _aspects(found: Drift, psi_least: float) -> pd.DataFrame:
-    return moved(found, psi_least)[["feature", "aspect"]]
 
 
 def _notes(asked: Asked, reference: Reference, found: Drift) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -96,21 +96,15 @@ def steps_per_window(study: Study, cutoffs: Sequence[int]) -> float:
 
 
 def reference_of(
-    workspace: Workspace, contract: PanelContract, cutoffs: Sequence[int], model: Any
-) -> Iterator[Reference | str]:
-    """Describe the cutoffs of the reference, one partition in memory at a time.
-
-    Yields
-    ------
-    str or Reference
-        What is done, and at the end the reference.
-    """
+    workspace: Workspace, contract: PanelContract, cutoffs: Sequence[int], model: Any, tick: Callable[[str], None]
+) -> Reference:
+    """Describe the cutoffs of the reference, one partition in memory at a time; `tick` is told what is done."""
     features = judged_features(contract.features)
     names = [one.name for one in features]
     share = _SAMPLE / max(1, sum(one.rows for one in contract.partitions if one.cutoff in set(cutoffs)))
     sampled, scores = [], []
     for at in cutoffs:
-        yield f"reading the reference, {iso(at)}"
+        tick(f"reading the reference, {iso(at)}")
         rows = read_panel(workspace.store.root, (at,))
         place = _place(rows["customer_id"])
         sampled.append(rows.loc[place <= max(share, 200 / max(len(rows), 1)), names])
@@ -120,10 +114,10 @@ def reference_of(
     score_profiler = Profiler.of(pd.concat(scores, ignore_index=True), [SCORE])
     profiles = []
     for at, scored in zip(cutoffs, scores, strict=True):
-        yield f"describing the reference, {iso(at)}"
+        tick(f"describing the reference, {iso(at)}")
         described = profiler.profile(read_panel(workspace.store.root, (at,), columns=names))
         profiles.append(joined(described, score_profiler.profile(scored)))
-    yield Reference(
+    return Reference(
         cutoffs=tuple(cutoffs),
         profiler=profiler,
         score_profiler=score_profiler,

@@ -73,10 +73,6 @@ class Arrivals:
     alpha: float
     left_out: tuple[str, ...] = ()
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row a series; see `table`."""
-        return self.table
-
 
 def arrivals(series: Sequence[Arrival], *, lag: int, alpha: float) -> Arrivals:
     """Compare a month with the months before.

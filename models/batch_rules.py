@@ -14,7 +14,7 @@ import pandas as pd
 
 from models.alarms import Level, Reason
 from models.arrivals import Arrivals
-from models.drift import Drift
+from models.drift import Drift, share_of
 
 if TYPE_CHECKING:
     from features.measures import Feature
@@ -36,6 +36,12 @@ COLLAPSE: Final = 0.5
 _GONE: Final = 0.99
 _WAS_THERE: Final = 0.9
 _TESTS: Final = 3
+
+_ASK: Final = "Ask what changed; watch whether outcomes still come true as promised."
+_ARRIVED: Final = "Make sure that all rows have arrived, once each, then score again."
+_RECORDED: Final = "Ask what changed in recording: journeylift check."
+_SERVICE: Final = "The service changed, or how it is recorded: ask which."
+_UNIT: Final = "A change of unit? Look: journeylift check; mend it, then score again."
 
 
 def moved(found: Drift, psi_least: float) -> pd.DataFrame:
@@ -125,7 +131,7 @@ def natural(table: pd.DataFrame) -> pd.DataFrame:
         return table
     numbers = table[columns].astype(float)
     is_share = table["aspect"].isin(("missing", "nonzero")).to_numpy()[:, None]
-    shares = np.sin(np.clip(numbers, 0.0, math.pi / 2)) ** 2
+    shares = share_of(numbers.to_numpy())
     return table.assign(
         **dict(zip(columns, np.where(is_share, shares, np.exp(np.minimum(numbers, 700))).T, strict=True))
     )
@@ -143,24 +149,21 @@ def _drift_reason(feature: Feature, row: pd.Series, more: int) -> Reason:
         )
         if gone and feature.measure:
             return Reason("missing", "act", f"{text}It is no longer delivered: mend its source, then score again.")
-        return Reason("missing", "watch", f"{text}Ask what changed in recording: journeylift check.")
+        return Reason("missing", "watch", f"{text}{_RECORDED}")
     if row["aspect"] == "size":
         text = f"{name}: {row['factor']:.2g} times as large as in training ({psi}).{others} "
         factor = float(row["factor"])
         # Signs cancel in trends, and zeros make up most of shares and of rare things: those may well multiply.
         is_unit = feature.measure is not None and feature.unit not in {"share", ""}
         if is_unit and not 1 / UNIT_FACTOR < factor < UNIT_FACTOR:
-            return Reason("unit", "act", f"{text}A change of unit? Look: journeylift check; mend it, then score again.")
-        return Reason("drift", "watch", f"{text}Ask what changed; watch whether outcomes still come true as promised.")
+            return Reason("unit", "act", f"{text}{_UNIT}")
+        return Reason("drift", "watch", f"{text}{_ASK}")
     limit = (
         "no larger than in earlier batches"
         if math.isnan(row["psi_limit"])
         else f"expected below {row['psi_limit']:.2f}"
     )
     return Reason("drift", "watch", f"{name}: spread otherwise than in training, {psi}, {limit}.{others} {_ASK}")
-
-
-_ASK: Final = "Ask what changed; watch whether outcomes still come true as promised."
 
 
 def _arrival_reasons(told: pd.DataFrame, month: str, units: Mapping[str, str]) -> Iterator[Reason]:
@@ -178,13 +181,9 @@ def _arrival_reasons(told: pd.DataFrame, month: str, units: Mapping[str, str]) -
             yield Reason("missing", "act" if gone else "watch", f"{text} {remedy}")
         elif row.aspect == "nonzero":
             text = f"{row.what}: other than zero in {value} of the values of {month}, {expected}."
-            yield Reason("source", "watch", f"{text} The service changed, or how it is recorded: ask which.")
+            yield Reason("source", "watch", f"{text} {_SERVICE}")
         else:
             yield _size_reason(row, month, units, expected)
-
-
-_ARRIVED: Final = "Make sure that all rows have arrived, once each, then score again."
-_RECORDED: Final = "Ask what changed in recording: journeylift check."
 
 
 def _size_reason(row: object, month: str, units: Mapping[str, str], expected: str) -> Reason:
@@ -194,8 +193,8 @@ def _size_reason(row: object, month: str, units: Mapping[str, str], expected: st
     if what in units:
         return Reason("unit", "act", f"{text} Like a change from {units[what]}: convert the values, then score again.")
     if not 1 / UNIT_FACTOR < factor < UNIT_FACTOR:
-        return Reason("unit", "act", f"{text} A change of unit? Look: journeylift check; mend it, then score again.")
-    return Reason("source", "watch", f"{text} The service changed, or how it is recorded: ask which.")
+        return Reason("unit", "act", f"{text} {_UNIT}")
+    return Reason("source", "watch", f"{text} {_SERVICE}")
 
 
 def _written(value: float, aspect: str) -> str:

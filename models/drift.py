@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from models.bins import Bins, expected_psi, psi, smoothed
 from models.prediction_limits import FEWEST, Limits, limits
 
-__all__ = ["Design", "Drift", "Profile", "Profiler", "drift", "joined"]
+__all__ = ["Design", "Drift", "Profile", "Profiler", "drift", "joined", "share_of"]
 
 FloatArray = NDArray[np.float64]
 
@@ -136,9 +136,11 @@ class Drift:
         """Whether there was enough history to say what is out of the ordinary."""
         return self.compared > 0
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row a column; see `table`."""
-        return self.table
+
+def share_of(angle: FloatArray) -> FloatArray:
+    """Bring shares back from the arcsine of their root; what lies beyond that scale is 0 or 1."""
+    back: FloatArray = np.sin(np.clip(angle, 0.0, np.pi / 2)) ** 2
+    return back
 
 
 def joined(first: Profile, second: Profile) -> Profile:
@@ -223,7 +225,11 @@ def _stacked(profiles: Sequence[Profile]) -> _Stack:
             shares[at, column, : len(counts)] = smoothed(counts)
     size, missing = (np.array([getattr(one, name) for one in profiles]) for name in ("size", "missing"))
     return _Stack(
-        shares, cells.astype(np.float64), size, _stable(missing), np.array([one.n for one in profiles], float)
+        shares,
+        cells.astype(np.float64),
+        size,
+        np.arcsin(np.sqrt(missing)),
+        np.array([one.n for one in profiles], float),
     )
 
 
@@ -241,10 +247,6 @@ def _psi(every: _Stack, one: int, past: slice) -> FloatArray:
 def _sampling(every: _Stack, one: int, past: slice) -> FloatArray:
     """Expect what sampling brings; rows of the past are largely the same customers and count once."""
     return (every.cells - 1) * expected_psi(2, every.n[one], every.n[past].max())
-
-
-def _stable(share: FloatArray) -> FloatArray:
-    return np.arcsin(np.sqrt(share))
 
 
 def _described_batch(
@@ -274,19 +276,14 @@ def _with_limits(table: pd.DataFrame, found: Sequence[Limits], sampling: FloatAr
         p_psi=spread.p,
         p_level=size.p,
         p_missing=missing.p,
-        missing_lo=_share(usual + missing.lo),
-        missing_hi=_share(usual + missing.hi),
+        missing_lo=share_of(usual + missing.lo),
+        missing_hi=share_of(usual + missing.hi),
         p=np.minimum(smallest * _ASPECTS * len(table), 1.0),
     )
 
 
 def _ordered(table: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values(["psi", "feature"], ascending=[False, True], kind="stable").reset_index(drop=True)
-
-
-def _share(angle: FloatArray) -> FloatArray:
-    back: FloatArray = np.sin(np.clip(angle, 0.0, np.pi / 2)) ** 2
-    return back
 
 
 def _mean_of(rows: Sequence[FloatArray]) -> FloatArray:

@@ -111,10 +111,6 @@ class Realised:
         """Metrics whose promise is kept like that."""
         return tuple(self.table.loc[self.table["kept"].isin(kept), "metric"])
 
-    def to_frame(self) -> pd.DataFrame:
-        """One row a metric; see `table`."""
-        return self.table
-
 
 def realised(sample: Sample, promised: Sequence[Sample], *, share: float, alpha: float) -> Realised:
     """Measure scores against what came true, and compare with what was promised.

@@ -138,7 +138,7 @@ def test_too_few_cutoffs_show_distances_and_judge_nothing(
 def test_the_order_of_rows_does_not_matter(world: tuple[list[Profile], Profiler, pd.DataFrame]) -> None:
     profiles, profiler, batch = world
     shuffled = batch.sample(frac=1, random_state=3)
-    once, again = (drift(profiles, profiler.profile(one), DESIGN).to_frame() for one in (batch, shuffled))
+    once, again = (drift(profiles, profiler.profile(one), DESIGN).table for one in (batch, shuffled))
     pd.testing.assert_frame_equal(once, again, rtol=1e-12)
 
 

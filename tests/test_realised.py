@@ -53,7 +53,7 @@ def test_the_numbers_beside_the_promise_are_those_of_the_batch() -> None:
     rng = np.random.default_rng(5)
     sample = batch(rng)
     found = realised(sample, promise(rng), share=0.2, alpha=0.01)
-    table = found.to_frame().set_index("metric")
+    table = found.table.set_index("metric")
     order = np.argsort(-sample.predicted)[: len(sample) // 5]
     lift = sample.observed[order].mean() / sample.observed.mean()
     assert table.loc["lift", "value"] == pytest.approx(lift, rel=1e-9)
