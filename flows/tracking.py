@@ -484,7 +484,7 @@ def find_champion(tracker: Tracker, outcome: str, alias: str = CHAMPION) -> Cham
         if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
             return None
         raise
-    return Champion(tracker, name, str(found.version), dict(found.tags), str(found.run_id or ""))
+    return _as_champion(tracker, name, found)
 
 
 def find_version(tracker: Tracker, outcome: str, number: str) -> Champion | None:
@@ -494,6 +494,11 @@ def find_version(tracker: Tracker, outcome: str, number: str) -> Champion | None
         found = tracker.client.get_model_version(name, number)
     except MlflowException:
         return None
+    return _as_champion(tracker, name, found)
+
+
+def _as_champion(tracker: Tracker, name: str, found: Any) -> Champion:
+    """Take what MLflow says of a version."""
     return Champion(tracker, name, str(found.version), dict(found.tags), str(found.run_id or ""))
 
 
