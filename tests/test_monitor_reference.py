@@ -29,7 +29,8 @@ def manifest(months: list[str], *, later: int) -> SimpleNamespace:
     periods = Periods(
         measure="wait", journey="support", periods=tuple(months), rows=tuple(100 for _ in months),
         n=tuple(100 // one for one in factor), median=tuple(5.0 * one for one in factor),
-        nonzero=tuple(100 // one for one in factor), quartiles=tuple((4.0 * one, 5.0 * one, 6.0 * one) for one in factor),
+        nonzero=tuple(100 // one for one in factor),
+        quartiles=tuple((4.0 * one, 5.0 * one, 6.0 * one) for one in factor),
     )  # fmt: skip
     calls = zip(months, factor, strict=True)
     volumes = [Volume(month=month, journey="support", touchpoints=100 * one) for month, one in calls]
