@@ -20,7 +20,7 @@ from features.study import Engine, Source, Study, Table
 
 __all__ = [
     "ROW", "Lens", "Reader", "Stamp", "connected", "first_line", "literal", "open_sources", "path_literal", "quote",
-    "stamps",
+    "stamps", "sweep_spilled",
 ]  # fmt: skip
 
 ROW = "@row"
@@ -29,7 +29,8 @@ ROW = "@row"
 _CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 _PARQUET = (".parquet", ".pq")
 _VALUE = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|(?<=\bvalue )\S+|\(-?\d[^)]*\)")
-_OURS = r"No space left|Disk quota exceeded|journeylift-spill"
+_SPILL = "journeylift-spill"
+_OURS = rf"No space left|Disk quota exceeded|{_SPILL}"
 """What DuckDB says of a file that it cannot write, which is ours and never the user's."""
 
 
@@ -201,11 +202,11 @@ def connected(store: Path, engine: Engine | None = None) -> Iterator[duckdb.Duck
         If a query is interrupted, which DuckDB tells in ways of its own.
     """
     engine = engine or Engine()
-    place = Path(engine.spill).expanduser() if engine.spill is not None else store
-    spill = place / f"journeylift-spill.tmp-{os.getpid()}"
+    place = _spill_place(store, engine)
+    spill = place / f"{_SPILL}.tmp-{os.getpid()}"
     try:
         place.mkdir(parents=True, exist_ok=True)
-        sweep(place / "journeylift-spill")
+        sweep(place / _SPILL)
         spill.mkdir(mode=0o700, exist_ok=True)  # rows of customers, perhaps in a folder that others write to as well
         if spill.is_symlink() or (hasattr(os, "getuid") and spill.stat().st_uid != os.getuid()):
             raise PermissionError(errno.EPERM, f"'{spill.name}' in it belongs to somebody else")
@@ -236,6 +237,21 @@ def connected(store: Path, engine: Engine | None = None) -> Iterator[duckdb.Duck
     finally:
         con.close()
         shutil.rmtree(spill, ignore_errors=True)
+
+
+def sweep_spilled(store: Path, engine: Engine | None = None) -> None:
+    """Remove what dead processes have spilled, as :func:`connected` does before it spills.
+
+    Parameters
+    ----------
+    store, engine
+        As given to :func:`connected`.
+    """
+    sweep(_spill_place(store, engine or Engine()) / _SPILL)
+
+
+def _spill_place(store: Path, engine: Engine) -> Path:
+    return Path(engine.spill).expanduser() if engine.spill is not None else store
 
 
 def open_sources(con: duckdb.DuckDBPyConnection, study: Study, base: Path, lens: Lens | None = None) -> Reader:

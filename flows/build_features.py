@@ -13,7 +13,9 @@ from features.errors import EmptyResultError, StoreError, StudyError, Unsupporte
 from features.flat import FlatTable, read_flat
 from features.layout import Layout, lay_out
 from features.panel import PanelInfo, build_panel
+from features.publish import sweep
 from features.snapshot import cutoffs_between, day_end, iso, parse_date
+from features.sources import sweep_spilled
 from flows import console
 from flows.artefacts import leave
 from flows.steps import flow, io_step, step
@@ -53,6 +55,7 @@ def build_features(study_file: str, backfill: tuple[str, str] | None = None) -> 
     dates = None if backfill is None else _span(*backfill)
     tables = ensure_layout(workspace)
     info = make_panel(workspace, tables) if dates is None else _fill_back(workspace, tables, *dates)
+    _sweep(workspace)
     if not _is_described(workspace, info.contract):
         write_dictionary(workspace.store.dictionary, info.contract, workspace.store.root)
     write_json(workspace.store.result("features"), _result(workspace, tables, info))
@@ -90,6 +93,8 @@ def ensure_panel(workspace: Workspace) -> PanelContract:
         console.say("The panel is missing: building it first.")
     elif there.layout_fingerprint != _fingerprint(ensure_layout(workspace)):
         console.say("The panel is stale, its study or its tables have changed: building it first.")
+    elif not _is_described(workspace, there):
+        console.say("The last build of the panel did not come to its end: ending it first.")
     else:
         return there
     build_features(str(workspace.study_file))
@@ -151,10 +156,18 @@ def _fill_back(workspace: Workspace, tables: Tables, first: int, last: int) -> P
     )
 
 
+def _sweep(workspace: Workspace) -> None:
+    """Remove what a dead process has left beside what it had published; where something is built, that does it."""
+    store = workspace.store
+    for folder in (store.layout, store.root / "quarantine", store.panel):
+        sweep(folder)
+    sweep_spilled(store.root, workspace.study.resources)
+
+
 def _is_described(workspace: Workspace, contract: PanelContract) -> bool:
     """Tell whether the dictionary is of this panel: the result, written after it, names the panel it was written for.
 
-    A process may have died between the panel and its dictionary.
+    A process may have died between the panel and its dictionary, or between the dictionary and the result.
     """
     if not workspace.store.dictionary.exists():
         return False

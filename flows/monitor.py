@@ -41,6 +41,9 @@ __all__ = ["monitor"]
 _MOST_FEATURES: Final = 30
 """Features that the result lists beside those that moved."""
 
+_UNTOLD: Final = "untold"
+"""In the file of a cutoff: what late outcomes have changed, as long as it is not in the result."""
+
 
 @flow(name="monitor")
 def monitor(study_file: str, *, cutoff: str | None = None, fail_on_act: bool = False) -> None:
@@ -91,6 +94,7 @@ def monitor(study_file: str, *, cutoff: str | None = None, fail_on_act: bool = F
     result = _result(workspace, contract, batch, told)
     result["run_id"] = record(workspace, result, identity(workspace.study, contract, 0))
     write_json(workspace.store.result("monitor"), result)
+    mark_as_told(workspace)
     leave(workspace, "monitor")
     show(result)
     _announce(workspace, result)
@@ -150,7 +154,11 @@ def keep_batch(workspace: Workspace, batch: Batch) -> None:
 
 @io_step("revisit outcomes")
 def revisit(workspace: Workspace, contract: PanelContract, version_of: Any) -> tuple[Reason, ...]:
-    """Measure every mature batch whose scores, outcomes or rules are new; say what late outcomes have changed."""
+    """Measure every mature batch whose scores, outcomes or rules are new; say what late outcomes have changed.
+
+    What late outcomes have changed stands in the file of the cutoff until the result is written: a process that dies in
+    between leaves nothing untold.
+    """
     rules = workspace.study.monitoring
     mature = {iso(at) for at in contract.matured}
     told: list[Reason] = []
@@ -162,6 +170,8 @@ def revisit(workspace: Workspace, contract: PanelContract, version_of: Any) -> t
             digests = outcomes_digests(workspace, contract, cutoff, (rules.contacted_share, rules.broken_promises))
             known = (before.get("outcomes") or {}).get("digests", {})
             if known == digests:
+                if before.get(_UNTOLD):
+                    told.append(_late(before[_UNTOLD]))
                 continue
             tick(f"what came true of {cutoff}")
             number = str(read_scores(workspace.store, cutoff)["churn_model_version"].iloc[0])
@@ -177,11 +187,30 @@ def revisit(workspace: Workspace, contract: PanelContract, version_of: Any) -> t
                 is_learned=has_learned(version_of(number), cutoff),
             )
             after = written(found)
-            if are_late(known, digests) and (text := changes(before["outcomes"], after)):
-                told.append(Reason("late outcomes", "watch", text))
+            untold = changes(before["outcomes"], after) if are_late(known, digests) else ""
+            if untold:
+                told.append(_late(untold))
                 after["before"] = {name: before["outcomes"][name] for name in ("n", "churned", "metrics")}
-            write_json(path, {**before, "cutoff": cutoff, "outcomes": after})
+            marked = {_UNTOLD: untold} if untold else {}
+            write_json(path, {**_without_mark(before), "cutoff": cutoff, "outcomes": after, **marked})
     return tuple(told)
+
+
+def _late(text: str) -> Reason:
+    return Reason("late outcomes", "watch", text)
+
+
+@io_step("mark late outcomes as told")
+def mark_as_told(workspace: Workspace) -> None:
+    """Take the marks away from cutoffs whose late outcomes stand in the result."""
+    for path in sorted(_folder(workspace).glob("cutoff_date=*.json")):
+        found = read_json(path) or {}
+        if _UNTOLD in found:
+            write_json(path, _without_mark(found))
+
+
+def _without_mark(kept: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in kept.items() if name != _UNTOLD}
 
 
 @io_step("record the monitoring in MLflow")

@@ -15,7 +15,7 @@ from flows.sealed_models import DIGEST
 from flows.storage import open_workspace, write_json
 from flows.succession import TRAINED_UNTIL, dated
 from flows.tracking import CHAMPION, Tracker, find_champion, open_tracker, set_alias
-from flows.unfinished import abandoned
+from flows.unfinished import abandoned, noted
 
 __all__ = [
     "OUTCOMES",
@@ -34,6 +34,9 @@ OUTCOMES: Final = ("churn", "revenue")
 
 _HISTORY: Final = "champions"
 """Tag of a registered model: the versions that were champion, oldest first."""
+
+_WAY_BACK: Final = "rollback"
+"""In a note: what a way back has to put back, unlike a training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +134,14 @@ def withdraw(tracker: Tracker, run_id: str, before: Mapping[str, Standing]) -> N
         history = [one for one in present.history.split(",") if one and one not in taken]
         if ",".join(history) != present.history:
             tracker.client.set_registered_model_tag(name, _HISTORY, ",".join(history))
-        for number in taken:
-            tracker.client.delete_model_version(name, number)
-        erase_versions(tracker.uri, name, taken)
+        # At once where that can be: marked as deleted first, they would keep their numbers should this process die.
+        if not erase_versions(tracker.uri, name, run_id):
+            for number in taken:
+                tracker.client.delete_model_version(name, number)
 
 
 def put_right(tracker: Tracker) -> int:
-    """Take back what trainings have left whose process is dead, and mark their runs, and those of others, as killed.
+    """Take back what trainings and ways back have left whose process is dead, and mark all dead runs as killed.
 
     Returns
     -------
@@ -151,13 +155,26 @@ def put_right(tracker: Tracker) -> int:
     """
     found = 0
     for one in abandoned(tracker.notes):
-        before = {outcome: Standing(**said) for outcome, said in one.undo.items()}
+        _put_back(tracker, _noted(one.undo.get(_WAY_BACK, {})))
+        before = _noted({outcome: said for outcome, said in one.undo.items() if outcome != _WAY_BACK})
         for run_id in tracker.opened(one.token):
             if before:
                 withdraw(tracker, run_id, before)
             tracker.kill(run_id)
         found += 1
     return found
+
+
+def _noted(undo: Mapping[str, Any]) -> dict[str, Standing]:
+    """Read what was noted of models."""
+    return {outcome: Standing(**said) for outcome, said in undo.items()}
+
+
+def _put_back(tracker: Tracker, before: Mapping[str, Standing]) -> None:
+    """Let champions and their history be again what they were."""
+    for outcome, earlier in before.items():
+        set_alias(tracker, outcome, earlier.aliases[CHAMPION], CHAMPION)
+        tracker.client.set_registered_model_tag(tracker.model_name(outcome), _HISTORY, earlier.history)
 
 
 def crown(tracker: Tracker, outcome: str, number: str, *, deposed: str | None = None) -> None:
@@ -222,12 +239,16 @@ def roll_back(study_file: str, *, outcome: str | None = None, to: str | None = N
     if contract is not None and not force:
         for one in ways:
             _require_features(one, contract.feature_contract_hash)
-    for one in ways:
-        crown(tracker, one.outcome, one.target.version, deposed=one.present)
     done = [
         {"outcome": one.outcome, "champion": one.target.version, "before": f"version {one.present}"} for one in ways
     ]
-    write_json(workspace.store.result("rollback"), {"study": workspace.study.name, "champions": done})
+    now = standing(tracker)
+    before = {one.outcome: asdict(now[one.outcome]) for one in ways}
+    # All models go back or none: should this process die, the next one puts champions back.
+    with noted(tracker.notes, {_WAY_BACK: before}):
+        for one in ways:
+            crown(tracker, one.outcome, one.target.version, deposed=one.present)
+        write_json(workspace.store.result("rollback"), {"study": workspace.study.name, "champions": done})
     for told in done:
         console.say(
             f"{told['outcome']}: version {told['champion']} is the champion again, in place of {told['before']}."

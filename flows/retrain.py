@@ -8,6 +8,7 @@ from typing import Any, Final
 from features.errors import StoreError
 from flows import console
 from flows.artefacts import leave
+from flows.begun_retraining import BegunRetraining, begin, begun, forget, is_trained
 from flows.build_features import ensure_panel
 from flows.steps import flow
 from flows.storage import Workspace, open_workspace, read_json, write_json
@@ -113,20 +114,27 @@ def retrain(study_file: str, *, if_act: bool = False, seed: int = 0, budget: flo
         Nothing was monitored yet, and ``if_act`` asks for it.
     JourneyliftError
         As :func:`flows.train.train`.
+
+    Notes
+    -----
+    One that died after its training goes on with telling it when the same is asked again: nothing is trained twice.
     """
     started = time.perf_counter()
     workspace = open_workspace(study_file)
-    call = _called(workspace) if if_act else Call(is_wanted=True, why="By schedule, or asked for.")
-    asked = _question(workspace, call.kinds) if if_act and call.is_wanted else None
-    if asked is not None and _is_answered(workspace, asked):
-        call = Call(
-            is_wanted=False,
-            why=f"{call.why} A training has already answered that, and no outcome has come true since: nothing was "
-            "trained. The next one is worth it when the next cutoff is mature.",
-        )
+    done = _begun(workspace, if_act=if_act, seed=seed, budget=budget)
+    if done is not None:
+        console.say("Going on where an interrupted retraining was: its training is done.")
+        call, asked = Call(is_wanted=True, why=done.why), done.asked
+    else:
+        call, asked = _decided(workspace, if_act=if_act)
     console.say(f"retrain: {call.why}")
-    if call.is_wanted:
-        train(study_file, seed=seed, budget=budget)
+    if call.is_wanted and done is None:
+        begin(workspace, if_act=if_act, seed=seed, budget=budget, why=call.why, asked=asked)
+        try:
+            train(study_file, seed=seed, budget=budget)
+        except Exception:
+            forget(workspace)  # it has taken back what it did: nothing is to be gone on with
+            raise
     outcomes = _outcomes(workspace) if call.is_wanted else {}
     for name, one in outcomes.items():
         console.say(f"{name}: version {one['scores_next']} scores next.")
@@ -138,10 +146,32 @@ def retrain(study_file: str, *, if_act: bool = False, seed: int = 0, budget: flo
         "outcomes": outcomes,
     }
     write_json(workspace.store.result("retrain"), result)
+    forget(workspace)
     leave(workspace, "retrain")
     seconds, where = time.perf_counter() - started, str(workspace.store.result("retrain"))
     rows_out = console.count(len(outcomes), "new version")
     console.say(console.Closing("retrain", "1 question", rows_out, seconds, where).line())
+
+
+def _begun(workspace: Workspace, *, if_act: bool, seed: int, budget: float | None) -> BegunRetraining | None:
+    """Find the retraining that was asked the same, and whose process died when its training was done."""
+    found = begun(workspace)
+    if found is None or not found.is_of(if_act=if_act, seed=seed, budget=budget):
+        return None
+    return found if is_trained(workspace, ensure_panel(workspace), found) else None
+
+
+def _decided(workspace: Workspace, *, if_act: bool) -> tuple[Call, dict[str, Any] | None]:
+    """Decide whether to train, and name the question that this would answer."""
+    call = _called(workspace) if if_act else Call(is_wanted=True, why="By schedule, or asked for.")
+    asked = _question(workspace, call.kinds) if if_act and call.is_wanted else None
+    if asked is not None and _is_answered(workspace, asked):
+        call = Call(
+            is_wanted=False,
+            why=f"{call.why} A training has already answered that, and no outcome has come true since: nothing was "
+            "trained. The next one is worth it when the next cutoff is mature.",
+        )
+    return call, asked
 
 
 def _called(workspace: Workspace) -> Call:

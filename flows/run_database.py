@@ -8,7 +8,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -60,8 +60,8 @@ def ensure_database(address: str, create: Callable[[str], None]) -> None:
             _put(made, path)
 
 
-def erase_versions(address: str, name: str, numbers: Collection[str]) -> None:
-    """Remove deleted versions of a model from a SQLite file, so that their numbers are given again.
+def erase_versions(address: str, name: str, run_id: str) -> bool:
+    """Remove the versions of a model that a run has registered from a SQLite file: their numbers are given again.
 
     Parameters
     ----------
@@ -69,20 +69,28 @@ def erase_versions(address: str, name: str, numbers: Collection[str]) -> None:
         Address of a database as SQLAlchemy writes it. Any but that of an SQLite file is left alone.
     name : str
         The registered model.
-    numbers : collection of str
-        Versions that MLflow has deleted. It only marks them so, and goes on counting after them.
+    run_id : str
+        The run.
+
+    Returns
+    -------
+    bool
+        Whether the address is that of a SQLite file.
 
     Notes
     -----
     A version's number stands in every score: a training that was killed and repeated has to end with the same one.
+    MLflow only marks a version as deleted, forgets its run, and goes on counting after it. Here all go in one
+    transaction: a process that dies leaves them whole, or not at all.
     """
-    if not numbers or not address.startswith("sqlite:///"):
-        return
-    keys = [(name, int(one)) for one in numbers]
+    if not address.startswith("sqlite:///"):
+        return False
+    own = "SELECT version FROM model_versions WHERE name = ? AND run_id = ?"
     with closing(sqlite3.connect(make_url(address).database or ":memory:", timeout=30)) as database, database:
-        for table in ("model_version_tags", "model_versions"):
-            is_deleted = "" if table.endswith("tags") else " AND current_stage = 'Deleted_Internal'"
-            database.executemany(f"DELETE FROM {table} WHERE name = ? AND version = ?{is_deleted}", keys)
+        tags = f"DELETE FROM model_version_tags WHERE name = ? AND version IN ({own})"  # noqa: S608 (no value in it)
+        database.execute(tags, (name, name, run_id))
+        database.execute("DELETE FROM model_versions WHERE name = ? AND run_id = ?", (name, run_id))
+    return True
 
 
 def _put(made: Path, path: Path) -> None:

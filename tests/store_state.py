@@ -12,8 +12,14 @@ from urllib.parse import unquote, urlparse
 import numpy as np
 import pyarrow.parquet as pq
 
-_OWN = ("run_id", "git_commit", "seconds", "parts_built", "parts_reused", "created", "written")
-"""What may differ between two runs that end in the same: ids, times and commit of a run, how much was done anew."""
+_OWN = (
+    "run_id", "git_commit", "seconds", "parts_built", "parts_reused", "created", "written", "how", "scored_at", "untold",
+)  # fmt: skip
+"""What may differ between two runs that end in the same: ids, times and commit of a run, how much was done anew, and
+what is marked as not told yet."""
+
+SEAL = "artefact_sha256"
+"""Tag of a version: digest of its model."""
 
 _LEFT = re.compile(r"\.tmp(-|$)")
 
@@ -23,6 +29,7 @@ def published(root: Path) -> dict[str, str]:
     scores = [*sorted(root.glob("scores/*")), *sorted(root.glob("scores_superseded/*/*"))]
     whole = [root / "layout", root / "quarantine", root / "panel", *scores]
     files = [root / "dictionary.csv", root / "draws.npz", *sorted(root.glob("results/*.json"))]
+    files += sorted(root.glob("monitor/*.json"))
     found = {str(one.relative_to(root)): _folder(one) for one in whole if one.is_dir() and not _is_left(one)}
     return found | {str(one.relative_to(root)): _file(one) for one in files if one.is_file()}
 
@@ -30,7 +37,8 @@ def published(root: Path) -> dict[str, str]:
 def leftovers(root: Path) -> list[str]:
     """List what unfinished work has left, in the store and beside it, but for Prefect's and MLflow's own."""
     own = ("prefect", "mlflow/artifacts")
-    found = (str(path.relative_to(root)) for path in root.rglob("*") if _is_left(path) or path.suffix == ".open")
+    notes = root / "open"
+    found = (str(path.relative_to(root)) for path in root.rglob("*") if _is_left(path) or path.parent == notes)
     return sorted(one for one in found if not one.startswith(own))
 
 
@@ -61,18 +69,21 @@ def unreadable(root: Path) -> list[str]:
 
 
 def registry(root: Path) -> dict[str, Any]:
-    """Give versions, aliases and how many runs of which status there are."""
+    """Give versions, numbers given so far, digests of models, aliases and how many runs are open."""
     database = root / "mlflow" / "mlflow.db"
     if not database.exists():
-        return {"versions": [], "aliases": [], "tags": [], "open": 0}
+        return {"versions": [], "numbers": [], "seals": [], "aliases": [], "tags": [], "open": 0}
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as opened:
         ask = opened.execute
         living = "current_stage <> 'Deleted_Internal'"
         versions = ask(f"SELECT name, version FROM model_versions WHERE {living} ORDER BY 1, 2").fetchall()
+        numbers = ask("SELECT name, max(version) FROM model_versions GROUP BY name ORDER BY 1").fetchall()
+        seals = ask(f"SELECT * FROM model_version_tags WHERE key = '{SEAL}' ORDER BY 1, 2, 3, 4").fetchall()
         aliases = ask("SELECT name, alias, version FROM registered_model_aliases ORDER BY 1, 2").fetchall()
         tags = ask("SELECT name, key, value FROM registered_model_tags WHERE value <> '' ORDER BY 1, 2").fetchall()
         (running,) = ask("SELECT count(*) FROM runs WHERE status = 'RUNNING'").fetchone()
-    return {"versions": versions, "aliases": aliases, "tags": tags, "open": running}
+    found = {"versions": versions, "numbers": numbers, "seals": seals, "aliases": aliases, "tags": tags}
+    return found | {"open": running}
 
 
 def dangling(root: Path) -> list[str]:

@@ -1,11 +1,12 @@
 """Every flow is killed at many points of what it writes; the next run ends as if nothing had happened."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from tests.faulty_runs import Ended, Job, Runs
@@ -59,28 +60,82 @@ def _ready(stand: Stand, before: str) -> None:
             ended = stand.run(command)
             assert ended.code == 0, ended.said
         else:
-            command(stand.study)
+            command(stand)
         stand.keep(before)
     stand.set_back(before)
 
 
-def _other_rows(study: Path) -> None:
+def _other_rows(stand: Stand) -> None:
     """Bring newer tables: some customers change, all else stays."""
-    text = study.read_text(encoding="utf-8")
-    write_tiny(study.parent, customers=170)
-    study.write_text(text, encoding="utf-8")
+    write_tiny(stand.study.parent, customers=170)
+
+
+def _young(stand: Stand) -> None:
+    """Set tables back by two months."""
+    write_tiny(stand.study.parent, days=YOUNG)
+
+
+def _grown(stand: Stand) -> None:
+    """Let two months go by."""
+    write_tiny(stand.study.parent)
+
+
+def _bad_month(stand: Stand) -> None:
+    """Let two months go by in which those leave who were scored the safest."""
+    write_tiny(stand.study.parent, edit="monitoring: {broken_promises: 0.05}\n")
+    scores = pd.concat(map(pd.read_parquet, stand.store.glob("scores/cutoff_date=2024-08-01/part-*.parquet")))
+    safest = scores.sort_values(["churn_risk", "customer_id"])["customer_id"].head(30)
+    _leave(stand.study.parent, safest, "2024-08-29")
+
+
+def _late_outcomes(stand: Stand) -> None:
+    """Let it become known that some have left in August who were taken for customers."""
+    touches = pd.read_parquet(stand.study.parent / "touches.parquet")
+    _leave(stand.study.parent, sorted(touches.loc[touches["at"] >= "2024-10-10", "id"].unique())[:5], "2024-08-29")
+
+
+def _leave(folder: Path, ids: Iterable[str], day: str) -> None:
+    """Let some customers leave on a day, those who would on that day or later."""
+    churn = pd.read_parquet(folder / "churn.parquet")
+    others = churn.loc[~(churn["id"].isin(set(ids)))]
+    gone = pd.DataFrame({"id": list(ids), "at": pd.Timestamp(day, tz="UTC")})
+    pd.concat([others, gone], ignore_index=True).to_parquet(folder / "churn.parquet", index=False)
+
+
+def _killed_late(stand: Stand) -> None:
+    """Kill a training when both its versions are registered and have their aliases."""
+    steps = stand.run(TRAIN).steps
+    stand.set_back("train")
+    step = next(at for at, one in enumerate(steps, 1) if "results/train.json" in one)
+    assert stand.run((*TRAIN, "--seed", "1"), fault="kill", step=step).code == -9
 
 
 IN_A_ROW = 4
 """Kills, one further on than the other, before a run is let through."""
 
 TRAIN = ("train", "--budget", "0")
-BEFORE: dict[str, tuple[str, tuple[str, ...] | Callable[[Path], None]]] = {
+RETRAIN = ("retrain", "--if-act", "--budget", "0")
+YOUNG = 240
+"""Days of the tables that the first model learns from: the last cutoff it scores is the first of August."""
+
+BEFORE: dict[str, tuple[str, tuple[str, ...] | Callable[[Stand], None]]] = {
     "features": ("nothing", ("features",)),
     "newer": ("features", _other_rows),
     "train": ("features", TRAIN),
     "score": ("train", ("score",)),
     "simulate": ("train", ("simulate",)),
+    "killed": ("train", _killed_late),
+    "twice": ("train", (*TRAIN, "--seed", "1")),
+    "young": ("nothing", _young),
+    "young trained": ("young", TRAIN),
+    "young scored": ("young trained", ("score",)),
+    "grown": ("young scored", _grown),
+    "grown scored": ("grown", ("score",)),
+    "watched": ("grown scored", ("monitor",)),
+    "late outcomes": ("watched", _late_outcomes),
+    "bad month": ("young scored", _bad_month),
+    "bad month scored": ("bad month", ("score",)),
+    "act": ("bad month scored", ("monitor",)),
 }
 FLOWS = {
     "features": ("nothing", ("features",)),
@@ -93,11 +148,20 @@ FLOWS = {
     "portfolio": ("simulate", ("portfolio",)),
     "score": ("train", ("score",)),
     "score again": ("score", ("score",)),
+    "monitor": ("grown scored", ("monitor",)),
+    "monitor again": ("late outcomes", ("monitor",)),
+    "retrain": ("grown", ("retrain", "--budget", "0")),
+    "retrain, not called for": ("watched", RETRAIN),
+    "retrain, called for": ("act", RETRAIN),
+    "nightly": ("grown", ("nightly",)),
+    "nightly with a retraining": ("bad month", ("nightly",)),
+    "models after a killed training": ("killed", ("models",)),
+    "rollback": ("twice", ("rollback", "churn", "--to", "1")),
 }
 
 
-def _killed(stand: Stand, flow: str, points: int, seed: int = 0) -> None:
-    """Kill a flow again and again, each time further on, until it is let through to its end."""
+def _killed(stand: Stand, flow: str, points: int, seed: int = 0) -> int:
+    """Kill a flow again and again, each time further on, until it is let through to its end; give how many died."""
     before, command = FLOWS[flow]
     _ready(stand, before)
     old = published(stand.store)
@@ -118,23 +182,40 @@ def _killed(stand: Stand, flow: str, points: int, seed: int = 0) -> None:
         assert set(published(stand.store)) >= set(old), what
         assert unreadable(stand.store) == [], what
         assert dangling(stand.store) == [], what
-        # What earlier runs have done is kept: a later one may come to its end before its step.
-        if ended.code != -9 or number % IN_A_ROW == 0 or number == points:
+        if ended.code != -9:
+            # What earlier runs have done is kept, so a later one may come to its end before its step.
+            assert ended.code == 0, what
+            _require_end(stand, new, wanted, what)
+            stand.set_back(before)
+        elif number % IN_A_ROW == 0 or number == points:
             _end(stand, command, new, wanted, what)
             stand.set_back(before)
     assert reached >= points / 2
-    for seconds in rng.uniform(0.1, 0.9, points // 5) * whole.seconds:
+    moments = rng.uniform(0.1, 0.9, points // 5) * whole.seconds
+    for number, seconds in enumerate(moments, 1):
         ended = stand.run(command, fault="kill", seconds=float(seconds))
-        assert unreadable(stand.store) == []
-        assert dangling(stand.store) == []
-    if points >= 5:
-        _end(stand, command, new, wanted, f"{flow} killed at random moments")
+        what = f"{flow} killed after {seconds:.2f} s, {ended.steps[-1:]}: {ended.said[-1500:]}"
+        assert unreadable(stand.store) == [], what
+        assert dangling(stand.store) == [], what
+        if ended.code != -9:
+            assert ended.code == 0, what
+            _require_end(stand, new, wanted, what)
+            stand.set_back(before)
+        elif number == len(moments):
+            _end(stand, command, new, wanted, what)
+        reached += ended.code == -9
+    return reached
 
 
 def _end(stand: Stand, command: Sequence[str], new: dict[str, str], wanted: object, what: str) -> None:
     """Run the flow to its end: the store is as if nothing had happened."""
     ended = stand.run(command)
     assert ended.code == 0, ended.said
+    _require_end(stand, new, wanted, what)
+
+
+def _require_end(stand: Stand, new: dict[str, str], wanted: object, what: str) -> None:
+    """Hold a finished store to an undisturbed run's."""
     assert published(stand.store) == new, what
     assert registry(stand.store) == wanted, what
     assert leftovers(stand.store) == [], what
@@ -148,8 +229,10 @@ def _points(whole: Ended, points: int, rng: np.random.Generator) -> list[int]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("flow", FLOWS)
-def test_a_flow_killed_at_twenty_points_ends_as_if_it_had_not_been(stand: Stand, flow: str) -> None:
-    _killed(stand, flow, points=20)
+def test_a_flow_killed_at_twenty_points_ends_as_if_it_had_not_been(
+    stand: Stand, flow: str, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("kills", _killed(stand, flow, points=20))
 
 
 @pytest.mark.parametrize("flow", ["features", "features anew"])

@@ -28,7 +28,7 @@ from flows.monitor_outcomes import (
 )
 from flows.monitor_section import monitor_section, read_monitor
 from flows.scores_read import read_scores, scored_cutoffs
-from flows.storage import Workspace, open_workspace, read_json
+from flows.storage import Workspace, open_workspace, read_json, write_json
 from flows.succession import TRAINED_UNTIL
 from flows.tracking import find_champion, find_version, open_tracker
 from models.alarms import Reason
@@ -179,6 +179,18 @@ def test_other_rules_or_scores_make_outcomes_anew_and_nothing_else_does(monitore
     assert outcomes_digests(workspace, contract, cutoff, (0.1, 0.01)) == once
     other = outcomes_digests(workspace, contract, cutoff, (0.2, 0.01))
     assert {name for name in once if once[name] != other[name]} == {"rules"}
+
+
+def test_late_outcomes_of_a_run_that_died_are_told_by_the_next_one(monitored: Path, tmp_path: Path) -> None:
+    study = _copied(monitored, tmp_path)
+    kept = study.parent / "store" / "monitor" / f"cutoff_date={result_of(study)['outcomes'][-1]['cutoff']}.json"
+    before = read_json(kept) or {}
+    write_json(kept, before | {"untold": "Outcomes of then came late. of them left: 3 before, 5 now."})
+    for told in (["Outcomes of then came late. of them left: 3 before, 5 now."], []):
+        assert cli.main(["monitor", "--study", str(study)]) == 0
+        found = result_of(study)["reasons"]
+        assert [one["text"] for one in found if one["kind"] == "late outcomes"] == told
+        assert "untold" not in (read_json(kept) or {})
 
 
 def test_outcomes_are_called_late_only_where_scores_and_rules_are_the_same() -> None:

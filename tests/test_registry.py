@@ -260,3 +260,20 @@ def test_a_training_that_goes_on_elsewhere_is_left_alone(tracker: Tracker) -> No
             number = run.register("churn", LogisticRegression().fit(np.array([[0.0], [1.0]]), [0, 1]), {})
             assert registry.put_right(tracker) == 0
         assert [one.version for one in registry.versions(tracker, "churn")] == [number]
+
+
+def test_a_way_back_that_died_half_way_is_put_back_for_all_models(study: Path, tracker: Tracker) -> None:
+    for outcome in registry.OUTCOMES:
+        for _ in range(2):
+            registry.crown(tracker, outcome, _register(tracker, outcome))
+    before = registry.standing(tracker)
+    undo = {"rollback": {outcome: asdict(one) for outcome, one in before.items()}}
+    with suppress(InterruptedError), noted(tracker.notes, undo):
+        registry.crown(tracker, "churn", "1", deposed="2")
+        raise InterruptedError
+    assert registry.standing(tracker)["churn"] != before["churn"]
+    assert registry.put_right(tracker) == 1
+    assert registry.standing(tracker) == before
+    assert cli.main(["rollback", "--study", str(study)]) == 0
+    assert [one.aliases[CHAMPION] for one in registry.standing(tracker).values()] == ["1", "1"]
+    assert registry.put_right(tracker) == 0, "a way back that came to its end stays"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from flows.run_database import ensure_database
+from flows.run_database import ensure_database, erase_versions
 
 
 def _tables(path: Path) -> list[str]:
@@ -73,3 +73,22 @@ def test_the_disk_is_waited_for_as_ever_outside_of_making(tmp_path: Path) -> Non
     ensure_database(f"sqlite:///{tmp_path / 'runs.db'}", create)
     create(f"sqlite:///{tmp_path / 'runs.db'}")
     assert seen == [0, 2]
+
+
+def test_the_versions_of_a_run_go_with_their_tags_and_no_others(tmp_path: Path) -> None:
+    path = tmp_path / "runs.db"
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("CREATE TABLE model_versions (name TEXT, version INTEGER, run_id TEXT)")
+        database.execute("CREATE TABLE model_version_tags (name TEXT, version INTEGER, key TEXT)")
+        known = [("churn", 1, "a"), ("churn", 2, "b"), ("churn", 3, "b"), ("revenue", 2, "b"), ("revenue", 3, "a")]
+        database.executemany("INSERT INTO model_versions VALUES (?, ?, ?)", known)
+        database.executemany("INSERT INTO model_version_tags VALUES (?, ?, 'k')", [one[:2] for one in known])
+    assert erase_versions(f"sqlite:///{path}", "churn", "b")
+    left = [("churn", 1), ("revenue", 2), ("revenue", 3)]
+    with closing(sqlite3.connect(path)) as database:
+        for table in ("model_versions", "model_version_tags"):
+            assert database.execute(f"SELECT name, version FROM {table} ORDER BY 1, 2").fetchall() == left
+
+
+def test_versions_on_a_server_are_left_to_it() -> None:
+    assert not erase_versions("http://host:5000", "churn", "b")

@@ -34,8 +34,11 @@ _START = pd.Timestamp("2024-01-01", tz="UTC")
 _DAYS = 300
 
 
-def write_tiny(folder: Path, *, customers: int = 160, edit: str = "", seed: int = 1) -> Path:
-    """Write tables, study and initiatives; `edit` is added to the study. Long waits make customers leave."""
+def write_tiny(folder: Path, *, customers: int = 160, edit: str = "", seed: int = 1, days: int = _DAYS) -> Path:
+    """Write tables, study and initiatives; `edit` is added to the study. Long waits make customers leave.
+
+    With fewer `days`, tables are as they stood earlier: what is there is the same.
+    """
     rng = np.random.default_rng(seed)
     ids = np.array([f"c{i:03d}" for i in range(customers)])
     quality = rng.gamma(2, 3, customers)
@@ -56,7 +59,9 @@ def write_tiny(folder: Path, *, customers: int = 160, edit: str = "", seed: int 
         "churn": pd.DataFrame({"id": ids[gone], "at": _START + pd.to_timedelta(left[gone].astype(int), unit="D")}),
         "invoices": pd.DataFrame({"id": ids[who], "at": at, "amount": rng.gamma(9, 3, len(who))}),
     }
+    end = _START + pd.Timedelta(days=days)
     for name, table in tables.items():
+        table = table.loc[table["at"] < end] if "at" in table else table
         table.to_parquet(folder / f"{name}.parquet", index=False)
     (folder / "study.yaml").write_text(STUDY + edit, encoding="utf-8")
     (folder / "initiatives.yaml").write_text(PLANS, encoding="utf-8")
