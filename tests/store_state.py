@@ -18,9 +18,6 @@ _OWN = (
 """What may differ between two runs that end in the same: ids, times and commit of a run, how much was done anew, and
 what is marked as not told yet."""
 
-SEAL = "artefact_sha256"
-"""Tag of a version: digest of its model."""
-
 _LEFT = re.compile(r"\.tmp(-|$)")
 
 
@@ -69,20 +66,19 @@ def unreadable(root: Path) -> list[str]:
 
 
 def registry(root: Path) -> dict[str, Any]:
-    """Give versions, numbers given so far, digests of models, aliases and how many runs are open."""
+    """Give versions, numbers given so far, aliases and how many runs are open."""
     database = root / "mlflow" / "mlflow.db"
     if not database.exists():
-        return {"versions": [], "numbers": [], "seals": [], "aliases": [], "tags": [], "open": 0}
+        return {"versions": [], "numbers": [], "aliases": [], "tags": [], "open": 0}
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as opened:
         ask = opened.execute
         living = "current_stage <> 'Deleted_Internal'"
         versions = ask(f"SELECT name, version FROM model_versions WHERE {living} ORDER BY 1, 2").fetchall()
         numbers = ask("SELECT name, max(version) FROM model_versions GROUP BY name ORDER BY 1").fetchall()
-        seals = ask(f"SELECT * FROM model_version_tags WHERE key = '{SEAL}' ORDER BY 1, 2, 3, 4").fetchall()
         aliases = ask("SELECT name, alias, version FROM registered_model_aliases ORDER BY 1, 2").fetchall()
         tags = ask("SELECT name, key, value FROM registered_model_tags WHERE value <> '' ORDER BY 1, 2").fetchall()
         (running,) = ask("SELECT count(*) FROM runs WHERE status = 'RUNNING'").fetchone()
-    found = {"versions": versions, "numbers": numbers, "seals": seals, "aliases": aliases, "tags": tags}
+    found = {"versions": versions, "numbers": numbers, "aliases": aliases, "tags": tags}
     return found | {"open": running}
 
 

@@ -173,7 +173,8 @@ def _killed(stand: Stand, flow: str, points: int, seed: int = 0) -> int:
     rng = np.random.default_rng([seed, *flow.encode()])
     stand.set_back(before)
     reached = 0
-    for number, step in enumerate(_points(whole, points, rng), 1):
+    steps = _points(whole, points, rng)
+    for number, step in enumerate(steps, 1):
         ended = stand.run(command, fault="kill", step=step)
         what = f"{flow} killed before step {step}, {ended.steps[-1:]}: {ended.said[-1500:]}"
         reached += ended.code == -9
@@ -187,10 +188,10 @@ def _killed(stand: Stand, flow: str, points: int, seed: int = 0) -> int:
             assert ended.code == 0, what
             _require_end(stand, new, wanted, what)
             stand.set_back(before)
-        elif number % IN_A_ROW == 0 or number == points:
+        elif number % IN_A_ROW == 0 or number == len(steps):
             _end(stand, command, new, wanted, what)
             stand.set_back(before)
-    assert reached >= points / 2
+    assert reached >= len(steps) / 2
     moments = rng.uniform(0.1, 0.9, points // 5) * whole.seconds
     for number, seconds in enumerate(moments, 1):
         ended = stand.run(command, fault="kill", seconds=float(seconds))
