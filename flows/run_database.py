@@ -87,7 +87,7 @@ def erase_versions(address: str, name: str, run_id: str) -> bool:
         return False
     own = "SELECT version FROM model_versions WHERE name = ? AND run_id = ?"
     with closing(sqlite3.connect(make_url(address).database or ":memory:", timeout=30)) as database, database:
-        tags = f"DELETE FROM model_version_tags WHERE name = ? AND version IN ({own})"  # noqa: S608 (no value in it)
+        tags = f"DELETE FROM model_version_tags WHERE name = ? AND version IN ({own})"
         database.execute(tags, (name, name, run_id))
         database.execute("DELETE FROM model_versions WHERE name = ? AND run_id = ?", (name, run_id))
     return True

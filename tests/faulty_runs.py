@@ -161,7 +161,7 @@ def _warm(folder: Path) -> str:
     """Import all that commands import, start one Prefect server for all, and give its address."""
     from importlib import import_module  # noqa: PLC0415
 
-    for name in ("cli", "steps", "train", "explain", "simulate", "portfolio", "score", "registry", "monitor", "nightly"):
+    for name in ("cli", "steps", "train", "explain", "simulate", "portfolio", "registry", "monitor", "nightly"):
         import_module(f"flows.{name}")
     from prefect.server.api.server import SubprocessASGIServer  # noqa: PLC0415
 

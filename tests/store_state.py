@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 _OWN = (
-    "run_id", "git_commit", "seconds", "parts_built", "parts_reused", "created", "written", "how", "scored_at", "untold",
+    "run_id", "git_commit", "seconds", "created", "written", "scored_at",
+    "parts_built", "parts_reused", "how", "untold",
 )  # fmt: skip
 """What may differ between two runs that end in the same: ids, times and commit of a run, how much was done anew, and
 what is marked as not told yet."""

@@ -229,6 +229,7 @@ def _points(whole: Ended, points: int, rng: np.random.Generator) -> list[int]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(7_200)  # on a busy machine: a job whose answer was not waited for would spoil all after it
 @pytest.mark.parametrize("flow", FLOWS)
 def test_a_flow_killed_at_twenty_points_ends_as_if_it_had_not_been(
     stand: Stand, flow: str, record_property: Callable[[str, object], None]

@@ -61,8 +61,8 @@ def write_tiny(folder: Path, *, customers: int = 160, edit: str = "", seed: int 
     }
     end = _START + pd.Timedelta(days=days)
     for name, table in tables.items():
-        table = table.loc[table["at"] < end] if "at" in table else table
-        table.to_parquet(folder / f"{name}.parquet", index=False)
+        known = table.loc[table["at"] < end] if "at" in table else table
+        known.to_parquet(folder / f"{name}.parquet", index=False)
     (folder / "study.yaml").write_text(STUDY + edit, encoding="utf-8")
     (folder / "initiatives.yaml").write_text(PLANS, encoding="utf-8")
     return folder / "study.yaml"
