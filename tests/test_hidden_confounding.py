@@ -44,9 +44,9 @@ def test_under_hidden_confounding_bands_hold_the_truth_where_intervals_do_not_an
     found = [one for seed in SEEDS for one in judged(tmp_path / str(seed), seed, 1.0)]
     inside = np.array([pair for truth, one, ruling in found for pair in held(one, ruling, truth)])
     assert inside[:, 0].mean() < 0.75
-    # Measured 26 and 19 of 36: short of the 85 % aimed at. The bounds allow for two more misses by other draws of rows.
-    assert inside[:, 1].mean() >= 0.65
-    assert inside[:, 1].mean() - inside[:, 0].mean() > 0.1
+    # Measured 29 and 20 of 36. The bounds allow for two more misses by other draws of rows.
+    assert inside[:, 1].mean() >= 0.75
+    assert inside[:, 1].mean() - inside[:, 0].mean() > 0.15
     useless = [ruling.verdict for truth, _, ruling in found if truth["kind"] == "useless"]
     assert "likely" not in useless
     good = [ruling.verdict for truth, _, ruling in found if truth["kind"] == "good"]
