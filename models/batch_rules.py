@@ -173,7 +173,8 @@ def _arrival_reasons(told: pd.DataFrame, month: str, units: Mapping[str, str]) -
         value = _written(row.value, row.aspect)
         if row.aspect == "volume":
             verdict: Level = "act" if row.value < COLLAPSE * row.centre else "watch"
-            yield Reason("volume", verdict, f"{row.what}: {value} touchpoints in {month}, {expected}. {_ARRIVED}")
+            # None at all has no logarithm, and is one on the scale of the series.
+            yield Reason("volume", verdict, f"{row.what}: {row.n:,} touchpoints in {month}, {expected}. {_ARRIVED}")
         elif row.aspect == "missing":
             text = f"{row.what}: missing in {value} of the rows of {month}, {expected}."
             gone = row.value >= _GONE and row.centre < _WAS_THERE

@@ -15,7 +15,7 @@ from features.contract import read_contract
 from features.layout import open_layout
 from features.snapshot import iso, parse_date
 from flows import cli
-from flows.monitor_batch import Asked, Batch, left_out, look_at_batch
+from flows.monitor_batch import Asked, Batch, look_at_batch
 from flows.monitor_outcomes import (
     are_late,
     changes,
@@ -27,6 +27,7 @@ from flows.monitor_outcomes import (
     written,
 )
 from flows.monitor_section import monitor_section, read_monitor
+from flows.monitor_sources import left_out
 from flows.scores_read import read_scores, scored_cutoffs
 from flows.storage import Workspace, open_workspace, read_json
 from flows.succession import TRAINED_UNTIL
@@ -52,12 +53,18 @@ def result_of(study: Path) -> dict[str, Any]:
     return found
 
 
+def without_run(study: Path) -> str:
+    """All of ``monitor.json`` but the name of its run."""
+    lines = (study.parent / "store" / "results" / "monitor.json").read_text("utf-8").splitlines()
+    return "\n".join(line for line in lines if '"run_id"' not in line)
+
+
 def looked(workspace: Workspace, scores: pd.DataFrame) -> Batch:
     root = workspace.store.root
     contract = read_contract(root)
     champion = find_champion(open_tracker(workspace.study, workspace.store), "churn")
     now = time.time_ns() // 1_000
-    asked = Asked(workspace, contract, open_layout(root).manifest, scores, contract.cutoffs[-1], now)
+    asked = Asked(workspace, contract, open_layout(root), scores, contract.cutoffs[-1], now)
     return look_at_batch(asked, champion, lambda _: None)
 
 
@@ -102,6 +109,24 @@ def test_the_report_answers_whether_scores_are_still_right(monitored: Path) -> N
     assert section.lead.startswith("Yes, as far as can be told")
     assert "came true: AUC" in section.lead
     assert [block.title for block in section.blocks][1:3] == ["Did earlier scores come true?", "What moved"]
+
+
+def test_what_is_kept_of_the_reference_changes_nothing_and_is_made_anew_where_it_is_damaged(
+    monitored: Path, tmp_path: Path
+) -> None:
+    study = _copied(monitored, tmp_path)
+    folder = study.parent / "store" / "monitor" / "reference"
+    there = sorted(folder.iterdir())
+    assert len(there) >= 8
+    first = there[0].read_bytes()
+    there[0].write_bytes(first[: len(first) // 2])
+    there[1].unlink()
+    (folder / "cutoff_date=2001-01-01.bin").write_bytes(first)
+    assert cli.main(["monitor", "--study", str(study)]) == 0
+    assert without_run(study) == without_run(monitored)
+    assert sorted(folder.iterdir()) == there
+    assert there[0].read_bytes() == first
+    assert not (folder / "cutoff_date=2001-01-01.bin").exists()
 
 
 def test_scores_that_are_all_alike_need_action(monitored: Path) -> None:
