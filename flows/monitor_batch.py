@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,7 @@ from features.layout import Layout
 from features.monitoring_rules import Monitoring
 from features.panel import read_panel
 from features.snapshot import DAY, iso
+from flows.freshness import ages, told
 from flows.monitor_reference import (
     SCORE,
     Reference,
@@ -30,6 +31,7 @@ from models.arrivals import stray
 from models.batch_rules import COLLAPSE, LEAST_FACTOR, drift_reasons, moved
 from models.counted import counted
 from models.drift import Design, Drift, drift, joined
+from models.reason_words import in_words
 
 __all__ = ["Asked", "Batch", "look_at_batch"]
 
@@ -137,11 +139,13 @@ def look_at_batch(asked: Asked, model: Champion | None, tick: Callable[[str], No
     columns, scores = counted(rows, list(reference.profiler.bins)), counted(asked.scores, [SCORE])
     profile = joined(reference.profiler.profile(columns), reference.score_profiler.profile(scores))
     found = drift(reference.profiles, profile, Design(lag, window, _FEATURES * alpha))
-    told = moved(found, asked.rules.psi)
-    parts += [_features(asked, found, told), _scores(asked, reference, found, told)]
+    strayed = moved(found, asked.rules.psi)
+    words = {one.name: in_words(one) for one in asked.contract.features} | {SCORE: "churn risk (the score)"}
+    parts += [_features(asked, found, strayed, words), _scores(asked, reference, found, strayed)]
     sources = look_at_sources(asked.workspace.study, asked.layout, cutoffs[-1], asked.at, _SOURCES * alpha)
     parts.append((list(sources.reasons), [sources.check]))
-    table = found.table.assign(judged=found.is_judged).merge(told[["feature", "aspect"]], on="feature", how="left")
+    table = found.table.assign(judged=found.is_judged, words=found.table["feature"].map(words))
+    table = table.merge(strayed[["feature", "aspect"]], on="feature", how="left")
     return _finished(asked, version, parts, table, sources.table, (*_notes(asked, reference, found), *sources.notes))
 
 
@@ -159,20 +163,22 @@ def _finished(
 
 
 def _freshness(asked: Asked) -> Found:
-    """How old the newest row is now; and how old it was at the cutoff, which only a broken delivery makes long."""
-    age = (asked.now - asked.contract.data_end) / DAY
-    allowed = asked.rules.max_age_days
-    value = f"newest row of {iso(asked.contract.data_end)}, {max(age, 0):,.0f} days old"
-    if allowed is None:
-        return [], [Check("freshness", value, "no limit in the study (monitoring.max_age_days)", "ok")]
-    check = Check("freshness", value, f"at most {allowed:g} days", "act" if age > allowed else "ok")
-    if age <= allowed:
-        return [], [check]
-    text = (
-        f"The newest row is of {iso(asked.contract.data_end)}, {age:,.0f} days old; at most {allowed:g} were expected "
-        "(monitoring.max_age_days). Bring newer data, then score again."
-    )
-    return [Reason("freshness", "act", text)], [check]
+    """How old the newest row of each table is now, by the ages that scoring goes by too (``scoring.freshness``)."""
+    found = ages(asked.workspace.study, asked.workspace.store.root, asked.now)
+    stale = [one for one in found if one.is_stale]
+    limits = ", ".join(f"{one.table} at most {one.limit}" for one in found if one.limit)
+    expected = limits or "no limit in the study (scoring.freshness)"
+    check = Check("freshness", told(found), expected, "act" if stale else "ok")
+    reasons = [
+        Reason(
+            "freshness",
+            "act",
+            f"The newest row of {one.table} is of {iso(one.newest)}, {one.text}; at most {one.limit} were expected "
+            "(scoring.freshness). Bring newer data, then score again.",
+        )
+        for one in stale
+    ]
+    return reasons, [check]
 
 
 def _schema(asked: Asked, model: Champion | None) -> Found:
@@ -224,19 +230,19 @@ def _volume(reference: Reference, n: int, lag: int, alpha: float) -> Found:
     return [Reason("volume", verdict, text)], [Check("volume", f"{n:,} customers at risk", expected, verdict)]
 
 
-def _features(asked: Asked, found: Drift, told: pd.DataFrame) -> Found:
-    rows = told.loc[told["feature"].ne(SCORE)]
+def _features(asked: Asked, found: Drift, strayed: pd.DataFrame, words: Mapping[str, str]) -> Found:
+    rows = strayed.loc[strayed["feature"].ne(SCORE)]
     reasons = list(drift_reasons(rows, asked.contract.features))
     table = found.table.loc[found.table["feature"].ne(SCORE)]
     largest = table.iloc[0] if len(table) else None
     value = f"{len(rows)} of {len(table)} moved"
     if largest is not None:
-        value += f"; largest PSI {largest['psi']:.2f} ({largest['feature']})"
+        value += f"; largest PSI {largest['psi']:.2f} ({words[largest['feature']]})"
     expected = f"none, in {1 - found.alpha:.0%} of undisturbed batches" if found.is_judged else "too few cutoffs to say"
     return reasons, [Check("features", value, expected, verdict_of(reasons))]
 
 
-def _scores(asked: Asked, reference: Reference, found: Drift, told: pd.DataFrame) -> Found:
+def _scores(asked: Asked, reference: Reference, found: Drift, strayed: pd.DataFrame) -> Found:
     scores = asked.scores[[SCORE]]
     row = found.table.loc[found.table["feature"].eq(SCORE)].iloc[0]
     n, distinct = len(scores), int(scores[SCORE].nunique())
@@ -255,7 +261,7 @@ def _scores(asked: Asked, reference: Reference, found: Drift, told: pd.DataFrame
                 "features that the model uses are probably empty or constant: journeylift check, then score again.",
             )
         )
-    if told["feature"].eq(SCORE).any():
+    if strayed["feature"].eq(SCORE).any():
         reasons.append(
             Reason(
                 "score drift",
@@ -274,8 +280,8 @@ def _scores(asked: Asked, reference: Reference, found: Drift, told: pd.DataFrame
 def _notes(asked: Asked, reference: Reference, found: Drift) -> Iterator[str]:
     first, last = iso(reference.cutoffs[0]), iso(reference.cutoffs[-1])
     yield (
-        f"Compared with {len(reference.cutoffs)} cutoffs from {first} to {last} that the model has learned from, and "
-        "with how these differed among themselves."
+        f"Compared with the last {found.back} of {len(reference.cutoffs)} cutoffs from {first} to {last} that the "
+        "model has learned from, and with how these differed from as many before them."
     )
     if not found.is_judged:
         yield "Too few cutoffs to say how much batches differ anyway: features and scores are shown, not judged."

@@ -139,7 +139,7 @@ def natural(table: pd.DataFrame) -> pd.DataFrame:
 
 def _drift_reason(feature: Feature, row: pd.Series, more: int) -> Reason:
     others = f" So do {more} more features of it." if more > 1 else " So does one more feature of it." if more else ""
-    name = f"{feature.name} ({feature.meaning.rstrip('.')})"
+    name = f"{feature.meaning.rstrip('.')} ({feature.name})"
     psi = f"PSI {row['psi']:.2f}"
     if row["aspect"] == "missing":
         gone = row["missing_share"] >= _GONE and row["reference_missing_share"] < _WAS_THERE

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -81,7 +81,7 @@ class Counted:
         if not pd.api.types.is_numeric_dtype(values):
             found = values.dropna().astype(str).value_counts().sort_index()
             found = found[found > 0]
-            return cls(np.array([]), found.to_numpy(np.int64), missing, np.nan, tuple(map(str, found.index)))
+            return cls(np.array([]), np.asarray(found, np.int64), missing, np.nan, tuple(map(str, found.index)))
         numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
         known = numbers[~np.isnan(numbers)]
         distinct, counts = np.unique(_cut(known), return_counts=True)
@@ -116,7 +116,7 @@ def _together(parts: Sequence[Counted]) -> Counted:
     return Counted(values, _summed(place, counts, len(values)), missing, total)
 
 
-def _summed(place: IntArray, counts: IntArray, cells: int) -> IntArray:
+def _summed(place: NDArray[np.signedinteger[Any]], counts: IntArray, cells: int) -> IntArray:
     return np.bincount(place, weights=counts, minlength=cells).astype(np.int64)
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
 from features.measures import Feature
 from models.batch_rules import drift_reasons, moved
@@ -120,6 +121,32 @@ def test_a_trend_that_goes_on_is_no_drift() -> None:
     profiles = [profile(profiler, one) for one in rows]
     found = drift(profiles[: CUTOFFS - LAG], profiles[-1], DESIGN)
     assert len(moved(found, 0.0)) == 0
+
+
+def trending(rng: np.random.Generator, lag: int, change: float = 0.0) -> tuple[list[Profile], Profile]:
+    """21 cutoffs and a batch; means over windows, in a quarter of the columns a steady trend, in one a break."""
+    columns, rows, level = 40, 2_000, 0.08 * rng.normal(size=(21 + lag + WINDOW, 40)) * np.sqrt(WINDOW)
+    level = np.array([level[at : at + WINDOW].mean(axis=0) for at in range(21 + lag)])
+    level += np.where(np.arange(columns) < columns // 4, 0.05, 0.0) * np.arange(21 + lag)[:, None]
+    level[-1, -1] += change
+    edges = level[:21].mean(axis=0)[:, None] + norm.ppf(np.arange(1, 10) / 10)
+    found = []
+    for at in (*range(21), 20 + lag):
+        reached = norm.cdf(edges - level[at][:, None])
+        shares = np.diff(reached, axis=1, prepend=0.0, append=1.0)
+        counts = {f"c{n}": np.append(rng.multinomial(rows, one), 0) for n, one in enumerate(shares)}
+        size = np.log(2) + 0.5 * level[at] + rng.normal(0, 0.5 / np.sqrt(rows), columns)
+        found.append(Profile(rows, counts, size, level[at], np.zeros(columns)))
+    return found[:-1], found[-1]
+
+
+@pytest.mark.parametrize(("lag", "least"), [(3, 25), (9, 10)])
+def test_strong_trends_raise_no_more_alarms_than_stated_and_hide_no_break(lag: int, least: int) -> None:
+    rng, design = np.random.default_rng(lag), Design(lag, WINDOW, 0.05)
+    alarms = sum(len(moved(drift(*trending(rng, lag), design), 0.1)) > 0 for _ in range(40))
+    caught = sum("c39" in set(moved(drift(*trending(rng, lag, 0.6), design), 0.1)["feature"]) for _ in range(30))
+    assert alarms <= 5  # 2 are expected at most; compared with the mean of all cutoffs before, 25 at a lag of 9
+    assert caught >= least
 
 
 def test_features_of_one_measure_and_journey_share_a_sentence(
