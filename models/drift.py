@@ -178,7 +178,7 @@ def drift(reference: Sequence[Profile], batch: Profile, design: Design) -> Drift
     the mean of as many that lie as far before it (:func:`models.prediction_limits.looked_back`; at most as many as a
     window reaches over). A trend that goes on adds the same to all these distances, so it neither widens the limits
     nor is told as a change. PSI enters by
-    the fourth root of itself plus what sampling alone brings; size as it is; the share missing by arcsine of its root.
+    the sixth root of itself plus what sampling alone brings; size as it is; the share missing by arcsine of its root.
     Limits of each aspect: :func:`models.prediction_limits.limits`, for ``alpha`` over all columns and the three
     aspects.
 
@@ -243,9 +243,9 @@ def _stacked(profiles: Sequence[Profile]) -> _Stack:
 
 
 def _apart(every: _Stack, one: int, past: slice) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Distance of a cutoff from the mean of others: fourth root of PSI, size, arcsine of the root of missing."""
-    # Its standard deviation is about the same for random changes and for a steady one, so columns can share it.
-    spread = (_psi(every, one, past) + _sampling(every, one, past)) ** 0.25
+    """Distance of a cutoff from the mean of others: sixth root of PSI, size, arcsine of the root of missing."""
+    # On this scale columns that follow a trend vary a little less than those that wander, so they can share a spread.
+    spread = (_psi(every, one, past) + _sampling(every, one, past)) ** (1 / 6)
     size = every.size[one] - every.size[past].mean(axis=0)
     return spread, size, every.missing[one] - every.missing[past].mean(axis=0)
 
@@ -282,7 +282,7 @@ def _with_limits(table: pd.DataFrame, found: Sequence[Limits], sampling: FloatAr
     spread, size, missing = found
     smallest = np.minimum(np.minimum(spread.p, size.p), missing.p)
     return table.assign(
-        psi_limit=np.maximum(spread.hi**4 - sampling, 0.0),
+        psi_limit=np.maximum(spread.hi**6 - sampling, 0.0),
         p_psi=spread.p,
         p_level=size.p,
         p_missing=missing.p,

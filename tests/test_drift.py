@@ -140,7 +140,7 @@ def trending(rng: np.random.Generator, lag: int, change: float = 0.0) -> tuple[l
     return found[:-1], found[-1]
 
 
-@pytest.mark.parametrize(("lag", "least"), [(3, 25), (9, 10)])
+@pytest.mark.parametrize(("lag", "least"), [(3, 20), (9, 6)])
 def test_strong_trends_raise_no_more_alarms_than_stated_and_hide_no_break(lag: int, least: int) -> None:
     rng, design = np.random.default_rng(lag), Design(lag, WINDOW, 0.05)
     alarms = sum(len(moved(drift(*trending(rng, lag), design), 0.1)) > 0 for _ in range(40))
