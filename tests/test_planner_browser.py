@@ -338,15 +338,18 @@ def test_it_answers_and_shows_its_first_number_within_five_seconds(
             page = chromium.new_context().new_page()
             page.goto(server.url)
             page.locator("dd.wide").first.wait_for(timeout=120_000)
-            rounds.append((answers, time.perf_counter() - began))
+            painted = time.perf_counter() - began
+            page.locator("#root dd.wide").first.wait_for(timeout=120_000)
+            rounds.append((answers, painted, time.perf_counter() - began))
+            page.locator("#journeylift-first").wait_for(state="detached")
             page.close()
         if rounds[-1][1] < 5:
             break
-    (shots / "ready.json").write_text(json.dumps({"answers_and_first_number_s": rounds}), encoding="utf-8")
+    (shots / "ready.json").write_text(json.dumps({"answers_first_number_sliders_s": rounds}), encoding="utf-8")
     load = os.getloadavg()[0] / (os.cpu_count() or 1)
-    if min(total for _, total in rounds) >= 5 and load > 1:
+    if min(painted for _, painted, _ in rounds) >= 5 and load > 1:
         pytest.skip(f"{load:.1f} processes wait for each core, so {rounds} s say nothing about the page")
-    assert min(total for _, total in rounds) < 5, rounds
+    assert min(painted for _, painted, _ in rounds) < 5, rounds
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
