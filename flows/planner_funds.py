@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import count
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,12 +26,12 @@ __all__ = ["AT_ONCE", "asking", "funded_html", "portfolio_found", "read_limits"]
 AT_ONCE = 12
 """Initiatives up to which a portfolio is chosen whenever a limit moves; of more, when asked."""
 
-_QUICK: Final = 100
+_QUICK: Final = 40
 
 
 def asking(count: int) -> str:
-    """Label the button that chooses among so many; among hundreds it takes minutes."""
-    return "Choose what to fund" if count <= _QUICK else f"Choose among {count}: takes minutes"
+    """Label the button that chooses among so many; among hundreds it takes some seconds."""
+    return "Choose what to fund" if count <= _QUICK else f"Choose among {count}: takes up to a minute"
 
 
 def read_limits(given: Mapping[str, Any], before: Funding) -> Funding:
@@ -79,8 +80,21 @@ def _amount(key: str, value: object) -> float | None:
     return found
 
 
-def funded_html(bench: Bench, settings: Mapping[str, Setting], funding: Funding) -> mo.Html:
+def funded_html(
+    bench: Bench, settings: Mapping[str, Setting], funding: Funding, tell: Callable[[str], object] = str
+) -> mo.Html:
     """Say what to fund within the limits, what overlap costs, in which order to start, what to try first.
+
+    Parameters
+    ----------
+    bench : Bench
+        The simulation.
+    settings : mapping of str to Setting
+        Those that were changed; the others are as simulated.
+    funding : Funding
+        Budget, capacities, must, never, cash, appetite.
+    tell : callable, optional
+        Told how far it is, in a few words.
 
     Raises
     ------
@@ -88,8 +102,10 @@ def funded_html(bench: Bench, settings: Mapping[str, Setting], funding: Funding)
         The limits contradict each other or let nothing be funded.
     """
     from flows.portfolio_section import section_of  # noqa: PLC0415 (draws charts, which only this part needs)
+    from models.funding_plan import QUESTIONS  # noqa: PLC0415 (a solver that only this part of the page needs)
 
-    plan = fund(bench, settings, funding)
+    steps = count(1)
+    plan = fund(bench, settings, funding, lambda what: tell(f"Step {next(steps)} of {1 + len(QUESTIONS)}: {what}"))
     found = portfolio_found(bench, settings, plan, funding)
     moved = sum(bench.setting(name, settings) != Setting.of(one) for name, one in bench.initiatives.items())
     said = "as simulated" if not moved else f"{moved} of them as set under Try, the others as simulated"

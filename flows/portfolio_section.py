@@ -13,7 +13,7 @@ import pandas as pd
 from flows.portfolio_charts import frontier_chart, stability_chart
 from flows.report_data import PortfolioFound, ReportData
 from flows.report_page import Block, Column, Section, Table, figure, table
-from flows.wording import chance, dash, money, money_short, percent, span, whole
+from flows.wording import chance, dash, money, money_short, percent, percent_up, span, whole
 from models.funding_plan import LEAST_CHANGE
 
 __all__ = ["funding_sentence", "pilot_sentence", "portfolio_section", "read_portfolio", "section_of"]
@@ -111,7 +111,7 @@ def funding_sentence(found: PortfolioFound, currency: str) -> str:
     write = partial(money, currency=currency)
     names = " and ".join(filter(None, [", ".join(found.quoted(found.funded[:-1])), *found.quoted(found.funded[-1:])]))
     proof = "No set within the limits is worth more" if found.gap == 0 else "It is the best that was found; another"
-    rest = "." if found.gap == 0 else f" could be worth at most {percent(found.gap, 1)} more."
+    rest = "." if found.gap == 0 else f" could be worth at most {percent_up(found.gap)} more."
     return (
         f"Fund {names}: worth {write(found.value)} (90 % interval {span(found.value_lo, found.value_hi, write)}) for "
         f"{write(found.cost)}, {chance(found.p_positive)} likely to pay; in the worst {percent(found.tail)} of the "

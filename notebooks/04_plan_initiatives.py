@@ -214,8 +214,15 @@ def _(ask, bench, limits, view):
 def _(ask, bench, desk, limits, settings, view):
     mo.stop(view() != "Fund")
     mo.stop(len(bench.initiatives) > AT_ONCE and not ask.value)
-    with mo.status.spinner("Choosing among all sets"):
-        funded = attempt(lambda: funded_html(bench, settings, read_limits(limits.value, desk.funding(bench))))
+    with mo.status.spinner(f"Choosing among {len(bench.initiatives)} initiatives") as waiting:
+        funded = attempt(
+            lambda: funded_html(
+                bench,
+                settings,
+                read_limits(limits.value, desk.funding(bench)),
+                lambda step: waiting.update(subtitle=step),
+            )
+        )
     funded
     return
 
