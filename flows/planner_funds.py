@@ -133,10 +133,12 @@ def portfolio_found(
     """Put a plan, chosen as initiatives are set, into the form that the report shows."""
     chosen = plan.portfolio
     low, high = chosen.interval
+    titles = {name: one.label for name, one in bench.initiatives.items()}
+    titles |= {one.initiative.name: one.initiative.label for one in bench.stored.refusals}
     waits = {name: bench.setting(name, settings).start_month for name in bench.initiatives}
     return PortfolioFound(
         funded=chosen.members,
-        titles={name: one.label for name, one in bench.initiatives.items()},
+        titles=titles,
         value=chosen.mean,
         value_lo=low,
         value_hi=high,
@@ -153,5 +155,11 @@ def portfolio_found(
         pilots=plan.pilots.to_frame(),
         starts=plan.starts(waits),
         knowing_everything=plan.pilots.everything,
-        notes=plan.notes,
+        notes=tuple(_titled(note, titles) for note in plan.notes),
     )
+
+
+def _titled(note: str, titles: Mapping[str, str]) -> str:
+    """Write an initiative that was left out by its title."""
+    name = note.removeprefix("left out: ").partition(",")[0]
+    return note.replace(f"left out: {name},", f"Left out: “{titles[name]}”,") if name in titles else note

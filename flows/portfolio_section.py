@@ -137,6 +137,12 @@ def pilot_sentence(found: PortfolioFound, currency: str) -> str:
     )
 
 
+def _share(share: float, low: float, high: float) -> str:
+    """Write a share with its interval, which is left out where it reads as the share does."""
+    same = chance(low) == chance(share) == chance(high)
+    return chance(share) if same else f"{chance(share)}\n{span(low, high, chance)}"
+
+
 @dataclass(frozen=True, slots=True)
 class _Words:
     """Tables of a portfolio in words."""
@@ -162,7 +168,7 @@ class _Words:
             Column("Adds to the set", lambda row: dash if pd.isna(row["adds"]) else self.write(row["adds"]), "number"),
             Column(
                 "In the best set",
-                lambda row: f"{percent(row['by_draw'])}\n{span(row['by_draw_lo'], row['by_draw_hi'], percent)}",
+                lambda row: _share(row["by_draw"], row["by_draw_lo"], row["by_draw_hi"]),
                 "number",
             ),
         ]
