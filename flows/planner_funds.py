@@ -155,11 +155,5 @@ def portfolio_found(
         pilots=plan.pilots.to_frame(),
         starts=plan.starts(waits),
         knowing_everything=plan.pilots.everything,
-        notes=tuple(_titled(note, titles) for note in plan.notes),
+        notes=plan.notes,
     )
-
-
-def _titled(note: str, titles: Mapping[str, str]) -> str:
-    """Write an initiative that was left out by its title."""
-    name = note.removeprefix("left out: ").partition(",")[0]
-    return note.replace(f"left out: {name},", f"Left out: “{titles[name]}”,") if name in titles else note

@@ -90,8 +90,9 @@ def section_of(found: PortfolioFound, currency: str) -> Section:
     certain = figure(
         stability_chart(found.members, found.titles), "stability", "How often each initiative is in the best set."
     )
+    notes = tuple(_titled(note, found.titles) for note in found.notes)
     blocks = [
-        Block("What is chosen", found.notes, figure=certain, table=told.members()),
+        Block("What is chosen", notes, figure=certain, table=told.members()),
         Block("What a budget buys", figure=budgets, table=told.frontier()),
     ]
     if len(found.limits):
@@ -135,6 +136,12 @@ def pilot_sentence(found: PortfolioFound, currency: str) -> str:
         f"{write(first['sample'])} before its cost, and no trial of it can be worth more than "
         f"{write(first['perfect'])}. Knowing everything would be worth {write(found.knowing_everything)}."
     )
+
+
+def _titled(note: str, titles: Mapping[str, str]) -> str:
+    """Write what was left out by its title."""
+    name = note.removeprefix("left out: ").partition(",")[0]
+    return note.replace(f"left out: {name},", f"Left out: “{titles.get(name, name)}”,", 1)
 
 
 def _share(share: float, low: float, high: float) -> str:

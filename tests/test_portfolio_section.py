@@ -78,7 +78,7 @@ def test_every_question_has_its_block_and_titles_are_text() -> None:
     ]  # fmt: skip
     page = render_report(ReportData(HEADER, portfolio=found()))
     assert "<script>" not in page
-    assert "left out: weather" in words(page)
+    assert "Left out: “weather”, as it is refused." in words(page)
 
 
 def test_console_and_report_name_the_start_alike() -> None:
