@@ -13,6 +13,7 @@ with app.setup:
         choice_field,
         controls,
         grid,
+        is_choice,
         limit_fields,
         read_setting,
         set_field,
@@ -67,7 +68,7 @@ def _():
 
 @app.cell
 def _(path):
-    path
+    path if is_choice(path) else None
     return
 
 
@@ -83,7 +84,7 @@ def _(bench, own, path, scenario):
     desk = attempt(lambda: put(bench, of_study(path.value, scenario()), own))
     chosen = choice_field(bench, desk)
     limits = limit_fields(bench, desk)
-    said_html(warnings=desk.notes)
+    said_html(warnings=desk.notes) if desk.notes else None
     return chosen, desk, limits
 
 
