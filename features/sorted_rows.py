@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from features.memory import bytes_of
 from features.sources import connected, quote
 from features.study import Engine
 
 __all__ = ["in_order_of"]
 
 _ROWS = 65_536
+_MOST = 256 * 2**20
+"""Bytes that sorting may hold before it spills: with more, memory grows with the rows and nothing is faster."""
 
 
 def in_order_of(
@@ -37,7 +40,7 @@ def in_order_of(
     store : Path
         What does not fit into memory goes into a folder in it that is removed again.
     engine : Engine
-        Memory and threads.
+        Memory, of which sorting takes 256 MiB at most, and threads.
     same : sequence of str
         Columns that hold one value throughout: kept once and not once a row.
 
@@ -55,7 +58,8 @@ def in_order_of(
     """
     sorted_part = pa.schema([field for field in schema if field.name not in set(same)])
     values: dict[str, pa.Scalar] = {}
-    with connected(store, engine) as con:
+    held = f"{min(bytes_of(engine.memory_limit), _MOST) // 2**20}MiB"
+    with connected(store, engine.model_copy(update={"memory_limit": held})) as con:
         con.register("rows", sorted_part.empty_table())
         con.execute("CREATE TEMP TABLE waiting AS FROM rows")
         for table in tables:

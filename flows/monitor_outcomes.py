@@ -13,9 +13,10 @@ import numpy as np
 from features.contract import PanelContract
 from features.panel import read_panel
 from features.snapshot import parse_date
+from flows.recorded_tests import recorded_tests, row_keys
 from flows.scores_read import read_scores
 from flows.storage import Workspace, records
-from flows.succession import TRAINED_UNTIL, recorded_tests, row_keys
+from flows.succession import TRAINED_UNTIL
 from flows.tracking import Champion
 from models.alarms import Reason, verdict_of
 from models.estimates import Sample
@@ -156,7 +157,7 @@ def promise_of(workspace: Workspace, contract: PanelContract, version: Champion 
     for at in sorted(set(tests["cutoff"].astype(np.int64)) & set(contract.matured)):
         rows = read_panel(workspace.store.root, (int(at),), columns=_PANEL_COLUMNS)
         known = rows.loc[rows["is_mature"] & rows["is_churned"].notna()].reset_index(drop=True)
-        both = row_keys(known, version.tracker.key).reset_index(names="row").merge(tests, on=["customer", "cutoff"])
+        both = row_keys(known).reset_index(names="row").merge(tests, on=["customer_id", "cutoff"])
         own = known.take(both["row"].to_numpy())
         if len(own):
             samples.append(Sample.of(own["is_churned"], both["predicted"], own["customer_id"], own["weight"]))

@@ -15,13 +15,14 @@ from flows.identity import identity
 from flows.model_card import CardFacts, model_card
 from flows.model_record import example_rows, log_candidates, log_coefficients, log_figures
 from flows.offers import priced_offer
+from flows.recorded_tests import keep_tests
 from flows.registry import OUTCOMES, crown, standing, withdraw
 from flows.run_notes import training_note
 from flows.sealed_models import refuse_foreign
 from flows.settings import Settings
 from flows.steps import io_step
 from flows.storage import Workspace, records
-from flows.succession import TRAINED_UNTIL, Promotion, log_predictions, promotion, trained_until, written
+from flows.succession import TRAINED_UNTIL, Promotion, out_of_time, promotion, trained_until, written
 from flows.tracking import (
     CHALLENGER,
     CHAMPION,
@@ -128,7 +129,7 @@ def _log(
 ) -> None:
     """Record what was found about one outcome's candidates and the winner."""
     log_candidates(parent, one.evaluation)
-    log_predictions(parent, one.evaluation)
+    keep_tests(parent.tracker, parent.run_id, one.evaluation.outcome, out_of_time(one.evaluation))
     rng, currency = np.random.default_rng([seed, 9]), workspace.study.currency
     log_figures(parent, one.evaluation, one.model, judged.frame, judged.folds, contract.matured, currency, rng)
     if one.evaluation.outcome != "churn":

@@ -10,6 +10,7 @@ import pandas as pd
 from features.contract import existing_contract
 from features.errors import ModelError
 from flows import console
+from flows.recorded_tests import forget_tests
 from flows.run_database import erase_versions
 from flows.sealed_models import DIGEST
 from flows.storage import open_workspace, write_json
@@ -134,6 +135,7 @@ def withdraw(tracker: Tracker, run_id: str, before: Mapping[str, Standing]) -> N
         for number in taken:
             tracker.client.delete_model_version(name, number)
         erase_versions(tracker.uri, name, taken)
+    forget_tests(tracker, run_id)
 
 
 def put_right(tracker: Tracker) -> int:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from features.contract import PanelContract
 from features.snapshot import DAY, iso
 from features.study import Study
-from flows.tracking import CHALLENGER, CHAMPION, Champion, Run
+from flows.recorded_tests import recorded_tests, row_keys
+from flows.tracking import CHALLENGER, CHAMPION, Champion
 from models.churn import predict_churn
 from models.evaluation import Evaluation
 from models.metrics import Estimate, Sample
@@ -21,14 +22,12 @@ from models.segments import sample_of
 from models.splits import cutoff_microseconds
 
 __all__ = [
-    "TRAINED_UNTIL", "Promotion", "dated", "log_predictions", "promotion", "recorded_tests", "row_keys",
-    "trained_until", "written",
+    "TRAINED_UNTIL", "Promotion", "dated", "out_of_time", "promotion", "trained_until", "written",
 ]  # fmt: skip
 
 TRAINED_UNTIL: Final = "trained_until"
 """Tag of a version: the latest cutoff (microseconds) whose outcomes it has learned from."""
 
-_FILE: Final = "{outcome}/out_of_time.parquet"
 _PREDICT: Final[dict[str, Callable[..., NDArray[np.float64]]]] = {"churn": predict_churn, "revenue": predict_revenue}
 _LEAST_SHARED: Final = 0.5
 
@@ -100,14 +99,9 @@ def promotion(
     return Promotion(CHAMPION if decision.promotes else CHALLENGER, decision.reason, found)
 
 
-def log_predictions(run: Run, evaluation: Evaluation) -> None:
-    """Keep the winner's out-of-time predictions, so that later versions can be compared with them.
-
-    Customers stand as 64-bit hashes of their ids under the key of the store: without the store they are nobody.
-    """
-    own = _winners(evaluation)
-    rows = row_keys(own, run.tracker.key).assign(predicted=own["predicted"].to_numpy())
-    run.log_frame(rows, _FILE.format(outcome=evaluation.outcome))
+def out_of_time(evaluation: Evaluation) -> pd.DataFrame:
+    """Give the out-of-time predictions of the candidate that won: customer_id, cutoff, observed, predicted and more."""
+    return evaluation.predictions.query("candidate == @evaluation.winner").reset_index(drop=True)
 
 
 def written(found: Comparison | None) -> dict[str, Any] | None:
@@ -132,7 +126,7 @@ def _against_stored_model(
 ) -> Comparison | None:
     if TRAINED_UNTIL not in present.tags:
         return None
-    own = _winners(evaluation)
+    own = out_of_time(evaluation)
     embargo = (study.snapshot.gap_days + study.snapshot.horizon_days) * DAY
     fresh = own.loc[cutoff_microseconds(own) >= int(present.tags[TRAINED_UNTIL]) + embargo]
     if fresh.empty:
@@ -150,36 +144,14 @@ def _against_recorded_tests(
     before = recorded_tests(present, evaluation.outcome)
     if before is None:
         return None
-    own = _winners(evaluation)
-    keys = row_keys(own, present.tracker.key).reset_index(names="row")
-    both = keys.merge(before, on=["customer", "cutoff"], validate="one_to_one")
+    own = out_of_time(evaluation)
+    keys = row_keys(own).reset_index(names="row")
+    both = keys.merge(before, on=["customer_id", "cutoff"], validate="one_to_one")
     if len(both) < _LEAST_SHARED * min(len(own), len(before)):
         return None
     shared = own.iloc[both["row"].to_numpy()]
     predicted = both["predicted"].to_numpy(np.float64)
     return compare(evaluation.outcome, sample_of(shared), predicted, "recorded tests", earned=earned)
-
-
-def _winners(evaluation: Evaluation) -> pd.DataFrame:
-    """Give the out-of-time predictions of the candidate that won."""
-    return evaluation.predictions.query("candidate == @evaluation.winner").reset_index(drop=True)
-
-
-def recorded_tests(version: Champion, outcome: str) -> pd.DataFrame | None:
-    """Read what a version predicted out of time when it was trained.
-
-    Returns
-    -------
-    DataFrame or None
-        customer and cutoff (see :func:`row_keys`), predicted; None where that was not recorded.
-    """
-    return version.tracker.frame(version.run_id, _FILE.format(outcome=outcome)) if version.run_id else None
-
-
-def row_keys(rows: pd.DataFrame, key: str) -> pd.DataFrame:
-    """Name the rows of a panel as recorded tests do: customer (64-bit keyed hash of the id), cutoff (microseconds)."""
-    customer = pd.util.hash_array(rows["customer_id"].astype(str).to_numpy(object), hash_key=key, categorize=False)
-    return pd.DataFrame({"customer": customer, "cutoff": cutoff_microseconds(rows)})
 
 
 def _upper(text: str) -> str:

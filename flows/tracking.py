@@ -27,7 +27,6 @@ from features.publish import sweep
 from features.study import Study
 from flows.identity import flatten, plain_name
 from flows.machine_faults import machine_fault
-from flows.pseudonyms import KEY_FILE, read_key
 from flows.redaction import environment_secrets, redacted
 from flows.run_database import ensure_database
 from flows.sealed_models import DIGEST, TRUSTED_TYPES, digest_of, open_sealed, refuse_foreign
@@ -106,21 +105,15 @@ class Tracker:
     artifacts : str or None
         Address of the artefacts of new experiments; None leaves it to the server.
     store : Path, optional
-        Folder of the study's store, which holds the key of its pseudonyms and the notes of open runs
-        (`flows.unfinished`); without one a run of a dead process stays open.
+        Folder of the study's store, which holds what versions predicted when they were trained
+        (`flows.recorded_tests`) and the notes of open runs (`flows.unfinished`); without one a run of a dead process
+        stays open.
     """
 
     uri: str
     study: str
     artifacts: str | None
     store: Path | None = None
-
-    @property
-    def key(self) -> str:
-        """Under which customers are hashed before they are recorded: 16 characters."""
-        if self.store is None:
-            raise ValueError("no store was given, and its key is needed: open_tracker")
-        return read_key(self.store / KEY_FILE)
 
     @property
     def notes(self) -> Path | None:
@@ -154,14 +147,6 @@ class Tracker:
                 f"MLflow at {redacted(self.uri)} does not answer: {what} A tracking server or database with a "
                 "model registry was expected. Start it, or correct JOURNEYLIFT_TRACKING_URI or MLFLOW_TRACKING_URI."
             ) from None  # what the driver said may hold the password
-
-    def frame(self, run_id: str, path: str) -> pd.DataFrame | None:
-        """Read a table that :meth:`Run.log_frame` has stored; None if the run has none."""
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                return pd.read_parquet(self.client.download_artifacts(run_id, path, folder))
-            except (MlflowException, OSError):
-                return None
 
     def recorded(self, run_id: str) -> Recorded | None:
         """Find a run by its id; None where there is none."""
@@ -316,13 +301,6 @@ class Run:
         with tempfile.TemporaryDirectory() as scratch:
             (Path(scratch) / name).write_bytes(content)
             self.tracker.client.log_artifact(self.run_id, str(Path(scratch) / name))
-
-    def log_frame(self, frame: pd.DataFrame, path: str) -> None:
-        """Store a table as a Parquet artefact."""
-        folder, _, name = path.rpartition("/")
-        with tempfile.TemporaryDirectory() as scratch:
-            frame.to_parquet(Path(scratch) / name, index=False)
-            self.tracker.client.log_artifact(self.run_id, str(Path(scratch) / name), folder or None)
 
     def register(
         self, outcome: str, model: Any, tags: Mapping[str, str], *, example: pd.DataFrame | None = None

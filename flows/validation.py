@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from features.contract import PanelContract
 from features.errors import ModelError
+from flows.recorded_tests import recorded_tests, row_keys
 from flows.storage import Workspace
-from flows.succession import recorded_tests, row_keys
 from flows.tracking import CHAMPION, find_champion, open_tracker
 from models.metrics import Estimate, Sample, churn_metrics, mean_difference, reliability, revenue_metrics, row_log_loss
 from models.ranking import gains
@@ -113,12 +113,12 @@ def past_tests(
     found = recorded_tests(version, outcome)
     if found is None:
         raise ModelError(
-            f"{version.name} version {version.version} has no recorded tests. A version trained by journeylift was "
-            "expected. Train again: journeylift train"
+            f"{version.name} version {version.version} has no recorded tests in this store. A version trained on "
+            "it was expected. Train again: journeylift train"
         )
     known = panel.loc[panel["is_mature"] & panel[_OBSERVED[outcome]].notna()].reset_index(drop=True)
-    keys = row_keys(known, tracker.key).reset_index(names="row")
-    rows = keys.merge(found, on=["customer", "cutoff"], validate="one_to_one")
+    keys = row_keys(known).reset_index(names="row")
+    rows = keys.merge(found, on=["customer_id", "cutoff"], validate="one_to_one")
     if rows.empty:
         raise ModelError(
             f"None of the {len(found):,} rows that {version.name} version {version.version} was tested on is in the "

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
-from statsmodels.stats.sandwich_covariance import S_crosssection
 
 from models.estimates import LEVEL
 from models.evaluation import Rows, one_thread
@@ -129,6 +127,10 @@ def penalised_covariance(
     Liang, Zeger (1986), doi:10.1093/biomet/73.1.13. Fu (2003), doi:10.1111/1541-0420.00015 (penalised estimating
     equations; there with a bridge penalty).
     """
+    # Half a second that whoever only scores does without.
+    import statsmodels.api as sm  # noqa: PLC0415
+    from statsmodels.stats.sandwich_covariance import S_crosssection  # noqa: PLC0415
+
     design = np.column_stack([np.ones(len(matrix)), matrix])
     value = np.concatenate([fitted.intercept_, fitted.coef_[0]])
     penalty = np.full(len(value), 1 / fitted.C)

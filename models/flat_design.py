@@ -13,13 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from models.baseline import pooled
+
 Array = NDArray[np.float64]
 
-LEAST_OF_LEVEL = 20
-"""Rows below which levels of a covariate are put together: a column of its own for a handful of rows says nothing."""
-
 _MANY = 5
-_NONE, _OTHER = "(none)", "(other)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +159,7 @@ def _control(column: pd.Series, weight: Array) -> Array:
 
 def _levels(column: pd.Series) -> Array:
     """One column a level but the most frequent; ties go by name."""
-    text = column.astype(object).where(column.notna(), _NONE).astype(str)
-    counts = text.value_counts()
-    rare = counts.index[counts < LEAST_OF_LEVEL]
-    text = text.where(~text.isin(rare), _OTHER)
+    text = pooled(column)
     counts = text.value_counts()
     names = sorted(counts.index, key=lambda name: (-int(counts[name]), name))
     return np.column_stack([np.zeros((len(text), 0)), *(text.eq(name).to_numpy(float) for name in names[1:])])

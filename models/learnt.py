@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from features.study import Study
 from models.adjustment import Exposure
+from models.baseline import known_levels
 from models.cadence import Charging
 from models.contact_kinds import ContactKind, contact_kinds
 from models.links import Links, links_of
@@ -44,6 +45,8 @@ class Learnt:
         Range in which 98 % of the observed values lie.
     charging : Charging
         When customers are charged, and how much is typical.
+    levels : mapping of str to frozenset of str
+        Levels of text covariates that have a column of their own.
     """
 
     references: tuple[Reference, ...]
@@ -52,6 +55,7 @@ class Learnt:
     links: tuple[Links, ...]
     support: dict[Exposure, tuple[float, float]]
     charging: Charging
+    levels: dict[str, frozenset[str]]
 
 
 def learn(study: Study, buckets: Callable[[], Iterable[Bucket]], exposures: Sequence[Exposure], since: int) -> Learnt:
@@ -85,14 +89,15 @@ def learn(study: Study, buckets: Callable[[], Iterable[Bucket]], exposures: Sequ
     people = pa.concat_tables(customers).unify_dictionaries()
     known = [e for e in exposures if _is_variable(touches, e)]
     references = fit_references(study, known, touches, people)
-    kinds = contact_kinds(touches)
+    kinds, levels = contact_kinds(touches), known_levels(people)
     return Learnt(
         references=references,
-        ties={one.exposure: learn_tie(one, touches, people) for one in references},
+        ties={one.exposure: learn_tie(one, touches, people, levels) for one in references},
         kinds=kinds,
         links=links_of(study, references, kinds),
         support={e: _range(touches, e) for e in known},
         charging=Charging.learn(revenues, since),
+        levels=levels,
     )
 
 

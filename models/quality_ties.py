@@ -16,9 +16,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.adjustment import Exposure
+from models.baseline import baseline_frame
 from models.contact_kinds import ContactKind
 from models.exposures import FAST_DAYS, MEMORIES, current_names, piece_columns, remembered_names
-from models.references import Reference, baseline_frame, in_exposure
+from models.references import Reference, in_exposure
 from models.yardsticks import Benchmark
 
 __all__ = ["Tie", "benchmarks_of", "covariate_columns", "learn_tie"]
@@ -46,7 +47,9 @@ class Tie:
     per_journey: float
 
 
-def learn_tie(reference: Reference, touchpoints: pa.Table, customers: pa.Table) -> Tie:
+def learn_tie(
+    reference: Reference, touchpoints: pa.Table, customers: pa.Table, levels: Mapping[str, frozenset[str]]
+) -> Tie:
     """Regress the pieces of a measure on who the customer is.
 
     Parameters
@@ -55,6 +58,8 @@ def learn_tie(reference: Reference, touchpoints: pa.Table, customers: pa.Table) 
         Measure, journey and pieces.
     touchpoints, customers : pyarrow.Table
         Whole customers, `customers` sorted by `customer_key`.
+    levels : mapping of str to frozenset of str
+        From `models.baseline.known_levels`.
 
     Returns
     -------
@@ -64,7 +69,7 @@ def learn_tie(reference: Reference, touchpoints: pa.Table, customers: pa.Table) 
     inside = in_exposure(reference.exposure, touchpoints)
     row = np.searchsorted(customers["customer_key"].to_numpy(), touchpoints["customer_key"].to_numpy()[inside])
     count = np.bincount(row, minlength=customers.num_rows).astype(np.float64)
-    frame = baseline_frame(customers).add_prefix(_PREFIX)
+    frame = baseline_frame(customers, levels).add_prefix(_PREFIX)
     if len(frame.columns):  # get_dummies refuses a table without columns
         frame = pd.get_dummies(frame, dtype=float)
     X = np.column_stack([frame.to_numpy(np.float64), np.ones(len(frame))])

@@ -12,7 +12,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from features.luck import uniform
 from features.study import Measure, Study
 from models.adjustment import Exposure
+from models.baseline import NOT_COVARIATES
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingRegressor
@@ -32,7 +32,6 @@ KNOTS = (0.005, 0.5, 0.8, 0.975)
 MOST_LEVELS = 30
 MOST_ROWS = 50_000
 MOST_TREES = 40
-_NOT_COVARIATES = frozenset({"customer_key", "customer_id", "joined_at", "ended_at"})
 _PLACE = ("touchpoint", "channel")
 ATTEMPT = "attempt"
 MOST_ATTEMPTS = 3
@@ -76,7 +75,7 @@ class Setting:
     def learn(cls, touchpoints: pa.Table, customers: pa.Table) -> Setting:
         """Collect the levels of baseline columns, touchpoint and channel."""
         texts = {
-            n: customers[n] for n in customers.column_names if n not in _NOT_COVARIATES and not _is_number(customers[n])
+            n: customers[n] for n in customers.column_names if n not in NOT_COVARIATES and not _is_number(customers[n])
         }
         texts |= {n: touchpoints[n] for n in _PLACE if n in touchpoints.column_names}
         return cls({name: _frequent(column) for name, column in texts.items()})
@@ -84,7 +83,7 @@ class Setting:
     def of(self, touchpoints: pa.Table, customers: pa.Table) -> Array:
         """Describe contacts; shape (touchpoints, columns), NaN where missing."""
         row = np.searchsorted(customers["customer_key"].to_numpy(), touchpoints["customer_key"].to_numpy())
-        names = [name for name in customers.column_names if name not in _NOT_COVARIATES]
+        names = [name for name in customers.column_names if name not in NOT_COVARIATES]
         columns = [self._numbers(name, customers[name])[row] for name in names]
         columns += [self._numbers(name, touchpoints[name]) for name in _PLACE if name in touchpoints.column_names]
         columns.append(touchpoints[ATTEMPT].to_numpy().astype(np.float64))
@@ -252,26 +251,3 @@ def _regression(rows: int, trees: int) -> HistGradientBoostingRegressor:
         early_stopping=False,
         random_state=0,
     )
-
-
-def baseline_frame(customers: pa.Table) -> pd.DataFrame:
-    """Return the covariates of customers, complete: numbers with the median and a flag, text with a level of its own.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per customer in the order of the table; text columns are categories.
-    """
-    out: dict[str, object] = {}
-    for name in customers.column_names:
-        if name in _NOT_COVARIATES:
-            continue
-        column = customers[name].to_pandas()
-        if pd.api.types.is_numeric_dtype(column):
-            missing = column.isna()
-            out[name] = column.astype(float).fillna(0.0 if missing.all() else float(column.median()))
-            if missing.any() and not missing.all():
-                out[f"{name} missing"] = missing.astype(float)
-        else:
-            out[name] = column.astype(str).where(column.notna(), "(none)").astype("category")
-    return pd.DataFrame(out, index=pd.RangeIndex(customers.num_rows))

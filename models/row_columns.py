@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,13 +13,13 @@ from features.engine import build
 from features.folds import CUSTOMER, Plan, total
 from features.snapshot import DAY, DAYS_PER_MONTH, n_periods
 from features.study import Study
+from models.baseline import baseline_frame
 from models.cadence import Charging, charges_due
 from models.design_rows import Rows
 from models.exposures import current, current_names, pieces_of, remembered, remembered_names, usual_column
 from models.learnt import Learnt
 from models.people import Bucket
 from models.person_period import Periods
-from models.references import baseline_frame
 
 __all__ = ["period_length", "rows_of"]
 
@@ -71,7 +71,7 @@ def rows_of(
     references, kinds, charging = learnt.references, learnt.kinds, learnt.charging
     names = [*(kind.column for kind in kinds), *pieces_of(references), *map(usual_column, references)]
     parts = [
-        _baseline(bucket.customers, periods),
+        _baseline(bucket.customers, learnt.levels, periods),
         _past_spend(study, bucket, periods, charging),
         _single(remembered(names, columns, spine, study.snapshot.window_days), remembered_names(names)),
         _single(current(references, columns, ends, period_length(study) / DAY), current_names(references)),
@@ -85,10 +85,10 @@ def _single(values: Array, names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(values.astype(np.float32), columns=list(names))
 
 
-def _baseline(customers: pa.Table, periods: Periods) -> pd.DataFrame:
+def _baseline(customers: pa.Table, levels: Mapping[str, frozenset[str]], periods: Periods) -> pd.DataFrame:
     """Covariates, tenure, season and trend of each row; levels stay categories until all buckets are joined."""
     row = np.searchsorted(customers["customer_key"].to_numpy(), periods.customer_key)
-    frame = baseline_frame(customers).iloc[row].reset_index(drop=True).add_prefix("baseline__")
+    frame = baseline_frame(customers, levels).iloc[row].reset_index(drop=True).add_prefix("baseline__")
     tenure = (periods.start - _of_rows(customers, "joined_at", periods)) / DAY
     year = 2 * np.pi * periods.start / (365.25 * DAY)
     return frame.assign(

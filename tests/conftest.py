@@ -23,7 +23,7 @@ os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
 os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-os.environ.setdefault("JOURNEYLIFT_TRAINING_ROWS", "6000")  # what is tested here does not depend on how many
+os.environ.setdefault("JOURNEYLIFT_TRAINING_ROWS", "3000")  # what is tested here does not depend on how many
 os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 # A run in the background of a shell starts with SIGINT ignored, and commands that tests interrupt would inherit that.

@@ -20,7 +20,7 @@ from flows import cli
 MARKER = "SECRET-MARKER"
 
 # Folders of the store that hold customers, and only them: docs/explanation/security.md.
-OURS = ("layout", "panel", "quarantine", "scores")
+OURS = ("layout", "panel", "quarantine", "scores", "tested")
 
 
 def marked_company(folder: Path) -> Path:

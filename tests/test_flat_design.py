@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.flat_design import LEAST_OF_LEVEL, Pieces, design, quantiles
+from models.baseline import LEAST_OF_LEVEL
+from models.flat_design import Pieces, design, quantiles
 
 ONES = np.ones(6)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -52,3 +54,13 @@ def test_buckets_are_read_until_there_is_enough_and_the_range_leaves_out_a_hundr
     assert read == [0, 1]
     waits = np.concatenate([bucket(seed=seed).touchpoints["wait"].to_numpy() for seed in read])
     assert found.support[WAIT] == pytest.approx(np.quantile(waits, (0.01, 0.99)))
+
+
+def test_what_names_customers_gets_no_columns():
+    people = bucket()
+    names = pa.array([f"Ada {i}" for i in range(people.customers.num_rows)])
+    named = replace(people, customers=people.customers.append_column("name", names))
+    with_names, without = (learn(STUDY, lambda one=one: [one], [WAIT], 0) for one in (named, people))
+    assert with_names.levels == without.levels | {"name": frozenset()}
+    columns = with_names.ties[WAIT].slopes.index
+    assert [c for c in columns if c.startswith("baseline__name")] == ["baseline__name_(other)"]

@@ -35,7 +35,7 @@ def _files(tracker: Tracker, run_id: str, folder: str) -> set[str]:
 
 def test_tables_and_figures_are_kept_for_each_outcome(trained: dict[str, Any], tracker: Tracker) -> None:
     both = {"metrics.csv", "segments.csv", "reliability.csv", "folds.svg", "partial_effects.svg", "partial_effects.csv"}
-    both |= {"out_of_time.parquet", "model_card.md", "settings.csv"}
+    both |= {"model_card.md", "settings.csv"}
     assert _files(tracker, trained["run_id"], "churn") == both | {
         "calibration.svg",
         "coefficients.csv",

@@ -36,7 +36,7 @@ def touchpoints() -> pa.Table:
 
 
 def test_the_tie_is_the_slope_on_each_covariate_with_the_others_held_fixed():
-    tie = learn_tie(ONE_PIECE, touchpoints(), CUSTOMERS)
+    tie = learn_tie(ONE_PIECE, touchpoints(), CUSTOMERS, {"segment": frozenset({"basic", "plus"})})
     slopes = tie.slopes[0]
     assert slopes["baseline__fee"] == pytest.approx(0.1)
     assert slopes["baseline__segment_plus"] - slopes["baseline__segment_basic"] == pytest.approx(3.0)
@@ -82,6 +82,6 @@ def test_without_covariates_there_is_nothing_to_tie():
     touchpoints = pa.table(
         {"customer_key": [0, 1], "journey": ["support"] * 2, "journey_key": [0, 1], "wait": [3.0, 5.0]}
     )
-    tie = learn_tie(ONE_PIECE, touchpoints, pa.table({"customer_key": [0, 1]}))
+    tie = learn_tie(ONE_PIECE, touchpoints, pa.table({"customer_key": [0, 1]}), {})
     assert tie.slopes.empty
     assert tie.per_journey == 1.0

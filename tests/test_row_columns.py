@@ -15,7 +15,7 @@ from models.row_columns import period_length, rows_of
 from tests.test_initiatives import STUDY
 
 HORIZON = STUDY.snapshot.horizon_days
-NOTHING = Learnt((), {}, (), (), {}, Charging(None, 20.0, 0))
+NOTHING = Learnt((), {}, (), (), {}, Charging(None, 20.0, 0), {"segment": frozenset({"basic"})})
 START = 1_000
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from features import sorted_rows
 from features.errors import StoreError
 from features.sorted_rows import in_order_of
 from features.study import Engine
@@ -71,3 +72,21 @@ def test_what_is_the_same_throughout_is_kept_once_and_comes_back(tmp_path: Path)
 def test_a_column_that_is_not_the_same_throughout_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"column .x. holds 2\.0 beside 1\.0"):
         list(in_order_of("id", tables(["a", "b", "c", "dd"]), SCHEMA, tmp_path, Engine(), same=["x"]))
+
+
+def test_more_memory_is_not_taken_for_more_rows(tmp_path: Path) -> None:
+    held = []
+
+    def made():
+        yield tables(["b", "a"])[0]
+        held.extend(path.name for path in tmp_path.iterdir())
+
+    with pytest.MonkeyPatch.context() as patch:
+        opened = sorted_rows.connected
+        asked = []
+        patch.setattr(sorted_rows, "connected", lambda store, engine: asked.append(engine) or opened(store, engine))
+        for limit in ("8GB", "64MB"):
+            list(in_order_of("id", made(), SCHEMA, tmp_path, Engine(memory_limit=limit, threads=1)))
+    assert [one.memory_limit for one in asked] == ["256MiB", "61MiB"]
+    assert [one.threads for one in asked] == [1, 1]
+    assert held  # where it may spill

@@ -9,9 +9,10 @@ from features.contract import PanelContract, read_contract
 from features.panel import read_panel
 from features.snapshot import DAY
 from features.study import Study
+from flows.recorded_tests import keep_tests
 from flows.registry import crown
 from flows.storage import open_workspace
-from flows.succession import TRAINED_UNTIL, log_predictions, promotion, trained_until
+from flows.succession import TRAINED_UNTIL, out_of_time, promotion, trained_until
 from flows.tracking import Champion, Tracker, find_champion
 from models.churn import evaluate_churn, fit_churn, predict_churn
 from models.evaluation import Evaluation
@@ -59,7 +60,7 @@ def _champion(
     model = fit_churn(known, contract.features, "logistic", np.random.default_rng(2), evaluation=evaluation)
     tags = {"feature_contract_hash": contract.feature_contract_hash, TRAINED_UNTIL: trained_until(known)}
     with tracker.run("train", "train", {}) as run:
-        log_predictions(run, evaluation)
+        keep_tests(tracker, run.run_id, "churn", out_of_time(evaluation))
         number = run.register("churn", model, tags)
     crown(tracker, "churn", number)
     found = find_champion(tracker, "churn")
@@ -129,14 +130,3 @@ def test_a_champion_of_other_features_is_replaced_and_compared_by_its_recorded_t
     found = promotion(study, contract, frame, evaluation, other)
     assert found.alias == "champion"
     assert "cannot score these. Besides: its log loss" in found.reason
-
-
-def test_records_hold_no_customer_id(
-    frame: pd.DataFrame, contract: PanelContract, evaluation: Evaluation, tracker: Tracker
-) -> None:
-    champion = _champion(tracker, frame, contract, evaluation)
-    kept = tracker.frame(champion.run_id, "churn/out_of_time.parquet")
-    assert kept is not None
-    assert list(kept) == ["customer", "cutoff", "predicted"]
-    assert all(pd.api.types.is_numeric_dtype(one) for one in kept.dtypes)
-    assert tracker.frame(champion.run_id, "revenue/out_of_time.parquet") is None

@@ -13,10 +13,11 @@ from features.layout import lay_out
 from features.panel import build_panel, read_panel
 from features.publish import staged
 from features.snapshot import iso, parse_date
+from flows.recorded_tests import keep_tests
 from flows.registry import crown
 from flows.score_rows import LoadedModel, score_rows
 from flows.storage import Workspace, open_workspace
-from flows.succession import TRAINED_UNTIL, row_keys
+from flows.succession import TRAINED_UNTIL
 from flows.tracking import find_champion, open_tracker
 from models.churn import fit_churn, predict_churn
 
@@ -42,7 +43,7 @@ def make_watched(folder: Path, customers: int = 400, weeks: int = 118) -> Path:
     tags = {"feature_contract_hash": contract.feature_contract_hash, TRAINED_UNTIL: str(known[-1]), "candidate": "x"}
     with tracker.run("train", "train", {}) as run:
         risk = predict_churn(model, tests, contract.features)
-        run.log_frame(row_keys(tests, tracker.key).assign(predicted=risk), "churn/out_of_time.parquet")
+        keep_tests(tracker, run.run_id, "churn", tests.assign(predicted=risk))
         number = run.register("churn", model, tags)
     crown(tracker, "churn", number)
     score_at(workspace, iso(contract.matured[-1]))
