@@ -30,8 +30,8 @@ _QUICK: Final = 40
 
 
 def asking(count: int) -> str:
-    """Label the button that chooses among so many; among hundreds it takes some seconds."""
-    return "Choose what to fund" if count <= _QUICK else f"Choose among {count}: takes up to a minute"
+    """Label the button that chooses among so many; among hundreds it takes up to a minute."""
+    return "Choose what to fund" if count <= _QUICK else f"Choose among {count}"
 
 
 def read_limits(given: Mapping[str, Any], before: Funding) -> Funding:
