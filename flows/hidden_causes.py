@@ -20,7 +20,8 @@ _MEANING = (
 )
 _PLACEBO = (
     "Placebo: quality cannot change what was spent before it was met. Where the same change seems to have moved past "
-    "spend beyond chance, something else moves both, and the effect is at most possible."
+    "spend beyond chance, something else moves both: the effect is at most possible, and the band of revenue reaches "
+    "at least as far as past spend seems to have moved."
 )
 
 _TOLD = frozenset({"likely", "possible", "harmful", "mixed"})

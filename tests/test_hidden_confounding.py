@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from models.doubts import doubts
 from models.initiatives import refusal
 from models.plans_file import parse_plans
 from models.policy import policy_effect
@@ -25,23 +26,23 @@ def judged(folder, seed, hidden):
     possible = [one for one in planned if not refusal(one, company.study, company.exposures)]
     found = [policy_effect(company.fits, one) for one in possible]
     rulings = judge([Evidence(f.effect, f.support_share, f.placebo) for f in found], np.random.default_rng(seed))
-    return [(truth[one.name], f.effect, ruling) for one, f, ruling in zip(possible, found, rulings, strict=True)]
+    return [(truth[one.name], f, ruling) for one, f, ruling in zip(possible, found, rulings, strict=True)]
 
 
-def held(effect, truth):
+def held(found, ruling, truth):
     """Whether intervals and bands hold the truth, for both outcomes."""
-    out = []
+    out, shown = [], doubts(found.effect, ruling, found.placebo)
     for outcome in ("churn", "revenue"):
-        estimate, bound = getattr(effect, outcome), getattr(effect.sensitivity, outcome)
-        band, true = bound.band(estimate, bound.strongest), truth[f"{outcome}_effect"]
-        out.append((estimate.lo <= true <= estimate.hi, band.lo <= true <= band.hi))
+        estimate, true = getattr(found.effect, outcome), truth[f"{outcome}_effect"]
+        lo, hi = shown[f"{outcome}_band_lo"], shown[f"{outcome}_band_hi"]
+        out.append((estimate.lo <= true <= estimate.hi, lo <= true <= hi))
     return out
 
 
 @pytest.mark.slow
 def test_under_hidden_confounding_bands_hold_the_truth_where_intervals_do_not_and_little_is_likely(tmp_path):
     found = [one for seed in SEEDS for one in judged(tmp_path / str(seed), seed, 1.0)]
-    inside = np.array([pair for truth, effect, _ in found for pair in held(effect, truth)])
+    inside = np.array([pair for truth, one, ruling in found for pair in held(one, ruling, truth)])
     assert inside[:, 0].mean() < 0.75
     # Measured 26 and 19 of 36: short of the 85 % aimed at. The bounds allow for two more misses by other draws of rows.
     assert inside[:, 1].mean() >= 0.65
