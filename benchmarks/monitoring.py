@@ -23,11 +23,13 @@ from features.layout import lay_out
 from features.manifest import LayoutManifest
 from features.panel import build_panel, read_panel
 from features.snapshot import iso
-from flows.monitor_reference import arrived, judged_features, steps_per_window
+from flows.monitor_reference import judged_features, steps_per_window
+from flows.monitor_sources import arrived
 from flows.storage import open_workspace
 from models.alarms import Reason
 from models.arrivals import arrivals
 from models.batch_rules import arrival_reasons, drift_reasons, moved
+from models.counted import Counted, counted, pooled
 from models.drift import Design, Profile, Profiler, drift
 from models.estimates import wilson_of
 
@@ -42,7 +44,7 @@ class Built:
 
     contract: PanelContract
     manifest: LayoutManifest
-    rows: Mapping[int, pd.DataFrame]
+    columns: Mapping[int, Mapping[str, Counted]]
     window: float
 
 
@@ -51,8 +53,9 @@ def build(folder: Path, cutoffs: tuple[int, ...] | None = None) -> Built:
     workspace = open_workspace(folder / "study.yaml")
     layout = lay_out(workspace.study, folder, workspace.store.root)
     contract = build_panel(workspace.study, layout, workspace.store.root, cutoffs=cutoffs).contract
-    rows = {at: read_panel(workspace.store.root, (at,)) for at in contract.cutoffs}
-    return Built(contract, layout.manifest, rows, steps_per_window(workspace.study, contract.cutoffs))
+    names = [one.name for one in judged_features(contract.features)]
+    columns = {at: counted(read_panel(workspace.store.root, (at,), names), names) for at in contract.cutoffs}
+    return Built(contract, layout.manifest, columns, steps_per_window(workspace.study, contract.cutoffs))
 
 
 def reasons_of(built: Built, trained: int, profiles: list[Profile], batch: Profile, at: int) -> tuple[Reason, ...]:
@@ -61,16 +64,15 @@ def reasons_of(built: Built, trained: int, profiles: list[Profile], batch: Profi
     place = cutoffs.index(at) if at in cutoffs else len(cutoffs) - 1
     found = drift(profiles, batch, Design(place - trained + 1, built.window, 0.5 * ALPHA))
     said = drift_reasons(moved(found, PSI), built.contract.features)
-    month, lag, series = arrived(built.manifest, cutoffs[trained - 1], at)
-    kept = [one for one in series if not one.what.startswith("outage ")]  # control: none
-    return (*said, *arrival_reasons(arrivals(kept, lag=lag, alpha=0.4 * ALPHA), month)[0])
+    arriving = arrived(built.manifest, cutoffs[trained - 1], at)
+    kept = [one for one in arriving.series if not one.what.startswith("outage ")]  # control: none
+    return (*said, *arrival_reasons(arrivals(kept, lag=arriving.lag, alpha=0.4 * ALPHA), arriving.when)[0])
 
 
 def profiled(built: Built, trained: int) -> tuple[Profiler, list[Profile]]:
     """Describe the cutoffs of a training."""
-    names = [one.name for one in judged_features(built.contract.features)]
-    reference = [built.rows[at] for at in built.contract.cutoffs[:trained]]
-    profiler = Profiler.of(pd.concat([one.iloc[::7] for one in reference]), names)
+    reference = [built.columns[at] for at in built.contract.cutoffs[:trained]]
+    profiler = Profiler.of(pooled(reference))
     return profiler, [profiler.profile(one) for one in reference]
 
 
@@ -80,7 +82,7 @@ def undisturbed(built: Built) -> Iterator[tuple[int, int, tuple[Reason, ...]]]:
     for trained in TRAINED:
         profiler, profiles = profiled(built, trained)
         for at in cutoffs[trained + 2 :]:
-            yield trained, at, reasons_of(built, trained, profiles, profiler.profile(built.rows[at]), at)
+            yield trained, at, reasons_of(built, trained, profiles, profiler.profile(built.columns[at]), at)
 
 
 def _scaled(rows: pd.DataFrame, late: pd.Series) -> pd.DataFrame:
@@ -159,8 +161,8 @@ def main() -> None:
             planted = disturb(folder, Path(scratch) / name.replace(" ", "-").replace("%", ""), change, at)
             for trained in TRAINED:
                 profiler, profiles = profiled(built, trained)
-                whole = Built(built.contract, planted.manifest, built.rows, built.window)
-                said = reasons_of(whole, trained, profiles, profiler.profile(planted.rows[at]), at)
+                whole = Built(built.contract, planted.manifest, built.columns, built.window)
+                said = reasons_of(whole, trained, profiles, profiler.profile(planted.columns[at]), at)
                 verdicts = ", ".join(sorted({f"{one.verdict} ({one.kind})" for one in said})) or "MISSED"
                 print(f"{name}, trained on {trained} cutoffs: {verdicts}")
 

@@ -24,8 +24,6 @@ class Monitoring(BaseModel):
         Population stability index below which a feature that moved is too small to tell.
     contacted_share : float
         Share of the customers at risk that can be contacted: at this share lift is judged.
-    max_age_days : float or None
-        How old the newest row may be when the monitor runs; any age when left out.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,4 +32,3 @@ class Monitoring(BaseModel):
     broken_promises: _Number = Field(default=0.01, gt=0, lt=1)
     psi: _Number = Field(default=0.1, ge=0)
     contacted_share: _Number = Field(default=0.1, gt=0, le=1)
-    max_age_days: Annotated[float, Field(strict=True, allow_inf_nan=False, gt=0)] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import runpy
 import secrets
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +20,7 @@ from flows import console
 from flows.doorway import led_in
 from flows.plannable import simulated_workspace
 from flows.ports import PortTaken, first_free
+from flows.quick_page import quickened
 
 __all__ = ["FIRST_PORT", "PortTaken", "free_port", "serve"]
 
@@ -76,15 +79,16 @@ def serve(studies: Sequence[str], *, host: str, port: int | None, browser: bool)
     chosen = free_port(host, port)
     token = secrets.token_urlsafe(24)
     console.say(f"The planner's page is at {_address(host, chosen, token)} Ctrl-C ends it.")
+    gc.disable()  # until the first view is made: nothing that is imported is garbage, and looking takes time
     # While the browser loads: the first visitor would wait for it otherwise, and for the server if it came before.
     threading.Thread(target=_get_ready, args=(studies[0], host, chosen), daemon=True).start()
     arguments = _arguments(studies, host, chosen, token)
     if not browser:
-        _run(arguments)
+        _run(arguments, studies[0])
         return
     near = _NEAR.get(host, host)
     with led_in(_address(near, chosen, token), near, chosen):
-        _run(arguments)
+        _run(arguments, studies[0])
 
 
 def _address(host: str, port: int, token: str) -> str:
@@ -99,15 +103,23 @@ def _get_ready(study: str, host: str, port: int) -> None:
     before = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_S)
     try:
-        from flows.planner_first import import_rest, show_first  # noqa: PLC0415 (seconds, which is why it is here)
+        from flows.planner_first import import_rest  # noqa: PLC0415 (seconds, which is why it is here)
 
-        show_first(study)
+        _first_view(study)
+        gc.enable()
         time.sleep(_LATER_S)
         import_rest()
     except JourneyliftError:
         return
     finally:
+        gc.enable()
         sys.setswitchinterval(before)
+
+
+def _first_view(study: str) -> str:
+    from flows.planner_first import show_first  # noqa: PLC0415 (seconds, which the server does not wait for)
+
+    return show_first(study)
 
 
 def _answers(host: str, port: int) -> bool:
@@ -146,10 +158,11 @@ def _arguments(studies: Sequence[str], host: str, port: int, token: str) -> list
     ]  # fmt: skip
 
 
-def _run(arguments: list[str]) -> None:
+def _run(arguments: list[str], study: str) -> None:
     """Run marimo in this process, where everything is imported already; it returns when it is interrupted."""
     # Of visitors that are still there when it ends; a traceback would tell nobody anything.
     logging.getLogger("uvicorn.error").addFilter(lambda said: "CancelledError" not in said.getMessage())
+    slow_again = quickened(partial(_first_view, study))
     before, sys.argv = sys.argv, arguments
     try:
         runpy.run_module("marimo", run_name="__main__", alter_sys=False)
@@ -158,3 +171,4 @@ def _run(arguments: list[str]) -> None:
             raise
     finally:
         sys.argv = before
+        slow_again()

@@ -86,7 +86,7 @@ def monitor(study_file: str, *, cutoff: str | None = None, fail_on_act: bool = F
 
     scores = read_scores(workspace.store, at)
     now = time.time_ns() // 1_000
-    asked = Asked(workspace, contract, open_layout(workspace.store.root).manifest, scores, parse_date(at), now)
+    asked = Asked(workspace, contract, open_layout(workspace.store.root), scores, parse_date(at), now)
     model = version_of(str(scores["churn_model_version"].iloc[0]))
     batch = look(asked, model)
     keep_batch(workspace, batch)
@@ -221,7 +221,7 @@ def record(workspace: Workspace, result: Mapping[str, Any], tags: Mapping[str, s
 
 def _result(workspace: Workspace, contract: PanelContract, batch: Batch, told: tuple[Reason, ...]) -> dict[str, Any]:
     """Put the content of ``monitor.json`` together; the verdict is on this batch and its version."""
-    kept = [found for path in sorted(_folder(workspace).glob("cutoff_date=*.json")) if (found := read_json(path))]
+    kept = [found for path in sorted(workspace.store.monitor.glob("cutoff_date=*.json")) if (found := read_json(path))]
     outcomes = [one["outcomes"] for one in kept if one.get("outcomes") and one["cutoff"] <= iso(batch.cutoff)]
     latest, notes = latest_judged(outcomes, batch.version)
     reasons = sorted((*batch.reasons, *latest, *told), key=lambda one: one.verdict != "act")
@@ -270,9 +270,5 @@ def _announce(workspace: Workspace, result: Mapping[str, Any]) -> None:
     announce(f"monitor.{result['verdict']}", f"study.{workspace.study.name}", payload, is_told=is_told)
 
 
-def _folder(workspace: Workspace) -> Path:
-    return workspace.store.root / "monitor"
-
-
 def _file(workspace: Workspace, cutoff: str) -> Path:
-    return _folder(workspace) / f"cutoff_date={cutoff}.json"
+    return workspace.store.monitor / f"cutoff_date={cutoff}.json"

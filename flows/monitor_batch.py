@@ -5,33 +5,35 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from features.contract import PanelContract
-from features.health_units import UNITS
-from features.manifest import LayoutManifest
+from features.layout import Layout
 from features.monitoring_rules import Monitoring
 from features.panel import read_panel
 from features.snapshot import DAY, iso
+from flows.freshness import ages, told
 from flows.monitor_reference import (
     SCORE,
     Reference,
-    arrived,
     reference_cutoffs,
     reference_of,
     steps_per_window,
 )
+from flows.monitor_sources import look_at_sources
 from flows.storage import Workspace
 from flows.tracking import Champion
 from models.alarms import Check, Level, Reason, Verdict, verdict_of
-from models.arrivals import Arrivals, arrivals, stray
-from models.batch_rules import COLLAPSE, LEAST_FACTOR, arrival_reasons, drift_reasons, moved, natural
+from models.arrivals import stray
+from models.batch_rules import COLLAPSE, LEAST_FACTOR, drift_reasons, moved
+from models.counted import counted
 from models.drift import Design, Drift, drift, joined
+from models.reason_words import in_words
 
-__all__ = ["Batch", "left_out", "look_at_batch"]
+__all__ = ["Asked", "Batch", "look_at_batch"]
 
 _FEATURES: Final = 0.5  # scores among them: they are steadied by what is known of features
 _SOURCES: Final = 0.4
@@ -44,10 +46,7 @@ _FEWER: Final = 0.1
 _TELLING: Final = 10.0
 """A PSI that hardly anything reaches: a limit above it limits nothing."""
 
-_NEAR: Final = math.log(1.4)
 _YEAR_DAYS: Final = 365
-_NAMED: Final = 8
-"""Series that a note names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ class Asked:
 
     workspace: Workspace
     contract: PanelContract
-    manifest: LayoutManifest
+    layout: Layout
     scores: pd.DataFrame
     at: int
     now: int
@@ -129,8 +128,7 @@ def look_at_batch(asked: Asked, model: Champion | None, tick: Callable[[str], No
         note = "Features were not compared: the model that scored this batch is not registered for these features, or "
         note += "no cutoff that it has learned from lies before the batch."
         return _finished(asked, version, parts, pd.DataFrame(), pd.DataFrame(), (note,))
-    estimator = model.load(asked.contract.feature_contract_hash)
-    reference = reference_of(asked.workspace, asked.contract, cutoffs, estimator, tick)
+    reference = reference_of(asked.workspace, asked.contract, cutoffs, model, tick)
     rows = read_panel(asked.workspace.store.root, (asked.at,))
     every = asked.contract.cutoffs
     lag = every.index(asked.at) - every.index(cutoffs[-1])
@@ -138,14 +136,17 @@ def look_at_batch(asked: Asked, model: Champion | None, tick: Callable[[str], No
     alpha = asked.rules.false_alarms
     parts.append(_unscored(asked, rows))
     parts.append(_volume(reference, len(rows), lag, _VOLUME * alpha))
-    profile = joined(reference.profiler.profile(rows), reference.score_profiler.profile(asked.scores[[SCORE]]))
+    columns, scores = counted(rows, list(reference.profiler.bins)), counted(asked.scores, [SCORE])
+    profile = joined(reference.profiler.profile(columns), reference.score_profiler.profile(scores))
     found = drift(reference.profiles, profile, Design(lag, window, _FEATURES * alpha))
-    told = moved(found, asked.rules.psi)
-    parts += [_features(asked, found, told), _scores(asked, reference, found, told)]
-    sources, part, thin = _sources(asked, cutoffs[-1], _SOURCES * alpha)
-    parts.append(part)
-    table = found.table.assign(judged=found.is_judged).merge(told[["feature", "aspect"]], on="feature", how="left")
-    return _finished(asked, version, parts, table, sources, (*_notes(asked, reference, found), *thin))
+    strayed = moved(found, asked.rules.psi)
+    words = {one.name: in_words(one) for one in asked.contract.features} | {SCORE: "churn risk (the score)"}
+    parts += [_features(asked, found, strayed, words), _scores(asked, reference, found, strayed)]
+    sources = look_at_sources(asked.workspace.study, asked.layout, cutoffs[-1], asked.at, _SOURCES * alpha)
+    parts.append((list(sources.reasons), [sources.check]))
+    table = found.table.assign(judged=found.is_judged, words=found.table["feature"].map(words))
+    table = table.merge(strayed[["feature", "aspect"]], on="feature", how="left")
+    return _finished(asked, version, parts, table, sources.table, (*_notes(asked, reference, found), *sources.notes))
 
 
 def _finished(
@@ -162,20 +163,22 @@ def _finished(
 
 
 def _freshness(asked: Asked) -> Found:
-    """How old the newest row is now; and how old it was at the cutoff, which only a broken delivery makes long."""
-    age = (asked.now - asked.contract.data_end) / DAY
-    allowed = asked.rules.max_age_days
-    value = f"newest row of {iso(asked.contract.data_end)}, {max(age, 0):,.0f} days old"
-    if allowed is None:
-        return [], [Check("freshness", value, "no limit in the study (monitoring.max_age_days)", "ok")]
-    check = Check("freshness", value, f"at most {allowed:g} days", "act" if age > allowed else "ok")
-    if age <= allowed:
-        return [], [check]
-    text = (
-        f"The newest row is of {iso(asked.contract.data_end)}, {age:,.0f} days old; at most {allowed:g} were expected "
-        "(monitoring.max_age_days). Bring newer data, then score again."
-    )
-    return [Reason("freshness", "act", text)], [check]
+    """How old the newest row of each table is now, by the ages that scoring goes by too (``scoring.freshness``)."""
+    found = ages(asked.workspace.study, asked.workspace.store.root, asked.now)
+    stale = [one for one in found if one.is_stale]
+    limits = ", ".join(f"{one.table} at most {one.limit}" for one in found if one.limit)
+    expected = limits or "no limit in the study (scoring.freshness)"
+    check = Check("freshness", told(found), expected, "act" if stale else "ok")
+    reasons = [
+        Reason(
+            "freshness",
+            "act",
+            f"The newest row of {one.table} is of {iso(one.newest)}, {one.text}; at most {one.limit} were expected "
+            "(scoring.freshness). Bring newer data, then score again.",
+        )
+        for one in stale
+    ]
+    return reasons, [check]
 
 
 def _schema(asked: Asked, model: Champion | None) -> Found:
@@ -227,19 +230,19 @@ def _volume(reference: Reference, n: int, lag: int, alpha: float) -> Found:
     return [Reason("volume", verdict, text)], [Check("volume", f"{n:,} customers at risk", expected, verdict)]
 
 
-def _features(asked: Asked, found: Drift, told: pd.DataFrame) -> Found:
-    rows = told.loc[told["feature"].ne(SCORE)]
+def _features(asked: Asked, found: Drift, strayed: pd.DataFrame, words: Mapping[str, str]) -> Found:
+    rows = strayed.loc[strayed["feature"].ne(SCORE)]
     reasons = list(drift_reasons(rows, asked.contract.features))
     table = found.table.loc[found.table["feature"].ne(SCORE)]
     largest = table.iloc[0] if len(table) else None
     value = f"{len(rows)} of {len(table)} moved"
     if largest is not None:
-        value += f"; largest PSI {largest['psi']:.2f} ({largest['feature']})"
+        value += f"; largest PSI {largest['psi']:.2f} ({words[largest['feature']]})"
     expected = f"none, in {1 - found.alpha:.0%} of undisturbed batches" if found.is_judged else "too few cutoffs to say"
     return reasons, [Check("features", value, expected, verdict_of(reasons))]
 
 
-def _scores(asked: Asked, reference: Reference, found: Drift, told: pd.DataFrame) -> Found:
+def _scores(asked: Asked, reference: Reference, found: Drift, strayed: pd.DataFrame) -> Found:
     scores = asked.scores[[SCORE]]
     row = found.table.loc[found.table["feature"].eq(SCORE)].iloc[0]
     n, distinct = len(scores), int(scores[SCORE].nunique())
@@ -258,7 +261,7 @@ def _scores(asked: Asked, reference: Reference, found: Drift, told: pd.DataFrame
                 "features that the model uses are probably empty or constant: journeylift check, then score again.",
             )
         )
-    if told["feature"].eq(SCORE).any():
+    if strayed["feature"].eq(SCORE).any():
         reasons.append(
             Reason(
                 "score drift",
@@ -274,51 +277,11 @@ def _scores(asked: Asked, reference: Reference, found: Drift, told: pd.DataFrame
     return reasons, checks
 
 
-def _sources(asked: Asked, last: int, alpha: float) -> tuple[pd.DataFrame, Found, tuple[str, ...]]:
-    """Look at what arrived in the last full month; and note what could not be judged."""
-    study = asked.workspace.study
-    outside = {
-        f"{one.name} in {journey}" for one in study.measures if one.control == "none" for journey in study.journey_names
-    }
-    month, lag, series = arrived(asked.manifest, last, asked.at)
-    found = arrivals([one for one in series if one.what not in outside], lag=lag, alpha=alpha)
-    reasons, told = arrival_reasons(found, month, _units(asked, found))
-    value = f"{len(told)} of {len(found.table)} series of {month} strayed"
-    expected = f"none, in {1 - alpha:.0%} of undisturbed months" if found.months else "too few months to say"
-    part = (list(reasons), [Check("sources", value, expected, verdict_of(reasons))])
-    return natural(found.table), part, left_out(found, month)
-
-
-def left_out(found: Arrivals, month: str) -> tuple[str, ...]:
-    """Say which series of a month were not judged, in a sentence; nothing where all were, or none could be."""
-    names, more = ", ".join(found.left_out[:_NAMED]), len(found.left_out) - _NAMED
-    if not names or not found.months:
-        return ()
-    rest = f" and {more} more" if more > 0 else ""
-    return (f"Not judged in {month}, as it or too many months before it have too few values: {names}{rest}.",)
-
-
-def _units(asked: Asked, found: Arrivals) -> Mapping[str, str]:
-    """Name the changes of unit that would multiply sizes as they were multiplied."""
-    kinds = {one.name: one.kind for one in asked.workspace.study.measures}
-    named: dict[str, str] = {}
-    sizes: Iterator[Any] = found.table.loc[found.table["aspect"].eq("size")].itertuples()
-    for row in sizes:
-        measure = str(row.what).split(" in ", 1)[0]
-        apart = float(row.value) - float(row.centre)
-        rates = UNITS.get(kinds.get(measure, ""), {})
-        rate = min(rates, key=lambda one: abs(abs(apart) - math.log(one)), default=1)
-        if rate > 1 and abs(abs(apart) - math.log(rate)) <= _NEAR:
-            names = rates[rate].split(", ")
-            named[str(row.what)] = " to ".join(names if apart > 0 else reversed(names))
-    return named
-
-
 def _notes(asked: Asked, reference: Reference, found: Drift) -> Iterator[str]:
     first, last = iso(reference.cutoffs[0]), iso(reference.cutoffs[-1])
     yield (
-        f"Compared with {len(reference.cutoffs)} cutoffs from {first} to {last} that the model has learned from, and "
-        "with how these differed among themselves."
+        f"Compared with the last {found.back} of {len(reference.cutoffs)} cutoffs from {first} to {last} that the "
+        "model has learned from, and with how these differed from as many before them."
     )
     if not found.is_judged:
         yield "Too few cutoffs to say how much batches differ anyway: features and scores are shown, not judged."

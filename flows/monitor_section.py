@@ -27,7 +27,10 @@ _ASPECTS: Final = {"size": "values larger or smaller", "missing": "missing more 
 def read_monitor(content: Mapping[str, Any]) -> MonitorFound:
     """Read what ``journeylift monitor`` has written into ``monitor.json``."""
     names = ("cutoff", "verdict", "reasons", "outcomes", "batches", "notes")
-    return MonitorFound(features=pd.DataFrame(content["features"]), **{name: content[name] for name in names})
+    features = pd.DataFrame(content["features"])
+    if "words" not in features and len(features):  # a result of before
+        features = features.assign(words=features["feature"])
+    return MonitorFound(features=features, **{name: content[name] for name in names})
 
 
 def monitor_section(found: MonitorFound | None) -> Section:
@@ -103,7 +106,7 @@ def _feature_blocks(found: MonitorFound) -> list[Block]:
     is_moved = found.features["aspect"].fillna("").astype(str).ne("")
     rows = pd.concat([found.features[is_moved], found.features[~is_moved]]).head(_SHOWN)
     columns = [
-        Column("Feature", lambda row: str(row["feature"])),
+        Column("Feature", lambda row: str(row["words"])),
         Column("PSI", lambda row: decimal(_number(row["psi"]), 2), "number"),
         Column("Usual below", lambda row: _limit(_number(row["psi_limit"])), "number"),
         Column("Mean, training", lambda row: plain(_number(row["reference_mean"])), "number"),
@@ -111,6 +114,7 @@ def _feature_blocks(found: MonitorFound) -> list[Block]:
         Column("Missing, training", lambda row: percent(_number(row["reference_missing_share"]), 1), "number"),
         Column("Missing, now", lambda row: percent(_number(row["missing_share"]), 1), "number"),
         Column("Moved", lambda row: _ASPECTS.get(str(row["aspect"]), "as usual")),
+        Column("Column", lambda row: f"\n{row['feature']}"),
     ]
     note = (
         "PSI: population stability index, by custom small below 0.1 and large above 0.25. The verdict goes by how much "

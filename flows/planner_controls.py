@@ -17,8 +17,8 @@ from flows.planner_told import is_out
 from models.costs import COST_PARTS, Cost
 
 __all__ = [
-    "MOST_AT_FIRST", "VIEWS", "choice_field", "controls", "grid", "limit_fields", "numbers_of", "read_setting",
-    "set_field", "setting_fields", "study_choice", "view_bar", "view_buttons", "view_mark",
+    "MOST_AT_FIRST", "VIEWS", "choice_field", "controls", "grid", "is_choice", "limit_fields", "numbers_of",
+    "read_setting", "set_field", "setting_fields", "study_choice", "view_bar", "view_buttons", "view_mark",
 ]  # fmt: skip
 
 MOST_MONTHS: Final = 36
@@ -72,6 +72,11 @@ def study_choice() -> mo.ui.dropdown | mo.ui.text:
     if "only" in given:  # visitors choose among these and open no other file of the machine
         return mo.ui.dropdown(paths, paths[0], label="Study", full_width=True)
     return study_field()
+
+
+def is_choice(study: mo.ui.dropdown | mo.ui.text) -> bool:
+    """Whether there is anything to choose: one study that is served needs no field."""
+    return not isinstance(study, mo.ui.dropdown) or len(study.options) > 1
 
 
 def choice_field(bench: Bench, desk: Desk) -> mo.ui.multiselect:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import count
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,12 +26,12 @@ __all__ = ["AT_ONCE", "asking", "funded_html", "portfolio_found", "read_limits"]
 AT_ONCE = 12
 """Initiatives up to which a portfolio is chosen whenever a limit moves; of more, when asked."""
 
-_QUICK: Final = 100
+_QUICK: Final = 40
 
 
 def asking(count: int) -> str:
-    """Label the button that chooses among so many; among hundreds it takes minutes."""
-    return "Choose what to fund" if count <= _QUICK else f"Choose among {count}: takes minutes"
+    """Label the button that chooses among so many; among hundreds it takes up to a minute."""
+    return "Choose what to fund" if count <= _QUICK else f"Choose among {count}"
 
 
 def read_limits(given: Mapping[str, Any], before: Funding) -> Funding:
@@ -79,8 +80,21 @@ def _amount(key: str, value: object) -> float | None:
     return found
 
 
-def funded_html(bench: Bench, settings: Mapping[str, Setting], funding: Funding) -> mo.Html:
+def funded_html(
+    bench: Bench, settings: Mapping[str, Setting], funding: Funding, tell: Callable[[str], object] = str
+) -> mo.Html:
     """Say what to fund within the limits, what overlap costs, in which order to start, what to try first.
+
+    Parameters
+    ----------
+    bench : Bench
+        The simulation.
+    settings : mapping of str to Setting
+        Those that were changed; the others are as simulated.
+    funding : Funding
+        Budget, capacities, must, never, cash, appetite.
+    tell : callable, optional
+        Told how far it is, in a few words.
 
     Raises
     ------
@@ -88,8 +102,10 @@ def funded_html(bench: Bench, settings: Mapping[str, Setting], funding: Funding)
         The limits contradict each other or let nothing be funded.
     """
     from flows.portfolio_section import section_of  # noqa: PLC0415 (draws charts, which only this part needs)
+    from models.funding_plan import QUESTIONS  # noqa: PLC0415 (a solver that only this part of the page needs)
 
-    plan = fund(bench, settings, funding)
+    steps = count(1)
+    plan = fund(bench, settings, funding, lambda what: tell(f"Step {next(steps)} of {1 + len(QUESTIONS)}: {what}"))
     found = portfolio_found(bench, settings, plan, funding)
     moved = sum(bench.setting(name, settings) != Setting.of(one) for name, one in bench.initiatives.items())
     said = "as simulated" if not moved else f"{moved} of them as set under Try, the others as simulated"
@@ -117,10 +133,12 @@ def portfolio_found(
     """Put a plan, chosen as initiatives are set, into the form that the report shows."""
     chosen = plan.portfolio
     low, high = chosen.interval
+    titles = {name: one.label for name, one in bench.initiatives.items()}
+    titles |= {one.initiative.name: one.initiative.label for one in bench.stored.refusals}
     waits = {name: bench.setting(name, settings).start_month for name in bench.initiatives}
     return PortfolioFound(
         funded=chosen.members,
-        titles={name: one.label for name, one in bench.initiatives.items()},
+        titles=titles,
         value=chosen.mean,
         value_lo=low,
         value_hi=high,

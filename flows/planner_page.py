@@ -85,7 +85,7 @@ def _undone(bench: Bench, name: str) -> str:
     if times is None or row.get("effect_verdict") not in {"likely", "possible"}:
         return ""
     covariate = label(row["churn_as_strong_as"])
-    return f"What could undo the effect on churn: a hidden cause {decimal(times, 1)} times as strong as {covariate}."
+    return f"Only a hidden cause {decimal(times, 1)} times as strong as {covariate} could undo the effect on churn."
 
 
 def _cards(bench: Bench, one: Worth, before: Worth | None) -> list[dict[str, object]]:
@@ -119,7 +119,9 @@ def _cards(bench: Bench, one: Worth, before: Worth | None) -> list[dict[str, obj
 
 
 def _ends(found: Range, write: Callable[[float], str]) -> str:
-    return "the same in every draw" if found.lo == found.hi else span(found.lo, found.hi, write)
+    if write(found.lo) == write(found.hi):
+        return "the same in every draw" if found.lo == found.hi else "hardly varies"
+    return span(found.lo, found.hi, write)
 
 
 def _card(title: str, value: str, below: str, was: str = "") -> dict[str, object]:
@@ -227,7 +229,7 @@ def overview_html(bench: Bench, chosen: Sequence[str]) -> mo.Html:
     table = {
         "caption": "All initiatives as simulated, best first; ● in this scenario, grey: not to be built on",
         "heads": ("Initiative", "Net present value", "Pays", "Churn, points", "Verdict", "Why"),
-        "rows": rows, "numbers": 3, "scrolled": len(rows) > 15,
+        "rows": rows, "numbers": 3, "scrolled": len(rows) > 15, "side": False,
     }  # fmt: skip
     beyond = [m.name.replace("_", " ") for m in bench.workspace.study.measures if m.control == "none"]
     notes = (f"Nobody in the firm controls: {', '.join(beyond)}. It is context, not a lever.",) if beyond else ()
@@ -281,6 +283,7 @@ def comparison_html(rows: pd.DataFrame, members: Mapping[str, Sequence[str]], cu
         )
     if best["npv"] < 0:
         why = f"None of them pays on average. {why}"
+    overlap = _ranged("overlap", write)
     lines: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
         ("Initiatives", lambda row: "\n".join([str(row["initiatives"]), *members[row["scenario"]]])),
         ("Net present value", _ranged("npv", write)),
@@ -290,7 +293,7 @@ def comparison_html(rows: pd.DataFrame, members: Mapping[str, Sequence[str]], cu
         ("Customers kept", lambda row: whole(row["customers_kept"])),
         (f"Revenue over {months} months", _ranged("revenue", write)),
         ("Cost, less savings", _ranged("cost", write)),
-        ("Together less the sum of each", _ranged("overlap", write)),
+        ("Together less the sum of each", lambda row: dash if row["initiatives"] < 2 else overlap(row)),
         (f"Difference to “{first['scenario']}”", _ranged("difference", write)),
         ("Better than it, of the draws", lambda row: dash if isnan(row["p_better"]) else chance(row["p_better"])),
     ]
@@ -301,7 +304,7 @@ def comparison_html(rows: pd.DataFrame, members: Mapping[str, Sequence[str]], cu
         "rows": [{"label": title, "tone": "" if at else "list", "cells": [write_(row) for row in told]}
             for at, (title, write_) in enumerate(lines)
         ],
-        "numbers": len(told), "scrolled": False,
+        "numbers": len(told), "scrolled": False, "side": True,
     }  # fmt: skip
     drawn = {"title": "Net present value", "legend": "dot: mean, line: 90 % interval, upright: zero",
              "rows": meters, "zero": place(0.0)}  # fmt: skip

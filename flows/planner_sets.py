@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import nan
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from features.errors import StudyError
 from flows.planner import Bench, Setting
-from models.combinations import Combinations, Together, counts_every_pair
+from models.combinations import Combinations, Together, counts_every_pair, differences
 from models.funding import Funding
 from models.simulation import WORST, Worth
 
@@ -28,6 +28,9 @@ Array = NDArray[np.float64]
 FEWEST: Final = 2
 MOST: Final = 6
 """Scenarios beside each other."""
+
+MOST_KEPT_PAIRS: Final = 105
+"""All pairs of 15 initiatives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +209,9 @@ def _spread(column: str, found: Range) -> dict[str, object]:
     return {column: found.value, f"{column}_lo": found.lo, f"{column}_hi": found.hi}
 
 
-def fund(bench: Bench, settings: Mapping[str, Setting], funding: Funding) -> FundingPlan:
+def fund(
+    bench: Bench, settings: Mapping[str, Setting], funding: Funding, tell: Callable[[str], object] = str
+) -> FundingPlan:
     """Choose among all initiatives of the simulation, as they are set.
 
     Parameters
@@ -217,6 +222,8 @@ def fund(bench: Bench, settings: Mapping[str, Setting], funding: Funding) -> Fun
         Those that were changed; the others are as simulated.
     funding : Funding
         Budget, capacities, must, never, cash, appetite.
+    tell : callable, optional
+        Told what is counted, then as for `models.funding_plan.plan_funding`.
 
     Raises
     ------
@@ -227,29 +234,40 @@ def fund(bench: Bench, settings: Mapping[str, Setting], funding: Funding) -> Fun
     -----
     The same answer as ``journeylift portfolio`` of the saved scenario, as long as no size or delivery was moved.
     """
-    from models.funding_plan import plan_funding  # noqa: PLC0415 (a solver that only this part of the page needs)
+    from models.funding_plan import draws_used, fundable, plan_funding  # noqa: PLC0415 (a solver, needed only here)
 
+    tell("the money of all initiatives and pairs")
     everything = {name: bench.setting(name, settings) for name in bench.initiatives}
     worths = [bench.worth(name, setting) for name, setting in everything.items()]
     on = bench.surface
     rng = np.random.default_rng([on.samples.seed % 2**32, 14])  # as flows.portfolio, so that both say the same
-    return plan_funding(worths, bench.stored.refusals, _combined(bench, everything, worths), funding, on.cohort,
-                        on.money, rng)  # fmt: skip
+    kept, _ = fundable(worths, bench.stored.refusals, funding)
+    pairs = _combined(bench, everything, kept, draws_used(len(kept)))
+    return plan_funding(worths, bench.stored.refusals, pairs, funding, on.cohort, on.money, rng, tell)  # fmt: skip
 
 
-def _combined(bench: Bench, everything: Mapping[str, Setting], worths: Sequence[Worth]) -> Combinations:
-    npv = {one.initiative.name: one.npv for one in worths}
-    found = [
-        Together((a, b), npv[a] + npv[b], bench.difference((a, everything[a]), (b, everything[b])), None)
-        for a, b in pairs_of(bench, everything)
-    ]
-    return Combinations(tuple(found))
+def _combined(
+    bench: Bench, everything: Mapping[str, Setting], kept: Sequence[Worth], draws: int | None
+) -> Combinations:
+    npv = {one.initiative.name: one.npv[:draws] for one in kept}
+    pairs = pairs_of(bench, {name: everything[name] for name in npv})
+    lost = _lost(bench, everything, pairs, draws)
+    return Combinations(tuple(Together(names, npv[names[0]] + npv[names[1]], lost[names], None) for names in pairs))
+
+
+def _lost(
+    bench: Bench, settings: Mapping[str, Setting], pairs: Sequence[tuple[str, str]], draws: int | None = None
+) -> dict[tuple[str, str], Array]:
+    """Count pairs; few are kept for the next time that a limit moves, many are counted quicker and not kept."""
+    if len(pairs) <= MOST_KEPT_PAIRS:
+        return {(a, b): bench.difference((a, settings[a]), (b, settings[b]))[:draws] for a, b in pairs}
+    on, sampled = bench.surface, {name: bench.sampled(name, settings[name]) for pair in pairs for name in pair}
+    both = ((sampled[a], sampled[b], on.overlap(sampled[a], sampled[b])) for a, b in pairs)
+    return differences(both, on.cohort, on.money, on.retention, draws)
 
 
 def overlap_lost(bench: Bench, settings: Mapping[str, Setting], members: Sequence[str]) -> Range:
     """Say what funded initiatives are worth together less the sum of each alone; currency."""
     chosen = {name: bench.setting(name, settings) for name in members}
-    lost = np.zeros(bench.surface.samples.draws)
-    for one, other in pairs_of(bench, chosen):
-        lost = lost + bench.difference((one, chosen[one]), (other, chosen[other]))
-    return Range.of(lost)
+    counted = _lost(bench, chosen, pairs_of(bench, chosen))
+    return Range.of(sum(counted.values(), np.zeros(bench.surface.samples.draws)))

@@ -25,7 +25,7 @@ from flows.steps import flow, io_step, step
 from flows.storage import Workspace, open_workspace, records, write_json
 from flows.theme import to_svg
 from flows.tracking import open_tracker
-from flows.wording import chance, money, money_short, percent, span
+from flows.wording import chance, money, money_short, percent, percent_up, span
 from models.combinations import combine
 from models.funding import Funding
 from models.funding_plan import FundingPlan, plan_funding
@@ -106,9 +106,11 @@ def choose(stored: Stored, plans: Plans, funding: Funding) -> FundingPlan:
         known = (surface.cohort, surface.money, surface.retention)
         worths = [worth_of(one.with_initiative(rules[one.name]), *known) for one in surface.samples.initiatives]
         pairs = combine(surface.samples, *known)
-        tick("choosing")
         rng = np.random.default_rng([surface.samples.seed % 2**32, 14])
-        return plan_funding(worths, stored.refusals, pairs, funding, surface.cohort, surface.money, rng)
+        return plan_funding(
+            worths, stored.refusals, pairs, funding, surface.cohort, surface.money, rng,
+            lambda what: tick(f"choosing: {what}"),
+        )  # fmt: skip
 
 
 def _show(plan: FundingPlan, plans: Plans, funding: Funding, currency: str) -> None:
@@ -118,7 +120,7 @@ def _show(plan: FundingPlan, plans: Plans, funding: Funding, currency: str) -> N
     for note in plan.notes:
         console.say(note)
     if chosen.members:
-        proof = "proved best" if chosen.gap == 0 else f"at most {percent(chosen.gap, 1)} below the best"
+        proof = "proved best" if chosen.gap == 0 else f"at most {percent_up(chosen.gap)} below the best"
         console.say(
             f"fund: {', '.join(chosen.members)}. Worth {write(chosen.mean)} ({span(*chosen.interval, write)}), "
             f"{chance(chosen.p_positive)} likely to pay; mean of the worst {percent(funding.tail)} of the draws "

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
 from flows.portfolio_charts import frontier_chart, stability_chart
 from flows.report_data import PortfolioFound, ReportData
 from flows.report_page import Block, Column, Section, Table, figure, table
-from flows.wording import chance, dash, money, money_short, percent, span, whole
+from flows.wording import chance, dash, money, money_short, percent, percent_up, span, whole
 from models.funding_plan import LEAST_CHANGE
 
 __all__ = ["funding_sentence", "pilot_sentence", "portfolio_section", "read_portfolio", "section_of"]
+
+_NAMED: Final = 8
+"""Initiatives of a set that are named; more are counted."""
+_FEW: Final = 3
+"""Names of what a set has more or less than the chosen one."""
+_MOST_DRAWN: Final = 30
+"""Initiatives that fit one screen as a chart."""
+_MOST_TRIALS: Final = 20
 
 _TITLE = "What should be funded together?"
 _MEMBERS = (
@@ -87,11 +95,11 @@ def section_of(found: PortfolioFound, currency: str) -> Section:
         "frontier",
         "Worth of the best set for every budget; numbers in the table.",
     )
-    certain = figure(
-        stability_chart(found.members, found.titles), "stability", "How often each initiative is in the best set."
-    )
+    drawn, only = _undecided(found.members)
+    certain = figure(stability_chart(drawn, found.titles), "stability", "How often each initiative is in the best set.")
+    notes = (*(_titled(note, found.titles) for note in found.notes), *only)
     blocks = [
-        Block("What is chosen", found.notes, figure=certain, table=told.members()),
+        Block("What is chosen", notes, figure=certain, table=told.members()),
         Block("What a budget buys", figure=budgets, table=told.frontier()),
     ]
     if len(found.limits):
@@ -110,8 +118,10 @@ def funding_sentence(found: PortfolioFound, currency: str) -> str:
         return f"Nothing should be funded: no set of initiatives earns its cost within the limits.{stale}"
     write = partial(money, currency=currency)
     names = " and ".join(filter(None, [", ".join(found.quoted(found.funded[:-1])), *found.quoted(found.funded[-1:])]))
+    if len(found.funded) > _NAMED:
+        names = f"{len(found.funded)} of {len(found.members)} initiatives, the first of the table below"
     proof = "No set within the limits is worth more" if found.gap == 0 else "It is the best that was found; another"
-    rest = "." if found.gap == 0 else f" could be worth at most {percent(found.gap, 1)} more."
+    rest = "." if found.gap == 0 else f" could be worth at most {percent_up(found.gap)} more."
     return (
         f"Fund {names}: worth {write(found.value)} (90 % interval {span(found.value_lo, found.value_hi, write)}) for "
         f"{write(found.cost)}, {chance(found.p_positive)} likely to pay; in the worst {percent(found.tail)} of the "
@@ -137,6 +147,28 @@ def pilot_sentence(found: PortfolioFound, currency: str) -> str:
     )
 
 
+def _undecided(members: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Take those that can be drawn on one screen, the least sure ones, and say so."""
+    if len(members) <= _MOST_DRAWN:
+        return members, ()
+    unsure = members.assign(far=(members["by_draw"] - 0.5).abs()).sort_values(["far", "initiative"])
+    return unsure.head(_MOST_DRAWN), (
+        f"Drawn are the {_MOST_DRAWN} of {len(members)} initiatives about which the choice is least sure.",
+    )
+
+
+def _titled(note: str, titles: Mapping[str, str]) -> str:
+    """Write what was left out by its title."""
+    name = note.removeprefix("left out: ").partition(",")[0]
+    return note.replace(f"left out: {name},", f"Left out: “{titles.get(name, name)}”,", 1)
+
+
+def _share(share: float, low: float, high: float) -> str:
+    """Write a share with its interval, which is left out where it reads as the share does."""
+    same = chance(low) == chance(share) == chance(high)
+    return chance(share) if same else f"{chance(share)}\n{span(low, high, chance)}"
+
+
 @dataclass(frozen=True, slots=True)
 class _Words:
     """Tables of a portfolio in words."""
@@ -148,7 +180,17 @@ class _Words:
         return self.found.titles[str(row["initiative"])]
 
     def _set(self, row: pd.Series) -> str:
-        return ", ".join(self.found.titles[name] for name in row["members"]) or "nothing"
+        members, funded = set(row["members"]), set(self.found.funded)
+        if len(members) <= _NAMED:
+            return ", ".join(self.found.titles[name] for name in row["members"]) or "nothing"
+        told = [f"{len(members)} initiatives", "as chosen" if members == funded else ""]
+        for word, names in (("with", members - funded), ("without", funded - members)):
+            told.append(f"{word} {self._few(sorted(names))}" if names else "")
+        return ", ".join(filter(None, told))
+
+    def _few(self, names: Sequence[str]) -> str:
+        rest = f" and {len(names) - _FEW} others" if len(names) > _FEW else ""
+        return ", ".join(self.found.titles[name] for name in names[:_FEW]) + rest
 
     def members(self) -> Table:
         rows = self.found.members.sort_values(
@@ -162,7 +204,7 @@ class _Words:
             Column("Adds to the set", lambda row: dash if pd.isna(row["adds"]) else self.write(row["adds"]), "number"),
             Column(
                 "In the best set",
-                lambda row: f"{percent(row['by_draw'])}\n{span(row['by_draw_lo'], row['by_draw_hi'], percent)}",
+                lambda row: _share(row["by_draw"], row["by_draw_lo"], row["by_draw_hi"]),
                 "number",
             ),
         ]
@@ -199,4 +241,6 @@ class _Words:
             Column("At most", lambda row: self.write(row["perfect"]), "number"),
             Column("Changes the choice", lambda row: chance(row["p_change"]), "number"),
         ]
-        return table("What trying first is worth, before the cost of the trial", columns, self.found.pilots)
+        shown, count = self.found.pilots.head(_MOST_TRIALS), len(self.found.pilots)
+        note = f"The {len(shown)} of {count} that are worth most to try." if len(shown) < count else ""
+        return table("What trying first is worth, before the cost of the trial", columns, shown, note)

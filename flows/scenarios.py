@@ -148,7 +148,7 @@ def completed(scenario: Scenario) -> Scenario:
     try:
         ScenarioNote(name=name, saved_at=scenario.saved_at)
     except ValidationError as error:
-        shown = f"'{name[:MOST_CHARACTERS]}'" if name else "nothing"
+        shown = f"'{name[:MOST_CHARACTERS]}'" if name else "An empty name"
         raise StudyError(
             f"{shown} is no name for a scenario. Expected one line of 1 to {MOST_CHARACTERS} characters. Name it anew."
         ) from error

@@ -71,6 +71,11 @@ class Store:
         return self.root / "training"
 
     @property
+    def monitor(self) -> Path:
+        """What was found about each scored cutoff, and what is kept of the reference."""
+        return self.root / "monitor"
+
+    @property
     def draws(self) -> Path:
         """The draws of the last simulation."""
         return self.root / "draws.npz"

@@ -8,8 +8,8 @@ import textwrap
 from collections.abc import Callable, Sequence
 
 __all__ = [
-    "alike", "chance", "dash", "decimal", "label", "listed", "money", "money_short", "p_value", "percent", "plain",
-    "points", "short_name", "signed", "span", "unbroken", "whole", "wrapped",
+    "alike", "chance", "dash", "decimal", "label", "listed", "money", "money_short", "p_value", "percent", "percent_up",
+    "plain", "points", "short_name", "signed", "span", "unbroken", "whole", "wrapped",
 ]  # fmt: skip
 
 _SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹"}
@@ -26,6 +26,11 @@ def whole(value: float) -> str:
 def percent(share: float, digits: int = 0) -> str:
     """Write a share in [0, 1] as per cent: 12 %."""
     return dash if math.isnan(share) else _minus(f"{100 * share:.{digits}f}\u00a0%")
+
+
+def percent_up(share: float) -> str:
+    """Write what is at most so large in per cent, rounded up to a tenth: 0.2 % for 0.0011."""
+    return dash if math.isnan(share) else percent(math.ceil(round(1_000 * share, 6)) / 1_000, 1)
 
 
 def chance(p: float) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.prediction_limits import FEWEST, limits
+from models.prediction_limits import FEWEST, limits, looked_back, overlap
 
 __all__ = ["Arrival", "Arrivals", "arrivals", "stray"]
 
@@ -23,7 +23,8 @@ FloatArray = NDArray[np.float64]
 
 _COLUMNS: Final = ("what", "aspect", "value", "centre", "lo", "hi", "p", "n")
 _LEAST: Final = 2
-"""Months that the first of the past is compared with."""
+_MOST: Final = 12
+"""Months that each is compared with, at least and at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,8 @@ def arrivals(series: Sequence[Arrival], *, lag: int, alpha: float) -> Arrivals:
 
     Notes
     -----
-    Each month is compared with the mean of all months up to `lag` before it, and the new one with the mean of the past:
-    a trend adds as much to both by the lag, and a little more to the new one, whose past is the longest. Limits:
+    Each month is compared with the mean of some months that end `lag` before it, the new one with the mean of as many,
+    the latest of the past (:func:`models.prediction_limits.looked_back`): a trend adds the same to all. Limits:
     :func:`models.prediction_limits.limits` without overlap.
     """
     tails = [_tail(one) for one in series]
@@ -117,7 +118,8 @@ def _tail(one: Arrival) -> Arrival:
 
 def _is_enough(length: int, lag: int) -> bool:
     """Tell whether a history of that length gives limits; see :func:`stray`."""
-    return length - max(1, min(lag, length // 2)) - _LEAST + 1 >= FEWEST
+    lag = max(1, min(lag, length // 2))
+    return length - lag - looked_back(length, lag, _LEAST, _MOST) + 1 >= FEWEST
 
 
 def _judged(told: Sequence[Arrival], lag: int, alpha: float) -> pd.DataFrame:
@@ -133,7 +135,7 @@ def _judged(told: Sequence[Arrival], lag: int, alpha: float) -> pd.DataFrame:
     return pd.DataFrame(rows).reindex(columns=list(_COLUMNS))
 
 
-def stray(values: FloatArray, lag: int, alpha: float, window_steps: float = 1.0) -> Mapping[str, FloatArray] | None:
+def stray(values: FloatArray, lag: int, alpha: float) -> Mapping[str, FloatArray] | None:
     """Give limits for the last value of each series, from how earlier ones strayed from their past.
 
     Parameters
@@ -144,8 +146,6 @@ def stray(values: FloatArray, lag: int, alpha: float, window_steps: float = 1.0)
         Steps from the last but one to the last; cut to half of the history.
     alpha : float
         For one series.
-    window_steps : float
-        Over how many steps each value looks back.
 
     Returns
     -------
@@ -157,8 +157,9 @@ def stray(values: FloatArray, lag: int, alpha: float, window_steps: float = 1.0)
     lag = max(1, min(lag, length // 2))
     if not _is_enough(length, lag):
         return None
-    targets = range(lag + _LEAST - 1, length)
-    apart = np.column_stack([past[:, at] - past[:, : at - lag + 1].mean(axis=1) for at in targets])
-    usual = past.mean(axis=1)
-    found = limits(apart, values[:, -1] - usual, alpha, window_steps)
+    back = looked_back(length, lag, _LEAST, _MOST)
+    targets = range(lag + back - 1, length)
+    apart = np.column_stack([past[:, at] - past[:, at - lag - back + 1 : at - lag + 1].mean(axis=1) for at in targets])
+    usual = past[:, -back:].mean(axis=1)
+    found = limits(apart, values[:, -1] - usual, alpha, overlap(len(targets), 1.0, lag, back))
     return {"centre": usual + found.centre, "lo": usual + found.lo, "hi": usual + found.hi, "p": found.p}

@@ -139,7 +139,7 @@ def natural(table: pd.DataFrame) -> pd.DataFrame:
 
 def _drift_reason(feature: Feature, row: pd.Series, more: int) -> Reason:
     others = f" So do {more} more features of it." if more > 1 else " So does one more feature of it." if more else ""
-    name = f"{feature.name} ({feature.meaning.rstrip('.')})"
+    name = f"{feature.meaning.rstrip('.')} ({feature.name})"
     psi = f"PSI {row['psi']:.2f}"
     if row["aspect"] == "missing":
         gone = row["missing_share"] >= _GONE and row["reference_missing_share"] < _WAS_THERE
@@ -173,7 +173,8 @@ def _arrival_reasons(told: pd.DataFrame, month: str, units: Mapping[str, str]) -
         value = _written(row.value, row.aspect)
         if row.aspect == "volume":
             verdict: Level = "act" if row.value < COLLAPSE * row.centre else "watch"
-            yield Reason("volume", verdict, f"{row.what}: {value} touchpoints in {month}, {expected}. {_ARRIVED}")
+            # None at all has no logarithm, and is one on the scale of the series.
+            yield Reason("volume", verdict, f"{row.what}: {row.n:,} touchpoints in {month}, {expected}. {_ARRIVED}")
         elif row.aspect == "missing":
             text = f"{row.what}: missing in {value} of the rows of {month}, {expected}."
             gone = row.value >= _GONE and row.centre < _WAS_THERE

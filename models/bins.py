@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from models.counted import Counted
+
 __all__ = ["Bins", "expected_psi", "psi", "smoothed"]
 
 FloatArray = NDArray[np.float64]
@@ -37,44 +39,44 @@ class Bins:
     levels: tuple[str, ...] | None = None
 
     @classmethod
-    def of(cls, values: pd.Series, bins: int = 10) -> Bins:
+    def of(cls, reference: Counted, bins: int = 10) -> Bins:
         """Cut at the quantiles of a reference.
 
         Parameters
         ----------
-        values : Series
-            Numbers, or categories (text).
+        reference : Counted
+            Numbers, or categories.
         bins : int
             How many bins for numbers; fewer where many values are tied.
 
         Returns
         -------
         Bins
-            Independent of the order of rows.
         """
-        if not pd.api.types.is_numeric_dtype(values):
-            return cls(np.array([]), tuple(sorted({str(one) for one in values.dropna()})))
-        known = values.to_numpy(dtype=np.float64, na_value=np.nan)
-        known = known[~np.isnan(known)]
-        if len(known) == 0:
+        if reference.levels is not None:
+            return cls(np.array([]), reference.levels)
+        if reference.known == 0:
             return cls(np.array([]))
-        edges = np.quantile(known, np.arange(1, bins) / bins, method="inverted_cdf")
-        return cls(np.unique(edges[edges < known.max()]))
+        reached = np.cumsum(reference.counts)
+        wanted = -(-np.arange(1, bins) * reference.known // bins)  # rounded up: the first value that reaches the share
+        edges = np.unique(reference.numbers[np.searchsorted(reached, wanted)])
+        return cls(edges[edges < reference.numbers[-1]])
 
     @property
     def cells(self) -> int:
         """Number of bins, the one for missing (the last) included."""
         return len(self.edges) + 2 if self.levels is None else len(self.levels) + 2
 
-    def counts(self, values: pd.Series) -> IntArray:
+    def counts(self, column: Counted) -> IntArray:
         """Count the rows of each bin, shape (cells,); the last one counts missing values."""
-        missing = values.isna().to_numpy()
         if self.levels is None:
-            place = np.searchsorted(self.edges, values.to_numpy(dtype=np.float64, na_value=np.nan), side="left")
+            place = np.searchsorted(self.edges, column.numbers, side="left")
         else:
-            place = pd.Index(self.levels).get_indexer(pd.Index(values.astype(object).map(str)))
+            place = pd.Index(self.levels, dtype=object).get_indexer(pd.Index(column.levels or (), dtype=object))
             place = np.where(place < 0, len(self.levels), place)
-        return np.bincount(np.where(missing, self.cells - 1, place), minlength=self.cells).astype(np.int64)
+        found = np.bincount(place, weights=column.counts[: len(place)], minlength=self.cells).astype(np.int64)
+        found[-1] = column.missing
+        return found
 
 
 def smoothed(counts: IntArray) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,10 @@ class Stake:
     effect: Array
     delivered: Array
     cost: Array
+
+    def first(self, draws: int | None) -> Stake:
+        """Give the same with so many of its draws; None: all."""
+        return replace(self, effect=self.effect[:draws], delivered=self.delivered[:draws], cost=self.cost[:draws])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
@@ -17,6 +18,7 @@ from models.retention import Retention
 
 __all__ = [
     "MOST_ALL_PAIRS", "Combinations", "Pair", "Together", "combine", "counted_pairs", "counts_every_pair",
+    "differences",
     "pair_difference",
 ]  # fmt: skip
 
@@ -101,23 +103,69 @@ def combine(samples: Samples, cohort: Cohort, money: Money, retention: Retention
     from the mean of its two baselines, so that the difference is not about those.
     """
     overlaps = {one.overlap.names: one for one in samples.overlaps}
-    ordered = sorted(samples.initiatives, key=lambda one: one.name)
     discount = discounts(money)
-    stakes = {one.name: one.stake for one in ordered}
     own = {
-        one.name: roll_forward([stakes[one.name]], one.forecast.baseline, cohort, money, retention).balance @ discount
-        for one in ordered
+        one.name: roll_forward([one.stake], one.forecast.baseline, cohort, money, retention).balance @ discount
+        for one in samples.initiatives
     }
+    pairs = [(one, other, overlaps.get((one.name, other.name))) for one, other in counted_pairs(samples)]
+    found = differences(pairs, cohort, money, retention)
+    return Combinations(
+        tuple(Together((a, b), own[a] + own[b], lost, overlaps.get((a, b))) for (a, b), lost in found.items())
+    )
 
-    def counted(one: Sampled, other: Sampled) -> Together:
-        names = (one.name, other.name)
-        overlap = overlaps.get(names)
-        less = None if overlap is None else overlap.drawn(one.luck, other.luck)
-        pair = Pair(stakes[one.name], stakes[other.name], _shared(one, other), less)
-        difference = pair_difference(pair, cohort, money, retention)
-        return Together(names, own[one.name] + own[other.name], difference, overlap)
 
-    return Combinations(tuple(counted(one, other) for one, other in counted_pairs(samples)))
+def differences(
+    pairs: Iterable[tuple[Sampled, Sampled, SampledOverlap | None]],
+    cohort: Cohort,
+    money: Money,
+    retention: Retention,
+    draws: int | None = None,
+) -> dict[tuple[str, str], Array]:
+    """Count what each of many pairs is worth together less the sum of both; as `pair_difference`, quicker.
+
+    Parameters
+    ----------
+    pairs : iterable of (Sampled, Sampled, SampledOverlap or None)
+        Two initiatives, each the same in all its pairs, and their overlap, if estimated.
+    cohort, money, retention
+        As for `combine`.
+    draws : int, optional
+        How many of the draws are wanted, from the first on; all when left out.
+
+    Returns
+    -------
+    dict of (str, str) to float64 array, shape (draws,)
+        By the names as given; currency.
+
+    Notes
+    -----
+    What one of them is worth alone is counted once for each baseline that it is paired under, and its luck is turned
+    into amounts once: of 1,900 pairs that was nine tenths of the time.
+    """
+    discount = discounts(money)
+    stakes: dict[str, Stake] = {}
+    alone: dict[tuple[str, float, float], Array] = {}
+
+    def npv(chosen: list[Stake], baseline: Baseline, lost: Array | None = None) -> Array:
+        return np.asarray(roll_forward(chosen, baseline, cohort, money, retention, lost).balance @ discount)
+
+    def own(name: str, baseline: Baseline) -> Array:
+        key = (name, baseline.churn, baseline.revenue)
+        if key not in alone:
+            alone[key] = npv([stakes[name]], baseline)
+        return alone[key]
+
+    found = {}
+    for one, other, overlap in pairs:
+        for part in (one, other):
+            if part.name not in stakes:
+                stakes[part.name] = part.stake.first(draws)
+        baseline = _shared(one, other)
+        less = None if overlap is None else overlap.drawn(one.luck, other.luck)[:draws]
+        both = npv([stakes[one.name], stakes[other.name]], baseline, less)
+        found[one.name, other.name] = both - own(one.name, baseline) - own(other.name, baseline)
+    return found
 
 
 def counts_every_pair(samples: Samples) -> bool:

@@ -16,7 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models.bins import Bins, expected_psi, psi, smoothed
-from models.prediction_limits import FEWEST, Limits, limits
+from models.counted import Counted
+from models.prediction_limits import FEWEST, Limits, limits, looked_back, overlap
 
 __all__ = ["Design", "Drift", "Profile", "Profiler", "drift", "joined", "share_of"]
 
@@ -65,25 +66,26 @@ class Profiler:
     bins : mapping of str to Bins
         By column, in order.
     scale : mapping of str to float
-        Mean size of the values other than zero; 1 where there are none.
+        Median size of the values other than zero; 1 where there are none.
     """
 
     bins: Mapping[str, Bins]
     scale: Mapping[str, float]
 
     @classmethod
-    def of(cls, reference: pd.DataFrame, columns: Sequence[str]) -> Profiler:
-        """Fix bins and scales by rows of the reference; a sample of them will do."""
-        bins = {name: Bins.of(reference[name]) for name in columns}
-        scale = {name: _scale(reference[name]) for name in columns}
-        return cls(bins, scale)
+    def of(cls, reference: Mapping[str, Counted]) -> Profiler:
+        """Fix bins and scales by the columns of the reference, all of its cutoffs together."""
+        return cls(
+            {name: Bins.of(column) for name, column in reference.items()},
+            {name: _scale(column) for name, column in reference.items()},
+        )
 
-    def profile(self, rows: pd.DataFrame) -> Profile:
-        """Describe the rows of one cutoff."""
-        described = [_described(rows[name], self.scale[name]) for name in self.bins]
+    def profile(self, columns: Mapping[str, Counted]) -> Profile:
+        """Describe the columns of one cutoff."""
+        described = [_described(columns[name], self.scale[name]) for name in self.bins]
         size, mean, missing = np.array(described, np.float64).reshape(-1, 3).T
-        counts = {name: bins.counts(rows[name]) for name, bins in self.bins.items()}
-        return Profile(len(rows), counts, size, mean, missing)
+        counts = {name: bins.counts(columns[name]) for name, bins in self.bins.items()}
+        return Profile(max((columns[name].rows for name in self.bins), default=0), counts, size, mean, missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +115,17 @@ class Drift:
     ----------
     table : DataFrame
         feature; psi, psi_limit; mean, reference_mean, factor (mean size over that of the reference); missing_share,
-        reference_missing_share, missing_lo, missing_hi; p_psi, p_level, p_missing, and p: the smallest times the number
-        of tests, at most 1 (Bonferroni); n rows. The largest psi first, ties by name. Without limits p is NaN.
+        reference_missing_share, missing_lo, missing_hi, the reference being the latest `back` cutoffs of it; p_psi,
+        p_level, p_missing, and p: the smallest times the number of tests, at most 1 (Bonferroni); n rows. The largest
+        psi first, ties by name. Without limits p is NaN.
     compared : int
         Earlier cutoffs whose distance from their past gave the limits; 0: too few, nothing is judged.
     worth : float
         How many independent ones they are worth.
     lag : int
         Over how many cutoffs they were compared.
+    back : int
+        With how many cutoffs, the latest of the reference, the batch is compared.
     alpha : float
         Chance that any column of an undisturbed batch has p below it.
     """
@@ -129,6 +134,7 @@ class Drift:
     compared: int
     worth: float
     lag: int
+    back: int
     alpha: float
 
     @property
@@ -168,10 +174,11 @@ def drift(reference: Sequence[Profile], batch: Profile, design: Design) -> Drift
 
     Notes
     -----
-    The distance of reference cutoff k is that from the mean of all cutoffs up to k - lag, as the batch's is from the
-    mean of all of them: the lag adds as much of a trend to both, but the past of the batch is longer than that of
-    earlier cutoffs, so a trend that goes on adds a little more to the batch, and may be told as moved. PSI enters by
-    the logarithm of itself plus what sampling alone brings; size as it is; the share missing by arcsine of its root.
+    The batch is compared with the mean of the latest `back` cutoffs of the reference, and each reference cutoff with
+    the mean of as many that lie as far before it (:func:`models.prediction_limits.looked_back`; at most as many as a
+    window reaches over). A trend that goes on adds the same to all these distances, so it neither widens the limits
+    nor is told as a change. PSI enters by
+    the sixth root of itself plus what sampling alone brings; size as it is; the share missing by arcsine of its root.
     Limits of each aspect: :func:`models.prediction_limits.limits`, for ``alpha`` over all columns and the three
     aspects.
 
@@ -183,28 +190,30 @@ def drift(reference: Sequence[Profile], batch: Profile, design: Design) -> Drift
     """
     names = list(batch.counts)
     lag = max(1, min(design.lag, len(reference) // 2))
-    least = min(_LEAST_REFERENCE, max(1, len(reference) - lag))
-    targets = range(lag + least - 1, len(reference))
-    every, all_of_it = _stacked([*reference, batch]), slice(len(reference))
-    past = [_apart(every, target, slice(target - lag + 1)) for target in targets]
-    new = _apart(every, len(reference), all_of_it)
-    table = _described_batch(names, batch, reference, _psi(every, len(reference), all_of_it))
+    back = looked_back(len(reference), lag, _LEAST_REFERENCE, round(design.window_steps))
+    every, latest = _stacked([*reference, batch]), slice(len(reference) - back, len(reference))
+    past = [
+        _apart(every, target, slice(target - lag - back + 1, target - lag + 1))
+        for target in range(lag + back - 1, len(reference))
+    ]
+    new = _apart(every, len(reference), latest)
+    table = _described_batch(names, batch, reference[latest], _psi(every, len(reference), latest))
     if len(past) < FEWEST or not names:
-        return Drift(_ordered(table), 0, 0.0, lag, design.alpha)
-    each = design.alpha / (_ASPECTS * len(names))
+        return Drift(_ordered(table), 0, 0.0, lag, back, design.alpha)
+    each, worth = design.alpha / (_ASPECTS * len(names)), overlap(len(past), design.window_steps, lag, back)
     found = [
         limits(
             np.column_stack([one[aspect] for one in past]),
             new[aspect],
             each,
-            design.window_steps,
+            worth,
             only_growth=aspect == 0,
         )
         for aspect in range(_ASPECTS)
     ]
-    sampling = _sampling(every, len(reference), all_of_it)
-    table = _with_limits(table, found, sampling, every.missing[all_of_it].mean(axis=0))
-    return Drift(_ordered(table), len(past), found[0].worth, lag, design.alpha)
+    sampling = _sampling(every, len(reference), latest)
+    table = _with_limits(table, found, sampling, every.missing[latest].mean(axis=0))
+    return Drift(_ordered(table), len(past), found[0].worth, lag, back, design.alpha)
 
 
 class _Stack(NamedTuple):
@@ -234,8 +243,9 @@ def _stacked(profiles: Sequence[Profile]) -> _Stack:
 
 
 def _apart(every: _Stack, one: int, past: slice) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Distance of a cutoff from the mean of others: log PSI, size, arcsine of the root of the share missing."""
-    spread = np.log(_psi(every, one, past) + _sampling(every, one, past))
+    """Distance of a cutoff from the mean of others: sixth root of PSI, size, arcsine of the root of missing."""
+    # On this scale columns that follow a trend vary a little less than those that wander, so they can share a spread.
+    spread = (_psi(every, one, past) + _sampling(every, one, past)) ** (1 / 6)
     size = every.size[one] - every.size[past].mean(axis=0)
     return spread, size, every.missing[one] - every.missing[past].mean(axis=0)
 
@@ -272,7 +282,7 @@ def _with_limits(table: pd.DataFrame, found: Sequence[Limits], sampling: FloatAr
     spread, size, missing = found
     smallest = np.minimum(np.minimum(spread.p, size.p), missing.p)
     return table.assign(
-        psi_limit=np.maximum(np.exp(np.minimum(spread.hi, 700.0)) - sampling, 0.0),
+        psi_limit=np.maximum(spread.hi**6 - sampling, 0.0),
         p_psi=spread.p,
         p_level=size.p,
         p_missing=missing.p,
@@ -295,21 +305,19 @@ def _mean_of(rows: Sequence[FloatArray]) -> FloatArray:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def _numbers(values: pd.Series) -> FloatArray | None:
-    if not pd.api.types.is_numeric_dtype(values):
-        return None
-    numbers: FloatArray = values.to_numpy(dtype=np.float64, na_value=np.nan)
-    return numbers[~np.isnan(numbers)]
+def _scale(column: Counted) -> float:
+    """Median size of the values other than zero."""
+    size, is_there = np.abs(column.numbers), column.numbers != 0
+    if not is_there.any():
+        return 1.0
+    order = np.argsort(size[is_there], kind="stable")
+    reached = np.cumsum(column.counts[is_there][order])
+    return float(size[is_there][order][np.searchsorted(reached, reached[-1] / 2)])
 
 
-def _scale(values: pd.Series) -> float:
-    known = _numbers(values)
-    sizes = np.abs(known[known != 0]) if known is not None else np.array([])
-    return float(np.median(sizes)) if len(sizes) else 1.0
-
-
-def _described(values: pd.Series, scale: float) -> tuple[float, float, float]:
-    known, missing = _numbers(values), float(values.isna().mean())
-    if known is None or len(known) == 0:
+def _described(column: Counted, scale: float) -> tuple[float, float, float]:
+    missing = column.missing / column.rows if column.rows else np.nan
+    if column.levels is not None or column.known == 0:
         return 0.0, np.nan, missing
-    return float(np.log1p(np.abs(known) / scale).mean()), float(known.mean()), missing
+    size = np.log1p(np.abs(column.numbers) / scale) @ column.counts
+    return float(size) / column.known, column.total / column.known, missing

@@ -38,6 +38,9 @@ LET_THROUGH = 20
 ROUNDING = 1e-12
 """Overdraft over the largest amount that is rounding of sums."""
 
+MOST_PROVED = 25
+"""Initiatives up to which branch and bound is asked; of more, one by one is held against a linear programme."""
+
 CLOSE = 1e-6
 """Values closer than this, over the largest, are equal: the solver's own tolerance."""
 
@@ -139,7 +142,8 @@ def order_starts(rollouts: Sequence[Rollout], purse: Purse, nodes: int = NODES) 
     ``balance + sum of all cash up to month t >= floor`` for every month, at most so many starts a month, and needs.
     Waiting is allowed: what is dear starts when early wins have paid for it. Of equals: the earliest starts, then the
     first names earlier. Exact when `gap` is 0, by branch and bound. Where that is stopped, the better is taken of what
-    it has and of starting one by one, each time what can start first, then the most valuable. Cash is expected cash:
+    it has and of starting one by one, each time what can start first, then the most valuable; beyond `MOST_PROVED`
+    initiatives that is the order, unless it gets stuck. Cash is expected cash:
     half of the draws lie below it, so keep a floor.
 
     Examples
@@ -154,18 +158,17 @@ def order_starts(rollouts: Sequence[Rollout], purse: Purse, nodes: int = NODES) 
     if faults:
         raise StudyError.collect(faults)
     programme = _Programme.of(ordered, purse)
-    found, bound = programme.solve(programme.value, nodes)
     greedy = _one_by_one(ordered, purse, programme)
+    is_many = len(ordered) > MOST_PROVED and greedy is not None
+    found, bound = (None, programme.relaxed_bound()) if is_many else programme.solve(programme.value, nodes)
     chosen = max((one for one in (found, greedy) if one is not None), key=programme.worth, default=None)
     if chosen is None:
         chosen = _cheapest(programme, purse, nodes)
-    if bound - programme.worth(chosen) <= CLOSE * programme.size:
+    if not is_many and bound - programme.worth(chosen) <= CLOSE * programme.size:
         settled, _ = programme.solve(-programme.lateness, nodes, least=programme.worth(chosen))
         chosen = chosen if settled is None else settled
     month = programme.months_of(chosen)
-    starts = sorted(
-        (Start(one.name, at) for one, at in zip(ordered, month, strict=True)), key=lambda s: (s.month, s.name)
-    )
+    starts = [Start(one.name, at) for one, at in zip(ordered, month, strict=True)]
     value = float(programme.value @ chosen)
     starts.sort(key=lambda one: (one.month, one.name))
     return Schedule(tuple(starts), purse.balance + programme.cash @ chosen, value, max(value, bound))
@@ -228,9 +231,7 @@ class _Programme:
 
     def solve(self, gain: Array, nodes: int, least: float | None = None) -> tuple[Array | None, float]:
         """Find the starts with the highest gain, None where none are found, and the bound on the gain."""
-        above, short = self._above(self.room)
-        # Looser by the solver's tolerance, which else may find an order infeasible that keeps the floor to the cent.
-        purse, low = np.minimum(above / short[:, np.newaxis], 1.0), np.full(len(short), 1 - CLOSE)
+        purse, low = self._purse_rows()
         constraints = [LinearConstraint(sparse.csr_array(self.once_and_before), self.low, self.high)]
         if least is not None:
             constraints.append(LinearConstraint(self.value[np.newaxis] / self.size, lb=least / self.size - CLOSE))
@@ -258,6 +259,22 @@ class _Programme:
             is_better = here > (here * chosen.reshape(-1, self.months)).sum(axis=1, keepdims=True)
             purse, low = np.vstack([purse, is_better.reshape(1, -1).astype(np.float64)]), np.append(low, 1.0)
         return None, bound
+
+    def relaxed_bound(self) -> float:
+        """Find what no order exceeds, by a linear programme in which an initiative may start in parts."""
+        purse, low = self._purse_rows()
+        constraints = [LinearConstraint(sparse.csr_array(self.once_and_before), self.low, self.high)]
+        constraints += [LinearConstraint(purse, lb=low)] if len(low) else []
+        done = milp(-self.value / self.size, bounds=Bounds(0, 1), constraints=constraints)
+        # Each in its best month, where the solver says nothing.
+        best_months = float(self.value.reshape(-1, self.months).max(axis=1).sum())
+        return best_months if done.x is None else min(best_months, -float(done.fun) * self.size)
+
+    def _purse_rows(self) -> tuple[Array, Array]:
+        """Write what has to be left above the worst starts, month by month, as a share of what is needed."""
+        above, short = self._above(self.room)
+        # Looser by the solver's tolerance, which else may find an order infeasible that keeps the floor to the cent.
+        return np.minimum(above / short[:, np.newaxis], 1.0), np.full(len(short), 1 - CLOSE)
 
     def _above(self, room: float) -> tuple[Array, Array]:
         """Count what each start leaves above the worst of its initiative, and the sum needed, in months that need any.

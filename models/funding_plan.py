@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Final
 
 import numpy as np
@@ -27,7 +28,7 @@ from models.purse import Purse, Rollout
 from models.simulation import Worth
 from models.stability import Stability, stability
 
-__all__ = ["LEAST_CHANGE", "FundingPlan", "customer_spread", "plan_funding"]
+__all__ = ["LEAST_CHANGE", "QUESTIONS", "FundingPlan", "customer_spread", "draws_used", "fundable", "plan_funding"]
 
 Array = NDArray[np.float64]
 
@@ -40,8 +41,18 @@ LEAST_CHANGE: Final = 0.005
 START_MONTHS: Final = 12
 """Months within which everything that is funded starts."""
 
+MOST_MONTHS: Final = 24
+"""Months within which many start; several a month, if need be."""
+
+QUESTIONS: Final = (
+    "the set that is worth most", "sets that come close", "what each budget buys", "what each limit costs",
+    "how often each is in the best set", "what to try first", "in which order to start",
+)  # fmt: skip
+"""What a plan answers, in turn."""
+
 _MANY: Final = 10
 _FEW_DRAWS, _FEWEST_DRAWS = 1_000, 100
+_SAMPLES, _FEWER_SAMPLES = 200, 50
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,6 +117,7 @@ def plan_funding(
     cohort: Cohort,
     money: Money,
     rng: np.random.Generator,
+    tell: Callable[[str], object] = str,
 ) -> FundingPlan:
     """Choose what to fund and answer what goes with the choice.
 
@@ -123,6 +135,8 @@ def plan_funding(
         As for `models.simulation.compare`; for the spread of customers in pilots, and the discount rate.
     rng : numpy.random.Generator
         For bootstrap samples of draws.
+    tell : callable, optional
+        Told which of `QUESTIONS` is being answered.
 
     Returns
     -------
@@ -137,35 +151,62 @@ def plan_funding(
     -----
     The budget is taken by the mean present value of what is spent; savings count as value. What hardly lies within what
     was observed (verdict `unsupported`) is not chosen from. With more than ten initiatives the first 1,000 draws are
-    used, and with more than 15 the first 100 for what is searched in each draw.
+    used, and with more than 15 the first 100 for what is searched in each draw: those sets are climbed to by exchanges,
+    and what a pilot is worth is counted among them, so that it is worth at least so much.
     """
-    kept, notes = _possible(worths, refusals, funding)
-    draws = len(kept[0].npv) if len(kept) <= _MANY else _FEW_DRAWS
-    proposals = _proposals(kept, pairs, draws)
+    kept, notes = fundable(worths, refusals, funding)
+    is_many, draws = len(kept) > MOST, draws_used(len(kept))
     limits = funding.limits
-    searched = search(proposals, funding.appetite)
+    tell(QUESTIONS[0])
+    searched = search(_proposals(kept, pairs, draws), funding.appetite)
     chosen = choose(searched, limits)
-    by_draw = searched
-    if len(kept) > MOST:
-        by_draw = search(_proposals(kept, pairs, _FEWEST_DRAWS), funding.appetite)
-    cash = _cash(funding, kept)
-    return FundingPlan(
-        portfolio=chosen,
-        others=alternatives(searched, limits),
-        frontier=frontier(searched, limits),
-        costs=limit_costs(searched, limits),
-        stability=stability(by_draw, limits, rng),
-        pilots=worth_of_pilots(by_draw, limits, [_pilot(one, cohort, money) for one in kept]),
-        schedule=_schedule(chosen, kept, cash, funding, money),
-        cash=cash,
-        notes=notes,
+    tell(QUESTIONS[1])
+    others = alternatives(searched, limits)
+    tell(QUESTIONS[2])
+    bought = frontier(searched, limits)
+    tell(QUESTIONS[3])
+    costs = limit_costs(searched, limits)
+    tell(QUESTIONS[4])
+    by_draw = (
+        search(_proposals(kept, pairs, _FEWEST_DRAWS), funding.appetite, method="exchanges") if is_many else searched
     )
+    stable = stability(by_draw, limits, rng, _FEWER_SAMPLES if is_many else _SAMPLES)
+    tell(QUESTIONS[5])
+    among = by_draw.best_by_draw(limits) if is_many else None
+    pilots = worth_of_pilots(by_draw, limits, [_pilot(one, cohort, money) for one in kept], among)
+    tell(QUESTIONS[6])
+    cash = _cash(funding, kept)
+    schedule = _schedule(chosen, kept, cash, funding, money)
+    return FundingPlan(chosen, others, bought, costs, stable, pilots, schedule, cash, notes)
 
 
-def _possible(
+def draws_used(count: int) -> int | None:
+    """Say how many draws a choice among so many rests on, from the first on; None: all."""
+    return None if count <= _MANY else _FEW_DRAWS
+
+
+def fundable(
     worths: Sequence[Worth], refusals: Sequence[Refusal], funding: Funding
 ) -> tuple[list[Worth], tuple[str, ...]]:
-    """Leave out what is refused or unsupported, and what needs it."""
+    """Leave out what is refused or unsupported, and what needs it.
+
+    Parameters
+    ----------
+    worths, refusals, funding
+        As for `plan_funding`.
+
+    Returns
+    -------
+    kept : list of Worth
+        What is chosen from.
+    notes : tuple of str
+        What was left out and why, a sentence each.
+
+    Raises
+    ------
+    StudyError
+        Nothing is left, or something that must be done is not.
+    """
     out = {one.initiative.name: "it is refused" for one in refusals}
     out |= {
         one.initiative.name: "its change hardly lies within what was observed"
@@ -189,7 +230,7 @@ def _possible(
     return kept, tuple(f"left out: {name}, as {why}." for name, why in sorted(out.items()))
 
 
-def _proposals(kept: Sequence[Worth], pairs: Combinations, draws: int) -> Proposals:
+def _proposals(kept: Sequence[Worth], pairs: Combinations, draws: int | None) -> Proposals:
     names = {one.initiative.name for one in kept}
     items = [
         Proposal(
@@ -217,7 +258,8 @@ def _schedule(chosen: Portfolio, kept: Sequence[Worth], cash: float, funding: Fu
     if not funded:
         return None
     rollouts = [Rollout(name, one.path.balance, _needs(one.initiative, funded)) for name, one in funded.items()]
-    purse = Purse(cash, max(START_MONTHS, len(rollouts)), money.discount_rate)
+    months = min(max(START_MONTHS, len(rollouts)), MOST_MONTHS)
+    purse = Purse(cash, months, money.discount_rate, starts_a_month=ceil(len(rollouts) / months))
     try:
         return order_starts(rollouts, purse)
     except StudyError:

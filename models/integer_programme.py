@@ -24,12 +24,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.optimize import Bounds, milp
 
 from models.appetite import Appetite
 from models.every_set import Found, coefficients, terms
 from models.exchanges import neighbours
 from models.feasibility import SLACK, allowed, within
+from models.programme_rows import Rows, constraint, limit_without, products, pulled, two_each
 from models.proposals import Limits, Proposals
 
 __all__ = ["NODES", "IntegerProgramme"]
@@ -55,22 +56,6 @@ TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Rows:
-    """Rows ``low <= matrix @ x <= high`` over members, pairs and the mean of the worst draws."""
-
-    matrix: sparse.csr_array
-    low: Array
-    high: Array
-
-    def with_row(self, row: Array, low: float, high: float = np.inf) -> _Rows:
-        return _Rows(
-            sparse.vstack([self.matrix, sparse.csr_array(row[np.newaxis])], format="csr"),
-            np.append(self.low, low),
-            np.append(self.high, high),
-        )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class _Aim:
     """Weights of members, pairs and the mean of the worst draws, in units of `scale`, and the worth of a set."""
 
@@ -92,11 +77,14 @@ class IntegerProgramme:
         What draws are worth.
     nodes : int
         Branches after which the search stops.
+    gap : float
+        It also stops when no set can be better than what it has by more than this, over the worth.
     """
 
     proposals: Proposals
     appetite: Appetite
     nodes: int = NODES
+    gap: float = 0.0
     _added: Array = field(init=False)
 
     def __post_init__(self) -> None:
@@ -115,6 +103,16 @@ class IntegerProgramme:
         if found is None:
             raise ValueError("no set keeps the limits. One at least was expected. Check the limits first.")
         return self._preferred_equal(found, limits, self._linear_aim(added, limits))
+
+    def best_weighted_near(self, weights: Array, limits: Limits) -> Found | None:
+        """Find a set as `best_weighted`, within `gap` of its bound and without settling equals; None where none is."""
+        return self._linear(weights @ self._added, limits)
+
+    def relaxed_bound(self, limits: Limits) -> float:
+        """Find what no set within limits exceeds, by a linear programme: parts of initiatives count as well."""
+        aim, rows = self._aim(limits), self._start(limits, (), is_tight=False)
+        done = self._relaxed(aim.weights, rows, limits)
+        return np.inf if done is None else float(aim.weights @ done) * aim.scale
 
     def best_by_draw(self, limits: Limits) -> Flags:
         """Find the best set in each draw on its own: bool array, shape (draws, m)."""
@@ -142,7 +140,7 @@ class IntegerProgramme:
         return found
 
     def _fewest(self, found: Found, limits: Limits, aim: _Aim, slack: float) -> Found:
-        rows = self._start(limits, ()) if aim.has_tail else self._rows(limits, ())
+        rows = self._start(limits, ()) if aim.has_tail else self._rows(limits, (), weights=aim.weights[:-1])
         rows = rows.with_row(aim.weights, (found.worth - slack) / aim.scale)
         cost = self.proposals.cost
         fewest = np.append(-(1 + cost / (2 * max(cost.sum(), 1e-300))), np.zeros(len(self.proposals.pairs) + 1))
@@ -182,7 +180,7 @@ class IntegerProgramme:
         self, weights: Array, limits: Limits, besides: Sequence[Flags] = (), margin: float = 0.0
     ) -> Found | None:
         """Solve until a set keeps the limits exactly; where rounds run out, once more with limits that are narrower."""
-        aim, rows, ceiling = self._linear_aim(weights, limits), self._rows(limits, besides, margin), np.inf
+        aim, rows, ceiling = self._linear_aim(weights, limits), self._rows(limits, besides, margin, weights), np.inf
         for _ in range(LET_THROUGH):
             flags, bound = self._solve(aim.weights, rows, limits)
             if flags is None:
@@ -235,9 +233,9 @@ class IntegerProgramme:
 
         return _Aim(weights, scale, worth, has_tail=self.appetite.aversion > 0)
 
-    def _start(self, limits: Limits, besides: Sequence[Flags], margin: float = 0.0) -> _Rows:
+    def _start(self, limits: Limits, besides: Sequence[Flags], margin: float = 0.0, *, is_tight: bool = True) -> Rows:
         """Limits, and what the mean of the worst draws cannot exceed."""
-        rows = self._rows(limits, besides, margin)
+        rows = self._rows(limits, besides, margin, is_tight=is_tight)
         if self.appetite.aversion == 0:
             return rows
         aim = self._aim(limits)
@@ -266,7 +264,7 @@ class IntegerProgramme:
             best = self._with_tail(limits, besides, self._margin)
         return None if best is None else replace(best, bound=max(best.worth, ceiling))
 
-    def _relaxed_cuts(self, weights: Array, rows: _Rows, limits: Limits, scale: float) -> _Rows:
+    def _relaxed_cuts(self, weights: Array, rows: Rows, limits: Limits, scale: float) -> Rows:
         """Cuts that hold for plans with parts of initiatives: they cost little and save rounds."""
         for _ in range(ROUNDS):
             x = self._relaxed(weights, rows, limits)
@@ -305,16 +303,27 @@ class IntegerProgramme:
         amounts += [(p.use[p.resources.index(resource)], limit) for resource, limit in limits.capacity.items()]
         return [(taken, limit) for taken, limit in amounts if np.isfinite(limit)]
 
-    def _rows(self, limits: Limits, besides: Sequence[Flags], margin: float = 0.0) -> _Rows:
+    def _rows(
+        self,
+        limits: Limits,
+        besides: Sequence[Flags],
+        margin: float = 0.0,
+        weights: Array | None = None,
+        *,
+        is_tight: bool = True,
+    ) -> Rows:
         p, m = self.proposals, len(self.proposals)
         width = m + len(p.pairs) + 1
-        blocks, low, high = [_products(p, width)], [np.full(3 * len(p.pairs), -np.inf)], [np.zeros(3 * len(p.pairs))]
+        blocks, low, high = [products(p, width)], [np.full(3 * len(p.pairs), -np.inf)], [np.zeros(3 * len(p.pairs))]
         high[0][2::3] = 1.0
+        if weights is not None:
+            pull = pulled(weights[m:])
+            blocks, low, high = [blocks[0][pull]], [low[0][pull]], [high[0][pull]]
         for pairs, sign, most in ((p.needs, -1.0, 0.0), (p.excludes, 1.0, 1.0)):
-            blocks.append(_two_each(pairs, sign, width))
+            blocks.append(two_each(pairs, sign, width))
             low.append(np.full(len(pairs), -np.inf))
             high.append(np.full(len(pairs), most))
-        rows = _Rows(sparse.vstack(blocks, format="csr"), np.concatenate(low), np.concatenate(high))
+        rows = Rows(sparse.vstack(blocks, format="csr"), np.concatenate(low), np.concatenate(high))
         must, possible = p.flags(limits.must), self._possible(limits)
         for taken, limit in self._takes(limits):
             # Amounts that are decided are no part of the row: one of them, far larger, would hide the others.
@@ -322,7 +331,7 @@ class IntegerProgramme:
             if left.sum() > rest:
                 unit, most = left.max(), (1 - margin) * rest
                 rows = rows.with_row(np.append(left / unit, np.zeros(width - m)), -np.inf, most / unit)
-                for row in _limit_without(p, left, most):
+                for row in limit_without(p, left, most) if is_tight else ():
                     rows = rows.with_row(row / unit, -np.inf, most / unit)
         for flags in besides:
             rows = rows.with_row(*self._not_this(flags))
@@ -335,7 +344,7 @@ class IntegerProgramme:
         high = np.concatenate([self._possible(limits), np.ones(others), [tail]])
         return Bounds(low, high)
 
-    def _solve(self, weights: Array, rows: _Rows, limits: Limits) -> tuple[Flags | None, float]:
+    def _solve(self, weights: Array, rows: Rows, limits: Limits) -> tuple[Flags | None, float]:
         """Members of the best set, None where there is none, and the bound, in the unit of the weights."""
         integral = np.zeros(len(weights), dtype=np.int64)
         integral[: len(self.proposals)] = 1
@@ -343,52 +352,13 @@ class IntegerProgramme:
             -weights,
             integrality=integral,
             bounds=self._bounds(limits),
-            constraints=_constraint(rows),
-            options={"node_limit": self.nodes, "mip_rel_gap": 0.0},
+            constraints=constraint(rows),
+            options={"node_limit": self.nodes, "mip_rel_gap": self.gap},
         )
         if done.x is None:
             return None, np.inf
         return np.asarray(done.x[: len(self.proposals)] > 0.5), -float(done.mip_dual_bound)
 
-    def _relaxed(self, weights: Array, rows: _Rows, limits: Limits) -> Array | None:
-        done = milp(-weights, bounds=self._bounds(limits), constraints=_constraint(rows))
+    def _relaxed(self, weights: Array, rows: Rows, limits: Limits) -> Array | None:
+        done = milp(-weights, bounds=self._bounds(limits), constraints=constraint(rows))
         return None if done.x is None else np.asarray(done.x)
-
-
-def _constraint(rows: _Rows) -> list[LinearConstraint]:
-    return [LinearConstraint(rows.matrix, rows.low, rows.high)] if rows.matrix.shape[0] else []
-
-
-def _products(proposals: Proposals, width: int) -> sparse.csr_array:
-    """Rows ``y <= x_i``, ``y <= x_j``, ``x_i + x_j - y <= 1`` for every pair."""
-    k = np.arange(len(proposals.pairs))
-    y, (i, j) = len(proposals) + k, proposals.pairs.T
-    row = np.concatenate([3 * k, 3 * k, 3 * k + 1, 3 * k + 1, 3 * k + 2, 3 * k + 2, 3 * k + 2])
-    column = np.concatenate([y, i, y, j, i, j, y])
-    sign = np.repeat([1.0, -1.0, 1.0, -1.0, 1.0, 1.0, -1.0], len(k))
-    return sparse.csr_array((sign, (row, column)), shape=(3 * len(k), width))
-
-
-def _limit_without(proposals: Proposals, taken: Array, limit: float) -> Array:
-    """Rows that say of each initiative in a pair: where it is not done, all others keep the limit.
-
-    ``sum over partners j of taken_j (x_j - y_ij) <= limit (1 - x_i)`` holds for every set and not for the parts of
-    initiatives that a linear programme would do: thirteen seconds became half a one with 780 pairs (Adams, Sherali
-    1986).
-    """
-    m = len(proposals)
-    rows = np.zeros((m, m + len(proposals.pairs) + 1))
-    for k, (i, j) in enumerate(proposals.pairs):
-        rows[[i, j], [j, i]] = taken[[j, i]]
-        rows[[i, j], m + k] = -taken[[j, i]]
-    partnered = np.unique(proposals.pairs)
-    rows[partnered, partnered] = limit
-    return rows[partnered]
-
-
-def _two_each(pairs: NDArray[np.int64], sign: float, width: int) -> sparse.csr_array:
-    """Rows ``x_first + sign * x_second``."""
-    k = np.arange(len(pairs))
-    values = np.repeat([1.0, sign], len(k))
-    where = (np.concatenate([k, k]), np.concatenate([pairs[:, 0], pairs[:, 1]]))
-    return sparse.csr_array((values, where), shape=(len(k), width))

@@ -188,12 +188,18 @@ def frontier(searched: Search, limits: Limits, budgets: Sequence[float] | None =
         return Frontier(tuple(_every_step(searched, open_ended)))
     if budgets is None:
         budgets = np.linspace(0.0, float(searched.proposals.cost.sum()), STEPS).tolist()
-    steps = []
+    steps: list[Step] = []
     for budget in sorted(budgets):
         found = searched.best(replace(limits, budget=budget))
         if found is not None:
-            steps.append(Step(budget, found.worth, found.bound, searched.proposals.members(found.flags)))
+            step = Step(budget, found.worth, found.bound, searched.proposals.members(found.flags))
+            # What a smaller budget buys can be bought still; a search that proves nothing may have missed it.
+            steps.append(_kept(steps[-1], step) if steps and steps[-1].worth > step.worth else step)
     return Frontier(tuple(steps))
+
+
+def _kept(before: Step, now: Step) -> Step:
+    return replace(now, worth=before.worth, bound=max(before.worth, now.bound), members=before.members)
 
 
 def _found(searched: Search, limits: Limits) -> Found:

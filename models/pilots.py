@@ -34,6 +34,7 @@ from models.proposals import Limits
 __all__ = ["Pilot", "PilotWorth", "Pilots", "worth_of_pilots"]
 
 Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 FAR = 12.0
 """Standard deviations beyond which nothing is looked for: a probability of 1e-32."""
@@ -147,7 +148,7 @@ class _Line:
     slope: float
 
 
-def worth_of_pilots(searched: Search, limits: Limits, pilots: Sequence[Pilot]) -> Pilots:
+def worth_of_pilots(searched: Search, limits: Limits, pilots: Sequence[Pilot], among: Flags | None = None) -> Pilots:
     """Compute what each pilot is worth, from how it could change the choice.
 
     Parameters
@@ -158,6 +159,9 @@ def worth_of_pilots(searched: Search, limits: Limits, pilots: Sequence[Pilot]) -
         As for `models.portfolio.choose`; the pilot's cost is not taken from the budget.
     pilots : sequence of Pilot
         One or more for an initiative; two of one name are two sizes to compare.
+    among : bool array, shape (n, m), optional
+        Sets that may be chosen after a pilot. Left out: all within the limits. Among fewer sets a pilot is worth less,
+        so that what is told is worth at least so much, and no search is needed for any pilot.
 
     Returns
     -------
@@ -207,7 +211,8 @@ def worth_of_pilots(searched: Search, limits: Limits, pilots: Sequence[Pilot]) -
     check_limits(searched.proposals, limits)
     if len(searched.proposals.value) < 2:
         raise ValueError("one draw was given. Expected two or more, so that they have a spread. Simulate more draws.")
-    valued = [_pilot_worth(searched, limits, one) for one in pilots]
+    known = None if among is None else np.array([searched.draws(flags) for flags in np.unique(among, axis=0)]).T
+    valued = [_pilot_worth(searched, limits, one, known) for one in pilots]
     value, error = _everything(searched, limits)
     return Pilots(
         pilots=tuple(sorted(valued, key=lambda one: (-one.net, one.name, one.cost))),
@@ -228,19 +233,28 @@ def _everything(searched: Search, limits: Limits) -> tuple[float, float]:
     for k, flags in enumerate(sets):
         rows = of_draw.ravel() == k
         better[rows] = searched.draws(flags)[rows]
-    gain = better - now
+    gain = np.maximum(better - now, 0.0)  # below nothing only by rounding, or where sets are not proved best
     return float(gain.mean()), float(gain.std(ddof=1) / sqrt(n))
 
 
-def _pilot_worth(searched: Search, limits: Limits, pilot: Pilot) -> PilotWorth:
+def _pilot_worth(searched: Search, limits: Limits, pilot: Pilot, known: Array | None) -> PilotWorth:
     alone = searched.proposals.value[:, searched.proposals.names.index(pilot.name)]
-    perfect, _ = _information(searched, limits, alone, 0.0)
-    sample, p_change = _information(searched, limits, alone, pilot.error)
+
+    def drawn(weights: Array) -> Array:
+        if known is None:
+            return searched.draws(searched.best_weighted(weights, limits).flags)
+        return np.asarray(known[:, int((weights @ known).argmax())])
+
+    perfect, _ = _information(drawn, alone, 0.0)
+    sample, p_change = _information(drawn, alone, pilot.error)
     return PilotWorth(pilot.name, perfect, sample, pilot.cost, sample - pilot.cost, p_change)
 
 
-def _information(searched: Search, limits: Limits, alone: Array, error: float) -> tuple[float, float]:
-    """Worth of seeing a value with an error, and the probability that the choice changes."""
+def _information(drawn: Callable[[Array], Array], alone: Array, error: float) -> tuple[float, float]:
+    """Worth of seeing a value with an error, and the probability that the choice changes.
+
+    `drawn` gives the draws of the set that is best when draws are weighed so.
+    """
     n = len(alone)
     total = sqrt(float(alone.var(ddof=1)) + error**2)
     if total == 0:
@@ -248,7 +262,7 @@ def _information(searched: Search, limits: Limits, alone: Array, error: float) -
     level, slope = np.full(n, 1 / n), (alone - alone.mean()) / ((n - 1) * total)
 
     def highest(z: float) -> _Line:
-        draws = searched.draws(searched.best_weighted(level + z * slope, limits).flags)
+        draws = drawn(level + z * slope)
         return _Line(float(level @ draws), float(slope @ draws))
 
     lines = _envelope(highest)

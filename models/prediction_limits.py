@@ -15,7 +15,7 @@ from scipy.optimize import brentq
 from scipy.special import digamma, polygamma
 from scipy.stats import t as student
 
-__all__ = ["FEWEST", "Limits", "Overlap", "Spread", "limits", "overlap", "shared_spread"]
+__all__ = ["FEWEST", "Limits", "Overlap", "Spread", "limits", "looked_back", "overlap", "shared_spread"]
 
 FloatArray = NDArray[np.float64]
 
@@ -68,24 +68,30 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """What a short series of means over overlapping windows knows of its own mean and variance.
+    """What a short series over overlapping windows knows of its own mean and variance, and of the value that follows.
 
     Attributes
     ----------
+    n : int
+        Values.
     worth : float
         Independent values that would know the mean as well.
     freedom : float
         Degrees of freedom of the sample variance.
     shrinkage : float
         Expected sample variance over the true one: neighbours are alike.
+    further : float
+        Variance of a further value around the sample mean, over the true variance of a value.
     """
 
+    n: int
     worth: float
     freedom: float
     shrinkage: float
+    further: float
 
 
-def overlap(n: int, window_steps: float) -> Overlap:
+def overlap(n: int, window_steps: float, lag: int = 0, back: int = 0) -> Overlap:
     """Say what n values are worth, each of which looks back over the same number of steps.
 
     Parameters
@@ -94,6 +100,9 @@ def overlap(n: int, window_steps: float) -> Overlap:
         Values, one a step; at least 2.
     window_steps : float
         Length of the windows in steps; up to 1 they do not overlap.
+    lag, back : int
+        For values that are distances: from the mean of `back` values that end `lag` steps before; the further value is
+        the distance `lag` steps after the last. Lag 0: the values as they are, and a further one that is not alike.
 
     Returns
     -------
@@ -102,8 +111,10 @@ def overlap(n: int, window_steps: float) -> Overlap:
     Notes
     -----
     Values k steps apart have the correlation ``max(0, 1 - k / window_steps)``, that of moving averages of independent
-    steps. With R for it and M for centring, the mean has the variance ``sum(R) / n^2``, the sample variance the
-    expectation ``tr(M R) / (n - 1)`` and, as a scaled chi-square, ``tr(M R)^2 / tr(M R M R)`` degrees of freedom.
+    steps; distances the correlation R that follows from it. With M for centring, the mean has the variance
+    ``sum(R) / n^2``, the sample variance the expectation ``tr(M R) / (n - 1)`` and, as a scaled chi-square,
+    ``tr(M R)^2 / tr(M R M R)`` degrees of freedom. A further distance is taken from values that are part of earlier
+    distances, so it varies more around their mean than one that is not.
 
     References
     ----------
@@ -112,16 +123,62 @@ def overlap(n: int, window_steps: float) -> Overlap:
     Examples
     --------
     >>> overlap(5, 1.0)
-    Overlap(worth=5.0, freedom=4.0, shrinkage=1.0)
+    Overlap(n=5, worth=5.0, freedom=4.0, shrinkage=1.0, further=1.2)
     """
-    steps = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
-    alike = np.maximum(0.0, 1 - steps / max(window_steps, 1.0))
-    centring = np.eye(n) - 1 / n
-    product = centring @ alike
+    alike, with_next = _correlation(n, window_steps, lag, back)
+    product = (np.eye(n) - 1 / n) @ alike
     trace = float(np.trace(product))
-    worth = n**2 / float(alike.sum())
+    mean = float(alike.sum()) / n**2
+    further = 1 + mean - 2 * float(with_next.mean())
     freedom, shrinkage = trace**2 / float(np.trace(product @ product)), trace / (n - 1)
-    return Overlap(*(round(value, 9) for value in (worth, freedom, shrinkage)))
+    return Overlap(n, *(round(value, 9) for value in (1 / mean, freedom, shrinkage, further)))
+
+
+def _correlation(n: int, window_steps: float, lag: int, back: int) -> tuple[FloatArray, FloatArray]:
+    """Correlate n values with each other, and with the further one."""
+    window = max(window_steps, 1.0)
+    if not lag:
+        apart = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+        return np.maximum(0.0, 1 - apart / window), np.zeros(n)
+    first = lag + back - 1  # of the series that distances are taken in
+    at = np.array([*range(first, first + n), first + n - 1 + lag])
+    step = np.arange(at[-1] + 1)
+    taken = (step == at[:, None]).astype(np.float64)
+    taken -= ((step <= at[:, None] - lag) & (step > at[:, None] - lag - back)) / back
+    distances = taken @ np.maximum(0.0, 1 - np.abs(np.subtract.outer(step, step)) / window) @ taken.T
+    alike = distances / distances[0, 0]
+    return alike[:n, :n], alike[:n, n]
+
+
+def looked_back(length: int, lag: int, least: int, most: int) -> int:
+    """Say with how many earlier values each value of a series is compared, all of them alike.
+
+    Parameters
+    ----------
+    length : int
+        Values of the history.
+    lag : int
+        Steps from the last of the earlier values to the one that is compared.
+    least, most : int
+        Between these it lies, where the history is long enough.
+
+    Returns
+    -------
+    int
+        A third of what the lag leaves of the history, so that two thirds of it give limits; at least 1.
+
+    Notes
+    -----
+    With the mean of a fixed number of values, a linear trend adds the same to every distance. With the mean of all
+    earlier values, distances would grow along the history, and the next one would be the largest.
+
+    Examples
+    --------
+    >>> looked_back(21, 3, 3, 6), looked_back(12, 3, 3, 6), looked_back(4, 2, 3, 6)
+    (6, 3, 2)
+    """
+    room = max(1, length - lag)
+    return min(max(least, min(most, room // 3)), room)
 
 
 def shared_spread(variance: FloatArray, freedom: float) -> Spread:
@@ -154,9 +211,7 @@ def shared_spread(variance: FloatArray, freedom: float) -> Spread:
     return Spread(float(np.exp(logs.mean() + digamma(half) - np.log(half))), 2 * half)
 
 
-def limits(
-    history: FloatArray, new: FloatArray, alpha: float, window_steps: float, *, only_growth: bool = False
-) -> Limits:
+def limits(history: FloatArray, new: FloatArray, alpha: float, found: Overlap, *, only_growth: bool = False) -> Limits:
     """Predict one further value of each of many series.
 
     Parameters
@@ -168,15 +223,15 @@ def limits(
     alpha : float
         Chance that, nothing having changed, a further value lies outside of its limits: of one series. Divide by the
         number of series for a chance over all (Bonferroni).
-    window_steps : float
-        Over how many steps each value looks back, see :func:`overlap`.
+    found : Overlap
+        What the values of a series are worth, from :func:`overlap`.
     only_growth : bool
         Whether only values above are out of the ordinary, as for distances.
 
     Returns
     -------
     Limits
-        ``centre +- t * s * sqrt(1 + 1 / worth)``, t of ``own + shared`` degrees of freedom.
+        ``centre +- t * s * sqrt(further)``, t of ``own + shared`` degrees of freedom.
 
     Notes
     -----
@@ -192,20 +247,19 @@ def limits(
     Examples
     --------
     >>> past = np.array([[1.0, 2.0, 3.0, 4.0, 5.0]])
-    >>> found = limits(past, np.array([3.0]), 0.05, 1.0)
+    >>> found = limits(past, np.array([3.0]), 0.05, overlap(5, 1.0))
     >>> found.lo.round(2).tolist(), found.hi.round(2).tolist()  # 3 +- 2.776 * 1.581 * sqrt(1.2)
     ([-1.81], [7.81])
     """
     n = history.shape[1]
-    if n < FEWEST:
-        msg = f"{n} past values of each series; at least {FEWEST} were expected"
+    if n < FEWEST or n != found.n:
+        msg = f"{n} past values of each series; at least {FEWEST}, and {found.n}, were expected"
         raise ValueError(msg)
-    found = overlap(n, window_steps)
     centre, variance = history.mean(axis=1), history.var(axis=1, ddof=1) / found.shrinkage
     shared = shared_spread(variance, found.freedom)
     freedom = found.freedom + shared.freedom
     steadied = (found.freedom * variance + shared.freedom * shared.variance) / freedom
-    error = np.sqrt(steadied * (1 + 1 / found.worth))
+    error = np.sqrt(steadied * found.further)
     half = error * student.isf(alpha if only_growth else alpha / 2, freedom)
     distance = new - centre if only_growth else np.abs(new - centre)
     # Where nothing has ever moved, whatever moves is out of the ordinary.

@@ -13,7 +13,7 @@ from features.definitions import unit_suffix
 if TYPE_CHECKING:
     from features.measures import Feature
 
-__all__ = ["sentences"]
+__all__ = ["in_words", "sentences"]
 
 _LATEST = {"last": "latest", "final": "at the end", "decayed": "lately", "recent": "lately", "burden": "remembered sum"}
 _UNSAID = {"since", "total", "value"}
@@ -35,7 +35,7 @@ def sentences(feature: Feature, values: NDArray[Any], typical: object) -> NDArra
     -------
     ndarray of str, shape (n,)
     """
-    label = _label(feature)
+    label = in_words(feature)
     if feature.kind == "category":
         code, levels = pd.factorize(values, use_na_sentinel=False)
         spoken = ["unknown" if pd.isna(value) else str(value) for value in levels]
@@ -69,7 +69,7 @@ def _shown(values: NDArray[np.float64], *, is_share: bool) -> NDArray[np.float64
     return np.asarray(np.rint(values * scale) / scale + 0.0)
 
 
-def _label(feature: Feature) -> str:
+def in_words(feature: Feature) -> str:
     """Name a feature for people: ``support: wait mean``; without the unit, which stands behind the value."""
     where = [part for part in (feature.journey, feature.touchpoint) if part]
     words = [part for part in feature.name.split("__") if part not in {*where, "customer"}] or [feature.name]

@@ -13,6 +13,7 @@ with app.setup:
         choice_field,
         controls,
         grid,
+        is_choice,
         limit_fields,
         read_setting,
         set_field,
@@ -67,7 +68,7 @@ def _():
 
 @app.cell
 def _(path):
-    path
+    path if is_choice(path) else None
     return
 
 
@@ -83,7 +84,7 @@ def _(bench, own, path, scenario):
     desk = attempt(lambda: put(bench, of_study(path.value, scenario()), own))
     chosen = choice_field(bench, desk)
     limits = limit_fields(bench, desk)
-    said_html(warnings=desk.notes)
+    said_html(warnings=desk.notes) if desk.notes else None
     return chosen, desk, limits
 
 
@@ -214,8 +215,15 @@ def _(ask, bench, limits, view):
 def _(ask, bench, desk, limits, settings, view):
     mo.stop(view() != "Fund")
     mo.stop(len(bench.initiatives) > AT_ONCE and not ask.value)
-    with mo.status.spinner("Choosing among all sets"):
-        funded = attempt(lambda: funded_html(bench, settings, read_limits(limits.value, desk.funding(bench))))
+    with mo.status.spinner(f"Choosing among {len(bench.initiatives)} initiatives") as waiting:
+        funded = attempt(
+            lambda: funded_html(
+                bench,
+                settings,
+                read_limits(limits.value, desk.funding(bench)),
+                lambda step: waiting.update(subtitle=step),
+            )
+        )
     funded
     return
 

@@ -17,6 +17,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import HTTPCookieProcessor, build_opener
 
+from flows.quick_page import FIRST_PATH
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -63,6 +65,14 @@ def visit(url: str) -> tuple[str, str]:
     """Open an address as a browser does, with cookies and redirections: where it ends, and the body."""
     with build_opener(HTTPCookieProcessor()).open(url, timeout=60) as found:
         return str(found.url), found.read().decode()
+
+
+def first_answer(server: Served) -> str:
+    """Ask for what stands on the page before its programme runs, as one who was let in."""
+    opener = build_opener(HTTPCookieProcessor())
+    opener.open(server.url, timeout=60).close()
+    with opener.open(f"{server.origin[:-1]}{FIRST_PATH}", timeout=60) as found:
+        return str(found.read().decode())
 
 
 @contextmanager

@@ -11,8 +11,9 @@ import pytest
 from features.templates import write_templates
 from flows import cli
 from flows.app import FIRST_PORT, PortTaken, free_port
+from flows.quick_page import FIRST_PATH
 from tests.benches import write_simulation
-from tests.served import ask, served, visit
+from tests.served import ask, first_answer, served, visit
 
 
 def test_a_port_that_is_taken_is_passed_over_or_told() -> None:
@@ -73,7 +74,9 @@ def test_it_asks_for_the_token_that_it_printed(host: str, tmp_path: Path) -> Non
         "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Origin": "http://elsewhere.example",
     }  # fmt: skip
     with served(write_simulation(tmp_path), tmp_path, ["--host", host]) as server:
-        assert "Plan initiatives" in visit(server.url)[1]
+        assert f'fetch(".{FIRST_PATH}")' in visit(server.url)[1]
+        assert ask(f"{server.origin[:-1]}{FIRST_PATH}") == (401, "")
+        assert 'wide">€' in first_answer(server)
         for address in (server.origin, f"{server.origin}?access_token=wrong"):
             assert ask(address)[0] in {302, 303, 307, 401, 403}
             shown, page = visit(address)

@@ -3,6 +3,16 @@ import pandas as pd
 import pytest
 
 from models.bins import Bins, expected_psi, psi, smoothed
+from models.counted import Counted
+
+
+def cut(values: pd.Series) -> Bins:
+    return Bins.of(Counted.of(values))
+
+
+def counts(bins: Bins, values: pd.Series) -> list[int]:
+    found: list[int] = bins.counts(Counted.of(values)).tolist()
+    return found
 
 
 def test_psi_of_two_discrete_spreads_is_the_sum_of_both_divergences() -> None:
@@ -25,30 +35,37 @@ def test_psi_between_samples_of_one_population_is_on_average_what_is_expected() 
 
 def test_each_bin_holds_as_many_rows_of_the_reference_and_missing_is_a_bin_of_its_own() -> None:
     values = pd.Series([*range(100), *[np.nan] * 7], dtype=float)
-    bins = Bins.of(values)
-    assert bins.counts(values).tolist() == [10] * 10 + [7]
+    assert counts(cut(values), values) == [10] * 10 + [7]
+
+
+@pytest.mark.parametrize("n", [10, 37, 1000])
+def test_edges_are_the_quantiles_of_the_values(n: int) -> None:
+    values = np.random.default_rng(n).integers(-40, 40, n).astype(float)
+    edges = np.quantile(values, np.arange(1, 10) / 10, method="inverted_cdf")
+    assert cut(pd.Series(values)).edges.tolist() == np.unique(edges[edges < values.max()]).tolist()
 
 
 def test_tied_values_stay_together_and_a_constant_has_one_bin() -> None:
-    assert Bins.of(pd.Series([5.0] * 50)).counts(pd.Series([5.0, 5.0, 9.0, 1.0])).tolist() == [4, 0]
+    assert counts(cut(pd.Series([5.0] * 50)), pd.Series([5.0, 5.0, 9.0, 1.0])) == [4, 0]
     mostly_zero = pd.Series([0.0] * 95 + [1.0, 2.0, 3.0, 4.0, 5.0])
-    assert Bins.of(mostly_zero).counts(mostly_zero).tolist() == [95, 5, 0]
+    assert counts(cut(mostly_zero), mostly_zero) == [95, 5, 0]
 
 
 def test_levels_that_the_reference_does_not_know_share_a_bin() -> None:
-    bins = Bins.of(pd.Series(["b", "a", None], dtype="category"))
+    bins = cut(pd.Series(["b", "a", None], dtype="category"))
     assert bins.levels == ("a", "b")
-    assert bins.counts(pd.Series(["a", "new", "newer", None], dtype=object)).tolist() == [1, 0, 2, 1]
+    assert counts(bins, pd.Series(["a", "new", "newer", None], dtype=object)) == [1, 0, 2, 1]
 
 
 def test_bins_and_counts_do_not_depend_on_the_order_of_rows() -> None:
     rng = np.random.default_rng(5)
     values = pd.Series(rng.normal(size=200)).where(rng.random(200) > 0.1)
     shuffled = values.sample(frac=1, random_state=1)
-    assert Bins.of(shuffled).edges.tolist() == Bins.of(values).edges.tolist()
-    assert Bins.of(values).counts(shuffled).tolist() == Bins.of(values).counts(values).tolist()
+    assert cut(shuffled).edges.tolist() == cut(values).edges.tolist()
+    assert counts(cut(values), shuffled) == counts(cut(values), values)
 
 
 def test_a_column_without_any_value_counts_as_missing() -> None:
     empty = pd.Series([np.nan, np.nan])
-    assert Bins.of(empty).counts(empty).tolist() == [0, 2]
+    assert counts(cut(empty), empty) == [0, 2]
+    assert counts(cut(pd.Series([1.0, 2.0])), pd.Series([None, None], dtype=object)) == [0, 0, 2]

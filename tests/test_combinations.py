@@ -7,7 +7,7 @@ import pytest
 
 from features.study import Money
 from models.cash import Cohort
-from models.combinations import combine
+from models.combinations import Pair, combine, counted_pairs, differences, pair_difference
 from models.costs import Cost
 from models.forecasts import sample
 from models.retention import constant_retention
@@ -83,3 +83,22 @@ def test_the_table_names_pairs_in_order_of_size_and_says_which_overlaps_were_est
     assert table["churn_overlap"].notna().tolist() == [True, False, False]
     assert table.loc[0, "difference_lo"] < table.loc[0, "difference"] < table.loc[0, "difference_hi"]
     assert (table["npv_together"] - table["npv_sum"]).to_numpy() == pytest.approx(table["difference"].to_numpy())
+
+
+def test_many_pairs_at_once_are_what_each_is_by_itself_also_of_the_first_draws():
+    cost = Cost(once=(1.0, 5.0, 20.0), per_customer=(0.0, 0.1, 0.4))
+    forecasts = [
+        a_forecast(name, an_effect(churn=-0.01 * k, spend=0.3, se=0.004, base_churn=base, at=k), cost=cost)
+        for k, (name, base) in enumerate([("a", 0.06), ("b", 0.08), ("c", 0.06)], 1)
+    ]
+    overlap = an_overlap(("a", "b"), churn=-0.004, se=0.001)
+    samples = sample(forecasts, [overlap], np.random.default_rng(1), 200)
+    retention, (drawn,) = constant_retention(12), samples.overlaps
+    pairs = [(one, other, drawn if one.name + other.name == "ab" else None) for one, other in counted_pairs(samples)]
+    assert [one.name + other.name for one, other, _ in pairs] == ["ab", "ac", "bc"]
+    found = differences(pairs, COHORT, MONEY, retention)
+    first = differences(pairs, COHORT, MONEY, retention, draws=30)
+    for one, other, lost in pairs:
+        alone = pair_difference(Pair.of(one, other, lost), COHORT, MONEY, retention)
+        np.testing.assert_array_equal(found[one.name, other.name], alone)
+        np.testing.assert_array_equal(first[one.name, other.name], alone[:30])

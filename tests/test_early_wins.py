@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import StudyError
-from models.early_wins import Schedule, order_starts
+from models.early_wins import MOST_PROVED, Schedule, _Programme, order_starts
 from models.purse import Purse, Rollout
 
 
@@ -116,6 +116,26 @@ def test_a_search_cut_short_keeps_every_rule_and_its_bound_holds(seed: int) -> N
     assert schedule.lowest >= -1e-4
     assert all(at[name] < at[one.name] for one in rollouts for name in one.needs)
     assert schedule.value <= loop[0] + 1e-4 <= schedule.bound + 2e-4
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_many_the_order_keeps_every_rule_and_lies_near_its_bound(seed: int) -> None:
+    rollouts, purse = some_rollouts(seed, MOST_PROVED + 8), Purse(60, 24, 0.1, starts_a_month=2)
+    schedule = order_starts(rollouts, purse)
+    at = months_of(schedule)
+    assert len(at) == len(rollouts)
+    assert max(list(at.values()).count(month) for month in at.values()) <= 2
+    assert all(at[name] < at[one.name] for one in rollouts for name in one.needs)
+    assert schedule.lowest >= -1e-6
+    assert schedule.value <= schedule.bound
+    assert schedule.gap < 0.02
+
+
+def test_the_bound_without_branches_is_never_below_the_best_order() -> None:
+    for seed in range(6):
+        rollouts, purse = some_rollouts(seed, 5), Purse(30, 7, 0.2)
+        programme = _Programme.of(sorted(rollouts, key=lambda one: one.name), purse)
+        assert programme.relaxed_bound() >= order_starts(rollouts, purse).value - 1e-4
 
 
 def test_the_least_balance_that_would_do_is_told_and_does() -> None:

@@ -12,7 +12,7 @@ from models.combinations import Combinations, combine
 from models.costs import Cost
 from models.forecasts import Refusal, sample
 from models.funding import Funding
-from models.funding_plan import customer_spread, plan_funding
+from models.funding_plan import QUESTIONS, customer_spread, plan_funding
 from models.retention import constant_retention
 from models.simulation import worth_of
 from tests.worths import a_forecast, an_effect, an_initiative, an_overlap
@@ -130,3 +130,17 @@ def test_an_initiative_starts_its_own_months_after_it_is_decided() -> None:
 def test_where_nothing_starts_there_is_no_order() -> None:
     plan, _ = planned([good("a", once=1e9)])
     assert plan.starts({}).empty
+
+
+def test_of_many_all_questions_are_answered_and_told_and_all_start_within_two_years() -> None:
+    many = [good(f"i{k:02d}", once=500.0 + 10 * k, churn=-0.001 * (k % 9), at=2 * k) for k in range(60)]
+    samples = sample(many, (), np.random.default_rng(3), draws=200)
+    worths = [worth_of(one, COHORT, MONEY, RETENTION) for one in samples.initiatives]
+    told: list[str] = []
+    plan = plan_funding(worths, (), Combinations(()), Funding(), COHORT, MONEY, np.random.default_rng(1), told.append)
+    assert plan.portfolio.gap < 1e-3
+    assert tuple(told) == QUESTIONS
+    starts = plan.starts(dict.fromkeys((f"i{k:02d}" for k in range(60)), 0))
+    assert sorted(starts["initiative"]) == list(plan.portfolio.members)
+    assert starts["month"].max() < 24 < len(starts)
+    assert starts["month"].value_counts().max() <= 3

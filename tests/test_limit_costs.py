@@ -98,6 +98,19 @@ def test_the_frontier_of_many_goes_from_nothing_to_everything() -> None:
     assert steps[-1].members == choose(search(p), Limits()).members
 
 
+def test_of_hundreds_more_budget_never_buys_less_and_no_relaxed_limit_costs() -> None:
+    p = some_proposals(6, 60, draws=40, density=0.05, rules=8)
+    searched, limits = search(p), Limits(budget=80, capacity={"it": 20})
+    choose(searched, limits)
+    steps = frontier(searched, limits).steps
+    assert [step.worth for step in steps] == sorted(step.worth for step in steps)
+    assert all(step.worth <= step.bound for step in steps)
+    costs = limit_costs(searched, limits)
+    assert all(0 <= one.gain <= one.gain_bound for one in costs.limits)
+    by = {(one.limit, one.change): one.gain for one in costs.limits}
+    assert by["budget", "+1"] <= by["budget", "+10 %"] <= by["budget", "lifted"]
+
+
 def test_budgets_below_what_must_be_done_have_no_step() -> None:
     p = Proposals.of([Proposal("a", np.ones(2), 5), Proposal("b", np.ones(2), 3)])
     steps = frontier(search(p), Limits(must=("a",))).steps

@@ -15,7 +15,7 @@ from features.contract import read_contract
 from features.layout import open_layout
 from features.snapshot import iso, parse_date
 from flows import cli
-from flows.monitor_batch import Asked, Batch, left_out, look_at_batch
+from flows.monitor_batch import Asked, Batch, look_at_batch
 from flows.monitor_outcomes import (
     are_late,
     changes,
@@ -27,12 +27,14 @@ from flows.monitor_outcomes import (
     written,
 )
 from flows.monitor_section import monitor_section, read_monitor
+from flows.monitor_sources import left_out
 from flows.scores_read import read_scores, scored_cutoffs
 from flows.storage import Workspace, open_workspace, read_json, write_json
 from flows.succession import TRAINED_UNTIL
 from flows.tracking import find_champion, find_version, open_tracker
 from models.alarms import Reason
 from models.arrivals import Arrivals
+from models.reason_words import in_words
 from tests.watched_company import make_watched
 
 UNIT = {"wait_min": 60.0}
@@ -52,12 +54,18 @@ def result_of(study: Path) -> dict[str, Any]:
     return found
 
 
+def without_run(study: Path) -> str:
+    """All of ``monitor.json`` but the name of its run."""
+    lines = (study.parent / "store" / "results" / "monitor.json").read_text("utf-8").splitlines()
+    return "\n".join(line for line in lines if '"run_id"' not in line)
+
+
 def looked(workspace: Workspace, scores: pd.DataFrame) -> Batch:
     root = workspace.store.root
     contract = read_contract(root)
     champion = find_champion(open_tracker(workspace.study, workspace.store), "churn")
     now = time.time_ns() // 1_000
-    asked = Asked(workspace, contract, open_layout(root).manifest, scores, contract.cutoffs[-1], now)
+    asked = Asked(workspace, contract, open_layout(root), scores, contract.cutoffs[-1], now)
     return look_at_batch(asked, champion, lambda _: None)
 
 
@@ -104,6 +112,46 @@ def test_the_report_answers_whether_scores_are_still_right(monitored: Path) -> N
     assert [block.title for block in section.blocks][1:3] == ["Did earlier scores come true?", "What moved"]
 
 
+def test_features_are_named_in_words_with_their_column_beside(monitored: Path) -> None:
+    found = result_of(monitored)
+    contract = read_contract(monitored.parent / "store")
+    words = {one.name: in_words(one) for one in contract.features} | {"churn_risk": "churn risk (the score)"}
+    assert {row["feature"]: row["words"] for row in found["features"]}.items() <= words.items()
+    table = next(block.table for block in monitor_section(read_monitor(found)).blocks if block.title == "What moved")
+    assert table is not None
+    assert table.rows[0][0] == words[found["features"][0]["feature"]]
+    assert table.rows[0][-1] == f"\n{found['features'][0]['feature']}"
+    (check,) = [one for one in found["checks"] if one["check"] == "features"]
+    assert "__" not in check["value"]
+
+
+def test_a_result_of_before_names_features_by_their_column(monitored: Path) -> None:
+    found = result_of(monitored)
+    for row in found["features"]:
+        del row["words"]
+    table = next(block.table for block in monitor_section(read_monitor(found)).blocks if block.title == "What moved")
+    assert table is not None
+    assert table.rows[0][0] == found["features"][0]["feature"]
+
+
+def test_what_is_kept_of_the_reference_changes_nothing_and_is_made_anew_where_it_is_damaged(
+    monitored: Path, tmp_path: Path
+) -> None:
+    study = _copied(monitored, tmp_path)
+    folder = study.parent / "store" / "monitor" / "reference"
+    there = sorted(folder.iterdir())
+    assert len(there) >= 8
+    first = there[0].read_bytes()
+    there[0].write_bytes(first[: len(first) // 2])
+    there[1].unlink()
+    (folder / "cutoff_date=2001-01-01.bin").write_bytes(first)
+    assert cli.main(["monitor", "--study", str(study)]) == 0
+    assert without_run(study) == without_run(monitored)
+    assert sorted(folder.iterdir()) == there
+    assert there[0].read_bytes() == first
+    assert not (folder / "cutoff_date=2001-01-01.bin").exists()
+
+
 def test_scores_that_are_all_alike_need_action(monitored: Path) -> None:
     workspace = open_workspace(monitored)
     scores = read_scores(workspace.store, scored_cutoffs(workspace.store)[-1])
@@ -120,18 +168,17 @@ def test_scores_under_other_features_and_without_some_customers_are_told(monitor
     assert any(one.text.startswith("5 of ") for one in batch.reasons)
 
 
-def test_data_older_than_the_study_allows_need_action(monitored: Path, tmp_path: Path) -> None:
-    text = monitored.read_text("utf-8") + "monitoring: {max_age_days: 2}\n"
+def test_data_older_than_scoring_allows_need_action(monitored: Path, tmp_path: Path) -> None:
+    text = monitored.read_text("utf-8") + "scoring: {freshness: {touchpoints: 2 days, revenue: 5000 weeks}}\n"
     other = tmp_path / "study.yaml"
     other.write_text(text, "utf-8")
-    rules = open_workspace(other, reads_only=True).study.monitoring
     workspace = open_workspace(monitored)
-    study = workspace.study.model_copy(update={"monitoring": rules})
-    strict = Workspace(workspace.study_file, study, workspace.store)
+    strict = Workspace(workspace.study_file, open_workspace(other, reads_only=True).study, workspace.store)
     batch = looked(strict, read_scores(workspace.store, scored_cutoffs(workspace.store)[-1]))
     (reason,) = [one for one in batch.reasons if one.kind == "freshness"]
     assert reason.verdict == "act"
-    assert "at most 2 were expected (monitoring.max_age_days)" in reason.text
+    assert reason.text.startswith("The newest row of touchpoints is of")
+    assert "at most 2 days were expected (scoring.freshness)" in reason.text
 
 
 def test_a_change_of_unit_last_month_fails_the_run_that_is_to_fail(

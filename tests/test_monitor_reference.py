@@ -6,7 +6,8 @@ import pytest
 from features.contract import PanelContract, Partition
 from features.manifest import Periods, Volume
 from features.snapshot import parse_date
-from flows.monitor_reference import arrived, reference_cutoffs
+from flows.monitor_reference import reference_cutoffs
+from flows.monitor_sources import arrived
 from flows.succession import TRAINED_UNTIL
 
 DAYS = [f"2025-{month:02}-01" for month in range(1, 11)]
@@ -52,17 +53,17 @@ def test_a_batch_is_compared_with_cutoffs_before_it_that_its_model_has_learned_f
 def test_what_came_after_a_batch_changes_nothing_of_what_arrived_before_it(later: int) -> None:
     last, at = parse_date("2025-04-01"), parse_date("2025-07-01")
     known = [month for month in MONTHS if month < "2025-07"]
-    month, lag, series = arrived(manifest(MONTHS, later=later), last, at)
-    assert (month, lag) == ("2025-06", 3)
-    assert {(one.what, one.aspect) for one in series} == {
+    found = arrived(manifest(MONTHS, later=later), last, at)
+    assert (found.when, found.lag) == ("2025-06", 3)
+    assert {(one.what, one.aspect) for one in found.series} == {
         ("support", "volume"), *(("wait in support", aspect) for aspect in ("size", "missing", "nonzero")),
     }  # fmt: skip
-    assert (month, lag, series) == arrived(manifest(known, later=later), last, at)
+    assert found == arrived(manifest(known, later=later), last, at)
 
 
 def test_the_month_of_a_batch_itself_is_seen() -> None:
     """So that the test before can fail: the same change within the month is there."""
     last, at = parse_date("2025-04-01"), parse_date("2025-08-01")
-    quiet, loud = (arrived(manifest(MONTHS, later=later), last, at)[2] for later in (1, 2))
+    quiet, loud = (arrived(manifest(MONTHS, later=later), last, at).series for later in (1, 2))
     assert [one.past for one in quiet] == [one.past for one in loud]
     assert all(a.new != b.new for a, b in zip(quiet, loud, strict=True) if a.aspect != "nonzero")

@@ -112,6 +112,22 @@ def test_more_customers_tell_more_and_never_more_than_everything_about_it() -> N
     assert by_size == sorted(by_size)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_among_all_sets_a_pilot_is_worth_what_searches_say_and_among_fewer_no_more(seed: int) -> None:
+    p, limits = some_proposals(seed, 6, rules=2), Limits(budget=30)
+    pilots = [Pilot(name, 500, 20.0, 10.0) for name in p.names]
+    searched = search(p)
+    found = worth_of_pilots(searched, limits, pilots)
+    every = np.array([flags for flags in searched.sets if keeps(p, tuple(np.flatnonzero(flags)), limits)])
+    among = worth_of_pilots(searched, limits, pilots, every)
+    assert [one.name for one in among.pilots] == [one.name for one in found.pilots]
+    assert [one.sample for one in among.pilots] == pytest.approx([one.sample for one in found.pilots])
+    fewer = {
+        one.name: one for one in worth_of_pilots(searched, limits, pilots, searched.best_by_draw(limits)[:5]).pilots
+    }
+    assert all(0 <= fewer[one.name].sample <= one.sample + 1e-9 for one in found.pilots)
+
+
 def test_what_cannot_change_the_choice_is_worth_nothing() -> None:
     sure = Proposals.of([Proposal("a", np.full(50, 7.0), 1), Proposal("b", with_moments(5, 3, 50), 1)])
     told = ask(sure, Limits(must=("b",)), Pilot("a", 100, 0.0, 10), Pilot("b", 100, 1.0, 10))

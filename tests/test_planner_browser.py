@@ -287,8 +287,10 @@ def test_two_hundred_initiatives_for_a_million_customers_can_be_searched_and_mov
         visit.slide("Reach", "Home")
         page.wait_for_function("before => document.querySelector('dd.wide').innerText != before", arg=before)
         visit.show("Fund")
-        page.get_by_role("button", name="Choose among 200: takes minutes").wait_for()
-        page.screenshot(path=shots / "two-hundred.png")
+        page.get_by_role("button", name="Choose among 200").click()
+        visit.wait("of 8: ")
+        visit.wait("Chosen among all 200 initiatives")
+        page.screenshot(path=shots / "two-hundred.png", full_page=True)
         assert page.evaluate("window.ran") is None, "a name was executed"
         page.close()
 
@@ -338,17 +340,35 @@ def test_it_answers_and_shows_its_first_number_within_five_seconds(
             page = chromium.new_context().new_page()
             page.goto(server.url)
             page.locator("dd.wide").first.wait_for(timeout=120_000)
-            rounds.append((answers, time.perf_counter() - began))
+            painted = time.perf_counter() - began
+            page.locator("#root dd.wide").first.wait_for(timeout=120_000)
+            rounds.append((answers, painted, time.perf_counter() - began))
+            page.locator("#journeylift-first").wait_for(state="detached")
             page.close()
         if rounds[-1][1] < 5:
             break
-    (shots / "ready.json").write_text(json.dumps({"answers_and_first_number_s": rounds}), encoding="utf-8")
+    (shots / "ready.json").write_text(json.dumps({"answers_first_number_sliders_s": rounds}), encoding="utf-8")
     load = os.getloadavg()[0] / (os.cpu_count() or 1)
-    if min(total for _, total in rounds) >= 5 and load > 1:
+    if min(painted for _, painted, _ in rounds) >= 5 and load > 1:
         pytest.skip(f"{load:.1f} processes wait for each core, so {rounds} s say nothing about the page")
-    assert min(total for _, total in rounds) < 5, rounds
+    assert min(painted for _, painted, _ in rounds) < 5, rounds
 
 
+_SCROLLED = """() => [...document.querySelectorAll('.planner .scroll')]
+  .filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.getAttribute('aria-label'))"""
+
+
+@pytest.fixture(scope="module")
+def six(study: Path) -> None:
+    """Scenarios with long names beside the two that are there anyway."""
+    bench = open_bench(study)
+    for count in range(4):
+        chosen = {"good": replace(Setting.of(bench.initiatives["good"]), reach=0.3 + 0.1 * count)}
+        name = f"What the {count + 2} teams of the northern call centre asked for"
+        write_scenario(bench.folder, bench.scenario(name, chosen, Funding()))
+
+
+@pytest.mark.usefixtures("six")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1440, 900])
 def test_the_page_fits_is_accessible_and_is_kept_as_a_picture(
@@ -368,6 +388,7 @@ def test_the_page_fits_is_accessible_and_is_kept_as_a_picture(
         visit.page.wait_for_timeout(300)
         wide = visit.page.evaluate("() => document.querySelector('#App').scrollWidth - window.innerWidth")
         assert wide <= 0, f"{part} is {wide} px too wide"
+        assert visit.page.evaluate(_SCROLLED) == [], f"a table of {part} has to be moved sideways"
         found = [
             one for one in Axe().run(visit.page).response["violations"] if one["impact"] in {"serious", "critical"}
         ]

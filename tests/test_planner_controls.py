@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import marimo as mo
 import pytest
 
 from features.errors import StudyError
@@ -13,6 +14,7 @@ from flows.planner import Bench, Desk, Setting
 from flows.planner_controls import (
     MOST_AT_FIRST,
     choice_field,
+    is_choice,
     limit_fields,
     numbers_of,
     read_setting,
@@ -168,3 +170,9 @@ def test_of_hundreds_that_pay_the_best_twelve_are_chosen_at_first(tmp_path: Path
     found = [a_forecast(f"i{at:03}", an_effect(churn=-0.001 * (at + 1), se=1e-5)) for at in range(40)]
     chosen = choice_field(a_bench(tmp_path, found), Desk()).value
     assert chosen == [f"i{at:03}" for at in range(40 - MOST_AT_FIRST, 40)]
+
+
+def test_one_study_that_is_served_needs_no_field_and_a_path_does() -> None:
+    assert not is_choice(mo.ui.dropdown(["a.yaml"], "a.yaml"))
+    assert is_choice(mo.ui.dropdown(["a.yaml", "b.yaml"], "a.yaml"))
+    assert is_choice(mo.ui.text("a.yaml"))

@@ -48,7 +48,7 @@ def test_the_plan_is_shown_with_overlap_and_how_it_was_chosen(bench: Bench) -> N
     assert "Fund “good” and “poor”" in page
     assert "Done together these are worth −\u2060€" in page
     assert "Chosen among all 3 initiatives of the simulation, as simulated." in page
-    assert "left out: far, as its change hardly lies within what was observed." in page
+    assert "Left out: “far”, as its change hardly lies within what was observed." in page
     assert "When to start" in page
     set_now = {"good": replace(Setting.of(bench.initiatives["good"]), reach=0.5)}
     assert "1 of them as set under Try" in funded_html(bench, set_now, Funding()).text

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flows.portfolio_section import funding_sentence, pilot_sentence, portfolio_section, read_portfolio
+from flows.portfolio_section import funding_sentence, pilot_sentence, portfolio_section, read_portfolio, section_of
 from flows.report import render_report
 from flows.report_data import PortfolioFound, ReportData
 from tests.test_report import HEADER, words
@@ -78,7 +78,7 @@ def test_every_question_has_its_block_and_titles_are_text() -> None:
     ]  # fmt: skip
     page = render_report(ReportData(HEADER, portfolio=found()))
     assert "<script>" not in page
-    assert "left out: weather" in words(page)
+    assert "Left out: “weather”, as it is refused." in words(page)
 
 
 def test_console_and_report_name_the_start_alike() -> None:
@@ -91,3 +91,40 @@ def test_console_and_report_name_the_start_alike() -> None:
 def test_without_a_choice_the_section_says_what_to_run() -> None:
     assert "Run journeylift portfolio" in portfolio_section(ReportData(HEADER)).lead
     assert "What should be funded together?" not in render_report(ReportData(replace(HEADER, is_flat=True)))
+
+
+def many(count: int) -> dict[str, Any]:
+    names = [f"i{k:02d}" for k in range(count)]
+    members = [
+        {
+            "initiative": name, "is_funded": k < 10, "cost": 1.0, "value_alone": 5.0, "adds": 1.0,
+            "by_draw": k / count, "by_draw_lo": k / count, "by_draw_hi": k / count, "by_sample": 0.0,
+        }
+        for k, name in enumerate(names)
+    ]  # fmt: skip
+    pilots = [dict.fromkeys(("perfect", "sample", "cost", "net", "p_change"), 1.0) | {"initiative": n} for n in names]
+    step = {"budget": 9.0, "worth": 4.0, "bound": 4.0}
+    return content(
+        funded=names[:10], titles={name: f"Idea {name}" for name in names}, members=members, pilots=pilots,
+        starts=[], limits=[],
+        frontier=[
+            step | {"members": names[:10]}, step | {"members": names[1:10]},
+            step | {"members": [*names[:10], *names[20:25]]},
+        ],
+    )  # fmt: skip
+
+
+def test_of_many_sets_are_counted_the_unsure_are_drawn_and_the_best_trials_listed() -> None:
+    section = section_of(read_portfolio(many(50), is_stale=False), "EUR")
+    assert "Fund 10 of 50 initiatives, the first of the table below: worth" in plain(section.lead)
+    chosen, budgets, *_, trials = section.blocks
+    assert "Drawn are the 30 of 50 initiatives about which the choice is least sure." in chosen.sentences
+    assert chosen.figure is not None
+    assert "Idea i25" in chosen.figure.svg
+    assert "Idea i49" not in chosen.figure.svg
+    assert [row[2] for row in budgets.table.rows] == [
+        "10 initiatives, as chosen",
+        "9 initiatives, without Idea i00",
+        "15 initiatives, with Idea i20, Idea i21, Idea i22 and 2 others",
+    ]
+    assert (len(trials.table.rows), trials.table.note) == (20, "The 20 of 50 that are worth most to try.")

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from models.prediction_limits import limits, overlap, shared_spread
+from models.prediction_limits import limits, looked_back, overlap, shared_spread
 
 
 def test_one_series_alone_has_the_textbook_prediction_limits() -> None:
     past = np.array([[3.0, 5.0, 4.0, 8.0, 6.0, 4.0]])
-    found = limits(past, np.array([9.0]), 0.1, 1.0)
+    found = limits(past, np.array([9.0]), 0.1, overlap(6, 1.0))
     half = student.isf(0.05, 5) * past.std(ddof=1) * np.sqrt(1 + 1 / 6)
     assert found.hi[0] == pytest.approx(past.mean() + half)
     assert found.lo[0] == pytest.approx(past.mean() - half)
@@ -25,6 +25,28 @@ def test_overlapping_windows_are_worth_what_simulation_says() -> None:
     assert variance.mean() == pytest.approx(found.shrinkage, rel=0.03)
     # a scaled chi-square with f degrees of freedom has mean^2 / variance = f / 2
     assert 2 * variance.mean() ** 2 / variance.var() == pytest.approx(found.freedom, rel=0.06)
+
+
+def test_a_further_distance_strays_from_earlier_ones_as_simulation_says() -> None:
+    rng = np.random.default_rng(3)
+    n, window, lag, back = 9, 6, 4, 3
+    first = lag + back - 1
+    steps = rng.normal(size=(20_000, first + n + lag + window - 1)) / np.sqrt(window)
+    values = np.lib.stride_tricks.sliding_window_view(steps, window, axis=1).sum(axis=2)
+    places = [*range(first, first + n), first + n - 1 + lag]
+    apart = [values[:, at] - values[:, at - lag - back + 1 : at - lag + 1].mean(axis=1) for at in places]
+    past, new = np.column_stack(apart[:-1]), apart[-1]
+    found = overlap(n, window, lag, back)
+    assert (new - past.mean(axis=1)).var() / new.var() == pytest.approx(found.further, rel=0.03)
+    assert past.var(axis=1, ddof=1).mean() / new.var() == pytest.approx(found.shrinkage, rel=0.03)
+    assert found.further > 1 + 1 / found.worth
+
+
+def test_a_trend_adds_the_same_to_every_distance() -> None:
+    trend, lag = np.arange(30.0), 3
+    back = looked_back(24, lag, 3, 6)
+    apart = [trend[at] - trend[at - lag - back + 1 : at - lag + 1].mean() for at in (*range(lag + back - 1, 24), 26)]
+    assert np.ptp(apart) == 0
 
 
 def test_shared_spread_finds_the_prior_that_variances_were_drawn_from() -> None:
@@ -49,23 +71,23 @@ def test_as_many_new_values_lie_outside_as_stated() -> None:
     for _ in range(200):
         spread = np.sqrt(4 / rng.chisquare(4, (100, 1)))
         values = spread * rng.normal(size=(100, 13))
-        outside += int((limits(values[:, :-1], values[:, -1], 0.02, 1.0).p < 0.02).sum())
+        outside += int((limits(values[:, :-1], values[:, -1], 0.02, overlap(12, 1.0)).p < 0.02).sum())
     # 20,000 trials at 2 %: standard error 0.1 %
     assert outside / 20_000 == pytest.approx(0.02, abs=0.004)
 
 
 def test_only_growth_of_a_distance_is_out_of_the_ordinary() -> None:
     past = np.array([[3.0, 5.0, 4.0, 8.0, 6.0, 4.0]])
-    found = limits(past, np.array([-50.0]), 0.05, 1.0, only_growth=True)
+    found = limits(past, np.array([-50.0]), 0.05, overlap(6, 1.0), only_growth=True)
     assert found.lo[0] == -np.inf
     assert found.p[0] > 0.99
 
 
 def test_whatever_moves_that_never_moved_is_out_of_the_ordinary() -> None:
-    found = limits(np.zeros((3, 6)), np.array([0.0, 1e-9, -2.0]), 0.05, 1.0)
+    found = limits(np.zeros((3, 6)), np.array([0.0, 1e-9, -2.0]), 0.05, overlap(6, 1.0))
     assert found.p.tolist() == [1.0, 0.0, 0.0]
 
 
 def test_too_short_a_history_is_refused() -> None:
     with pytest.raises(ValueError, match="3 past values of each series; at least 4"):
-        limits(np.zeros((1, 3)), np.zeros(1), 0.05, 1.0)
+        limits(np.zeros((1, 3)), np.zeros(1), 0.05, overlap(3, 1.0))

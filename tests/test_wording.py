@@ -16,6 +16,7 @@ from flows.wording import (
     money_short,
     p_value,
     percent,
+    percent_up,
     points,
     span,
     unbroken,
@@ -100,3 +101,13 @@ def test_a_minus_stays_with_its_currency_and_an_amount_with_its_million() -> Non
 
 def test_a_list_ends_with_and() -> None:
     assert [listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
+
+
+def test_what_is_at_most_so_large_is_never_rounded_down() -> None:
+    assert [percent_up(share) for share in (0.0, 0.0001, 0.001, 0.0011)] == [
+        "0.0\u00a0%",
+        "0.1\u00a0%",
+        "0.1\u00a0%",
+        "0.2\u00a0%",
+    ]
+    assert percent_up(NAN) == "–"
