@@ -203,7 +203,7 @@ def _late(text: str) -> Reason:
 @io_step("mark late outcomes as told")
 def mark_as_told(workspace: Workspace) -> None:
     """Take the marks away from cutoffs whose late outcomes stand in the result."""
-    for path in sorted(_folder(workspace).glob("cutoff_date=*.json")):
+    for path in sorted(workspace.store.monitor.glob("cutoff_date=*.json")):
         found = read_json(path) or {}
         if _UNTOLD in found:
             write_json(path, _without_mark(found))
