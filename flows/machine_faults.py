@@ -113,7 +113,9 @@ def _of_database(error: BaseException) -> JourneyliftError | None:
 
 
 def _of_memory(error: BaseException) -> StoreError | None:
-    if not isinstance(error, MemoryError):
+    # A thread needs memory of its own: Python says so in words only.
+    is_threadless = isinstance(error, RuntimeError) and "can't start new thread" in str(error)
+    if not (isinstance(error, MemoryError) or is_threadless):
         return None
     return StoreError(
         "There was not enough memory to go on. Nothing half-done is left. Give the process more memory, fit on fewer "

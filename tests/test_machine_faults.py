@@ -36,6 +36,7 @@ def _raised_from(cause: BaseException) -> Exception:
         (sqlite3.DatabaseError("database disk image is malformed"), ModelError, r"is damaged: .* backup"),
         (sqlite3.OperationalError("disk I/O error"), StoreError, r"cannot be written: disk i/o error"),
         (MemoryError(), StoreError, r"not enough memory.*JOURNEYLIFT_TRAINING_ROWS"),
+        (RuntimeError("can't start new thread"), StoreError, r"not enough memory.*JOURNEYLIFT_TRAINING_ROWS"),
     ],
 )
 def test_what_a_machine_did_is_told_however_deep_it_lies(
