@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from features.contract import PanelContract
+from features.errors import StoreError
 from flows.registry import put_right
 from flows.storage import Workspace, read_json, write_json
 from flows.tracking import find_version, open_tracker
@@ -66,7 +67,13 @@ def begun(workspace: Workspace) -> BegunRetraining | None:
         The note is damaged.
     """
     found = read_json(_note(workspace))
-    return BegunRetraining(**found) if found is not None else None
+    try:
+        return None if found is None else BegunRetraining(**found)
+    except TypeError as error:
+        raise StoreError(
+            f"'{_note(workspace)}' holds {', '.join(found or ()) or 'nothing'}. What a retraining notes when it begins "
+            "was expected. Remove the file."
+        ) from error
 
 
 def is_trained(workspace: Workspace, contract: PanelContract, one: BegunRetraining) -> bool:

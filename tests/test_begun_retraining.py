@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from features.contract import PanelContract
+from features.errors import StoreError
 from flows.begun_retraining import begin, begun, forget, is_trained
 from flows.nightly import nightly
 from flows.registry import versions
@@ -123,3 +124,11 @@ def test_a_night_that_died_in_its_retraining_goes_on_there_where_its_batch_was_w
     write_json(company.store.result("monitor"), {"data_fingerprint": data})
     nightly(str(company.study_file))
     assert done == parts
+
+
+def test_a_note_of_something_else_is_told_with_its_file(company: Workspace) -> None:
+    path = company.store.root / "open" / "retraining.json"
+    write_json(path, {"why": "by schedule"})
+    with pytest.raises(StoreError, match=r"retraining\.json' holds why\. What a retraining notes when it begins"):
+        begun(company)
+    path.unlink()
