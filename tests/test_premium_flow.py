@@ -51,7 +51,7 @@ def test_the_result_holds_gains_with_intervals_and_what_they_rest_on(compared: C
     assert {row["model"].split(" (")[0] for row in found["rivals"]} == {"logistic", "boosting", "additive boosting"}
     assert all(re.search(r": (logistic|boosting) \(", one) for one in found["chosen"])
     assert not set(found["terms"]) & set(found["touchpoint_terms"])
-    assert (found["most_rows"], found["matters"], found["is_thorough"]) == (6_000, MATTERS, False)
+    assert (found["most_rows"], found["matters"], found["is_thorough"]) == (3_000, MATTERS, False)
     features = json.loads((compared.study.parent / "store" / "results" / "features.json").read_text("utf-8"))
     assert set(found["tested"]) < set(features["matured"])
     assert found["data_fingerprint"] == features["data_fingerprint"]
