@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.prediction_limits import FEWEST, limits, looked_back, overlap
+from models.prediction_limits import FEWEST, LookBack, limits, look_back, overlap
 
 __all__ = ["Arrival", "Arrivals", "arrivals", "stray"]
 
@@ -94,11 +94,11 @@ def arrivals(series: Sequence[Arrival], *, lag: int, alpha: float) -> Arrivals:
     Notes
     -----
     Each month is compared with the mean of some months that end `lag` before it, the new one with the mean of as many,
-    the latest of the past (:func:`models.prediction_limits.looked_back`): a trend adds the same to all. Limits:
+    the latest of the past (:func:`models.prediction_limits.look_back`): a trend adds the same to all. Limits:
     :func:`models.prediction_limits.limits` without overlap.
     """
     tails = [_tail(one) for one in series]
-    told = [one for one in tails if math.isfinite(one.new) and _is_enough(len(one.past), lag)]
+    told = [one for one in tails if math.isfinite(one.new) and _looks_back(len(one.past), lag) is not None]
     left_out = tuple(sorted({f"{one.what} ({one.aspect})" for one in tails if one not in told}))
     if not told:
         return Arrivals(pd.DataFrame(columns=list(_COLUMNS)), 0, alpha, left_out)
@@ -116,10 +116,10 @@ def _tail(one: Arrival) -> Arrival:
     return replace(one, past=one.past[thin[-1] + 1 :]) if thin else one
 
 
-def _is_enough(length: int, lag: int) -> bool:
-    """Tell whether a history of that length gives limits; see :func:`stray`."""
-    lag = max(1, min(lag, length // 2))
-    return length - lag - looked_back(length, lag, _LEAST, _MOST) + 1 >= FEWEST
+def _looks_back(length: int, lag: int) -> LookBack | None:
+    """Say what months are compared with; None where a history of that length gives no limits."""
+    found = look_back(length, lag, _LEAST, _MOST)
+    return found if len(found.targets) >= FEWEST else None
 
 
 def _judged(told: Sequence[Arrival], lag: int, alpha: float) -> pd.DataFrame:
@@ -153,13 +153,10 @@ def stray(values: FloatArray, lag: int, alpha: float) -> Mapping[str, FloatArray
         centre, lo, hi (on the scale of the values) and p (of one series); None where the history is too short.
     """
     past = values[:, :-1]
-    length = past.shape[1]
-    lag = max(1, min(lag, length // 2))
-    if not _is_enough(length, lag):
+    on = _looks_back(past.shape[1], lag)
+    if on is None:
         return None
-    back = looked_back(length, lag, _LEAST, _MOST)
-    targets = range(lag + back - 1, length)
-    apart = np.column_stack([past[:, at] - past[:, at - lag - back + 1 : at - lag + 1].mean(axis=1) for at in targets])
-    usual = past[:, -back:].mean(axis=1)
-    found = limits(apart, values[:, -1] - usual, alpha, overlap(len(targets), 1.0, lag, back))
+    apart = np.column_stack([past[:, at] - past[:, on.past(at)].mean(axis=1) for at in on.targets])
+    usual = past[:, on.latest].mean(axis=1)
+    found = limits(apart, values[:, -1] - usual, alpha, overlap(len(on.targets), 1.0, on.lag, on.back))
     return {"centre": usual + found.centre, "lo": usual + found.lo, "hi": usual + found.hi, "p": found.p}

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from models.bins import Bins, expected_psi, psi, smoothed
 from models.counted import Counted
-from models.prediction_limits import FEWEST, Limits, limits, looked_back, overlap
+from models.prediction_limits import FEWEST, Limits, limits, look_back, overlap
 
 __all__ = ["Design", "Drift", "Profile", "Profiler", "drift", "joined", "share_of"]
 
@@ -175,12 +175,11 @@ def drift(reference: Sequence[Profile], batch: Profile, design: Design) -> Drift
     Notes
     -----
     The batch is compared with the mean of the latest `back` cutoffs of the reference, and each reference cutoff with
-    the mean of as many that lie as far before it (:func:`models.prediction_limits.looked_back`; at most as many as a
-    window reaches over). A trend that goes on adds the same to all these distances, so it neither widens the limits
-    nor is told as a change. PSI enters by
-    the sixth root of itself plus what sampling alone brings; size as it is; the share missing by arcsine of its root.
-    Limits of each aspect: :func:`models.prediction_limits.limits`, for ``alpha`` over all columns and the three
-    aspects.
+    the mean of as many that lie as far before it (:func:`models.prediction_limits.look_back`; at most as many as a
+    window reaches over). A trend that goes on adds the same to all these distances, so it neither widens the limits nor
+    is told as a change. PSI enters by the sixth root of itself plus what sampling alone brings; size as it is; the
+    share missing by arcsine of its root. Limits of each aspect: :func:`models.prediction_limits.limits`, for ``alpha``
+    over all columns and the three aspects.
 
     Where the batch is further from the reference than half of the reference is long, the lag is cut to that; what grows
     with distance is then found out of the ordinary sooner.
@@ -189,13 +188,9 @@ def drift(reference: Sequence[Profile], batch: Profile, design: Design) -> Drift
     next season is news, and is told as such.
     """
     names = list(batch.counts)
-    lag = max(1, min(design.lag, len(reference) // 2))
-    back = looked_back(len(reference), lag, _LEAST_REFERENCE, round(design.window_steps))
-    every, latest = _stacked([*reference, batch]), slice(len(reference) - back, len(reference))
-    past = [
-        _apart(every, target, slice(target - lag - back + 1, target - lag + 1))
-        for target in range(lag + back - 1, len(reference))
-    ]
+    on = look_back(len(reference), design.lag, _LEAST_REFERENCE, round(design.window_steps))
+    every, lag, back, latest = _stacked([*reference, batch]), on.lag, on.back, on.latest
+    past = [_apart(every, target, on.past(target)) for target in on.targets]
     new = _apart(every, len(reference), latest)
     table = _described_batch(names, batch, reference[latest], _psi(every, len(reference), latest))
     if len(past) < FEWEST or not names:

@@ -8,6 +8,7 @@ is short and its values overlap, so the spread of each series is steadied by the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from scipy.optimize import brentq
 from scipy.special import digamma, polygamma
 from scipy.stats import t as student
 
-__all__ = ["FEWEST", "Limits", "Overlap", "Spread", "limits", "looked_back", "overlap", "shared_spread"]
+__all__ = ["FEWEST", "Limits", "LookBack", "Overlap", "Spread", "limits", "look_back", "overlap", "shared_spread"]
 
 FloatArray = NDArray[np.float64]
 
@@ -150,22 +151,50 @@ def _correlation(n: int, window_steps: float, lag: int, back: int) -> tuple[Floa
     return alike[:n, :n], alike[:n, n]
 
 
-def looked_back(length: int, lag: int, least: int, most: int) -> int:
-    """Say with how many earlier values each value of a series is compared, all of them alike.
+class LookBack(NamedTuple):
+    """With which earlier values each value of a series is compared: as many for all, and as far before each.
+
+    Attributes
+    ----------
+    lag : int
+        Steps from the last of the earlier values to the one that is compared.
+    back : int
+        How many earlier values there are.
+    targets : range
+        Places of the values that have so many before them.
+    """
+
+    lag: int
+    back: int
+    targets: range
+
+    def past(self, target: int) -> slice:
+        """Give the places of the values that one is compared with."""
+        return slice(target - self.lag - self.back + 1, target - self.lag + 1)
+
+    @property
+    def latest(self) -> slice:
+        """Places of the values that a further one is compared with: the last of the series."""
+        return slice(self.targets.stop - self.back, self.targets.stop)
+
+
+def look_back(length: int, lag: int, least: int, most: int) -> LookBack:
+    """Say with how many earlier values each value of a series is compared.
 
     Parameters
     ----------
     length : int
         Values of the history.
     lag : int
-        Steps from the last of the earlier values to the one that is compared.
+        Steps from the last of the history to the value that follows; cut to half of the history.
     least, most : int
-        Between these it lies, where the history is long enough.
+        Between these the number of earlier values lies, where the history is long enough.
 
     Returns
     -------
-    int
-        A third of what the lag leaves of the history, so that two thirds of it give limits; at least 1.
+    LookBack
+        It looks back on a third of what the lag leaves of the history, so that two thirds of it give limits; on one
+        value at least.
 
     Notes
     -----
@@ -174,11 +203,16 @@ def looked_back(length: int, lag: int, least: int, most: int) -> int:
 
     Examples
     --------
-    >>> looked_back(21, 3, 3, 6), looked_back(12, 3, 3, 6), looked_back(4, 2, 3, 6)
-    (6, 3, 2)
+    >>> [look_back(length, lag, 3, 6).back for length, lag in ((21, 3), (12, 3), (4, 2))]
+    [6, 3, 2]
+    >>> found = look_back(21, 3, 3, 6)
+    >>> found.targets, found.past(8), found.latest
+    (range(8, 21), slice(0, 6, None), slice(15, 21, None))
     """
+    lag = max(1, min(lag, length // 2))
     room = max(1, length - lag)
-    return min(max(least, min(most, room // 3)), room)
+    back = min(max(least, min(most, room // 3)), room)
+    return LookBack(lag, back, range(lag + back - 1, length))
 
 
 def shared_spread(variance: FloatArray, freedom: float) -> Spread:

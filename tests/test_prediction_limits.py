@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from models.prediction_limits import limits, looked_back, overlap, shared_spread
+from models.prediction_limits import limits, look_back, overlap, shared_spread
 
 
 def test_one_series_alone_has_the_textbook_prediction_limits() -> None:
@@ -43,9 +43,9 @@ def test_a_further_distance_strays_from_earlier_ones_as_simulation_says() -> Non
 
 
 def test_a_trend_adds_the_same_to_every_distance() -> None:
-    trend, lag = np.arange(30.0), 3
-    back = looked_back(24, lag, 3, 6)
-    apart = [trend[at] - trend[at - lag - back + 1 : at - lag + 1].mean() for at in (*range(lag + back - 1, 24), 26)]
+    trend, on = np.arange(30.0), look_back(24, 3, 3, 6)
+    apart = [trend[at] - trend[on.past(at)].mean() for at in (*on.targets, 26)]
+    assert on.past(26) == on.latest
     assert np.ptp(apart) == 0
 
 
