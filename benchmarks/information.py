@@ -16,20 +16,19 @@ goes along with what it leaves. An estimate that does not know the company has m
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from scipy.special import logit
 
-from features import company_world
 from features.company import Company, simulate_company
 from features.company_initiatives import HORIZON_DAYS, INITIATIVES
 from features.company_people import People, World
 from features.company_policy import CompanyInitiative, Move, Policy
-from features.company_state import Floats, Now, Rows, State, start_state
-from features.company_world import Week, live_week
+from features.company_state import Floats, Now, State, Touches, start_state
+from features.company_world import Week, live_week, remember
 from features.luck import uniform
 
 STEP = 0.01
@@ -114,28 +113,24 @@ def _felt_more(
     if part is None:
         return lived
     spared = live_week(world, people, state, week, Policy(world.seed, people, [part]))
-    touches = [
-        replace(touch, hurt=touch.hurt + STEP * (touch.hurt - _matching(touch.rows, other.rows, other.hurt)))
-        for touch, other in zip(lived.touches, spared.touches, strict=True)
-    ]
-    memory = company_world._remember(Now(world, people, policy, week), state, touches)
-    names = ("fast", "slow", "worst")
-    return replace(lived, state=replace(lived.state, **dict(zip(names, memory, strict=True))))
+    touches = map(_a_step_from, lived.touches, spared.touches)
+    fast, slow, worst = remember(Now(world, people, policy, week), state, touches)
+    return replace(lived, state=replace(lived.state, fast=fast, slow=slow, worst=worst))
 
 
-def _matching(rows: Rows, others: Rows, hurt: Floats) -> Floats:
-    """Check that no initiative decides who is in contact in the week in which it acts, and return what they felt."""
-    if rows.tolist() != others.tolist():
+def _a_step_from(touch: Touches, spared: Touches) -> Touches:
+    """Let contacts hurt by a step more of what they would have been spared."""
+    if touch.rows.tolist() != spared.rows.tolist():
         raise AssertionError("An initiative changed who was in contact in its own week.")
-    return hurt
+    return replace(touch, hurt=touch.hurt + STEP * (touch.hurt - spared.hurt))
 
 
-def main(arguments: Iterable[str] | None = None) -> None:
+def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--seeds", type=int, default=4)
     options.add_argument("--first-seed", type=int, default=701)
     options.add_argument("--customers", type=int, default=10_000)
-    given = options.parse_args(None if arguments is None else list(arguments))
+    given = options.parse_args()
     parts = [bounds(simulate_company(given.customers, given.first_seed + k)) for k in range(given.seeds)]
     table = pd.concat(parts).groupby("initiative", sort=False).mean()
     print(table.round({"effect": 6, "shape known": 1, "shape unknown": 1}).to_string())

@@ -21,7 +21,7 @@ from features.company_state import HOUR, SECOND, Floats, Ints, Now, Rows, State,
 from features.luck import uniform
 from features.snapshot import DAY
 
-__all__ = ["Week", "churned_at", "live_week"]
+__all__ = ["Week", "churned_at", "live_week", "remember"]
 
 FAST_DAYS, SLOW_DAYS, WORST_DAYS = 14.0, 60.0, 45.0
 """Half-lives of the memories."""
@@ -60,7 +60,7 @@ def live_week(world: World, people: People, state: State, week: int, policy: Pol
     spend = _spend(now, state, bills)
     support, after = answer_support(now, state)
     touches = (*happen_anyway(now), visits, bills, *support, answer_complaints(now, state))
-    fast, slow, worst = _remember(now, state, touches)
+    fast, slow, worst = remember(now, state, touches)
     new = State(
         fast, slow, worst, after.repeat_due, bill_due, visit_due, after.complaint_due, after.failures, after.case
     )
@@ -84,7 +84,7 @@ def _spend(now: Now, state: State, bills: Touches) -> Floats:
     return spend
 
 
-def _remember(now: Now, state: State, touches: Iterable[Touches]) -> tuple[Floats, Floats, Floats]:
+def remember(now: Now, state: State, touches: Iterable[Touches]) -> tuple[Floats, Floats, Floats]:
     """Let a week pass over the memories and add what hurt in it, by its age at the end of the week."""
     fast, slow = state.fast * 2 ** (-7 / FAST_DAYS), state.slow * 2 ** (-7 / SLOW_DAYS)
     worst = state.worst * 2 ** (-7 / WORST_DAYS)
