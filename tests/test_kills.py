@@ -163,6 +163,33 @@ FLOWS = {
 }
 
 
+@dataclass(frozen=True)
+class Undisturbed:
+    """What a flow ends in when nothing happens to it, and where it began."""
+
+    stand: Stand
+    before: str
+    command: Sequence[str]
+    new: dict[str, str]
+    wanted: object
+
+    def settle(self, ended: Ended, what: str, *, is_last: bool) -> bool:
+        """Look at what a kill has left, and begin anew where the flow came to its end or is let through; if it died."""
+        assert unreadable(self.stand.store) == [], what
+        assert dangling(self.stand.store) == [], what
+        has_died = ended.code == -9
+        if has_died and not is_last:
+            return True
+        # What earlier runs have done is kept, so a later one may come to its end before its step.
+        last = self.stand.run(self.command) if has_died else ended
+        assert last.code == 0, f"{last.said}; {what}"
+        assert published(self.stand.store) == self.new, what
+        assert registry(self.stand.store) == self.wanted, what
+        assert leftovers(self.stand.store) == [], what
+        self.stand.set_back(self.before)
+        return has_died
+
+
 def _killed(stand: Stand, flow: str, points: int, seed: int = 0) -> int:
     """Kill a flow again and again, each time further on, until it is let through to its end; give how many died."""
     before, command = FLOWS[flow]
@@ -170,8 +197,8 @@ def _killed(stand: Stand, flow: str, points: int, seed: int = 0) -> int:
     old = published(stand.store)
     whole = stand.run(command)
     assert whole.code == 0, whole.said
-    new, wanted = published(stand.store), registry(stand.store)
-    assert wanted["open"] == 0
+    end = Undisturbed(stand, before, command, published(stand.store), registry(stand.store))
+    assert registry(stand.store)["open"] == 0
     assert leftovers(stand.store) == []
     rng = np.random.default_rng([seed, *flow.encode()])
     stand.set_back(before)
@@ -180,49 +207,17 @@ def _killed(stand: Stand, flow: str, points: int, seed: int = 0) -> int:
     for number, step in enumerate(steps, 1):
         ended = stand.run(command, fault="kill", step=step)
         what = f"{flow} killed before step {step}, {ended.steps[-1:]}: {ended.said[-1500:]}"
-        reached += ended.code == -9
         for name, digest in published(stand.store).items():
-            assert digest in {old.get(name), new.get(name)}, f"{name} is neither old nor new; {what}"
+            assert digest in {old.get(name), end.new.get(name)}, f"{name} is neither old nor new; {what}"
         assert set(published(stand.store)) >= set(old), what
-        assert unreadable(stand.store) == [], what
-        assert dangling(stand.store) == [], what
-        if ended.code != -9:
-            # What earlier runs have done is kept, so a later one may come to its end before its step.
-            assert ended.code == 0, what
-            _require_end(stand, new, wanted, what)
-            stand.set_back(before)
-        elif number % IN_A_ROW == 0 or number == len(steps):
-            _end(stand, command, new, wanted, what)
-            stand.set_back(before)
+        reached += end.settle(ended, what, is_last=number % IN_A_ROW == 0 or number == len(steps))
     assert reached >= len(steps) / 2
     moments = rng.uniform(0.1, 0.9, points // 5) * whole.seconds
     for number, seconds in enumerate(moments, 1):
         ended = stand.run(command, fault="kill", seconds=float(seconds))
         what = f"{flow} killed after {seconds:.2f} s, {ended.steps[-1:]}: {ended.said[-1500:]}"
-        assert unreadable(stand.store) == [], what
-        assert dangling(stand.store) == [], what
-        if ended.code != -9:
-            assert ended.code == 0, what
-            _require_end(stand, new, wanted, what)
-            stand.set_back(before)
-        elif number == len(moments):
-            _end(stand, command, new, wanted, what)
-        reached += ended.code == -9
+        reached += end.settle(ended, what, is_last=number == len(moments))
     return reached
-
-
-def _end(stand: Stand, command: Sequence[str], new: dict[str, str], wanted: object, what: str) -> None:
-    """Run the flow to its end: the store is as if nothing had happened."""
-    ended = stand.run(command)
-    assert ended.code == 0, ended.said
-    _require_end(stand, new, wanted, what)
-
-
-def _require_end(stand: Stand, new: dict[str, str], wanted: object, what: str) -> None:
-    """Hold a finished store to an undisturbed run's."""
-    assert published(stand.store) == new, what
-    assert registry(stand.store) == wanted, what
-    assert leftovers(stand.store) == [], what
 
 
 def _points(whole: Ended, points: int, rng: np.random.Generator) -> list[int]:
