@@ -1,7 +1,7 @@
 """Watch scored batches: whether the latest is like what the model has learned from, and earlier ones came true."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -203,8 +203,7 @@ def _late(text: str) -> Reason:
 @io_step("mark late outcomes as told")
 def mark_as_told(workspace: Workspace) -> None:
     """Take the marks away from cutoffs whose late outcomes stand in the result."""
-    for path in sorted(workspace.store.monitor.glob("cutoff_date=*.json")):
-        found = read_json(path) or {}
+    for path, found in _found(workspace):
         if _UNTOLD in found:
             write_json(path, _without_mark(found))
 
@@ -221,7 +220,7 @@ def record(workspace: Workspace, result: Mapping[str, Any], tags: Mapping[str, s
 
 def _result(workspace: Workspace, contract: PanelContract, batch: Batch, told: tuple[Reason, ...]) -> dict[str, Any]:
     """Put the content of ``monitor.json`` together; the verdict is on this batch and its version."""
-    kept = [found for path in sorted(workspace.store.monitor.glob("cutoff_date=*.json")) if (found := read_json(path))]
+    kept = [found for _, found in _found(workspace)]
     outcomes = [one["outcomes"] for one in kept if one.get("outcomes") and one["cutoff"] <= iso(batch.cutoff)]
     latest, notes = latest_judged(outcomes, batch.version)
     reasons = sorted((*batch.reasons, *latest, *told), key=lambda one: one.verdict != "act")
@@ -268,6 +267,13 @@ def _announce(workspace: Workspace, result: Mapping[str, Any]) -> None:
     }
     is_told = Settings().verbose
     announce(f"monitor.{result['verdict']}", f"study.{workspace.study.name}", payload, is_told=is_told)
+
+
+def _found(workspace: Workspace) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Give what was found about each cutoff with its file, the oldest first."""
+    for path in sorted(workspace.store.monitor.glob("cutoff_date=*.json")):
+        if content := read_json(path):
+            yield path, content
 
 
 def _file(workspace: Workspace, cutoff: str) -> Path:
