@@ -8,7 +8,7 @@ from typing import Final
 import pandas as pd
 import pyarrow as pa
 
-__all__ = ["LEAST_OF_LEVEL", "NOT_COVARIATES", "NO_VALUE", "OTHER", "baseline_frame", "known_levels", "pooled"]
+__all__ = ["LEAST_OF_LEVEL", "NOT_COVARIATES", "NO_VALUE", "OTHER", "baseline_frame", "known_levels", "rare_together"]
 
 LEAST_OF_LEVEL: Final = 20
 """Below so many of them levels of a covariate are put together: a column of its own for a handful says nothing.
@@ -42,8 +42,7 @@ def known_levels(customers: pa.Table) -> dict[str, frozenset[str]]:
     found = {}
     for name, column in _covariates(customers).items():
         if not pd.api.types.is_numeric_dtype(column):
-            counts = column.dropna().astype(str).value_counts()
-            found[name] = frozenset(counts.index[counts >= LEAST_OF_LEVEL])
+            found[name] = _frequent(column.dropna().astype(str))
     return found
 
 
@@ -76,7 +75,7 @@ def baseline_frame(customers: pa.Table, levels: Mapping[str, frozenset[str]]) ->
     return pd.DataFrame(out, index=pd.RangeIndex(customers.num_rows))
 
 
-def pooled(column: pd.Series) -> pd.Series:
+def rare_together(column: pd.Series) -> pd.Series:
     """Write a text covariate of rows so that every level has enough of them.
 
     Parameters
@@ -90,8 +89,12 @@ def pooled(column: pd.Series) -> pd.Series:
         `NO_VALUE` where missing; levels of fewer than `LEAST_OF_LEVEL` rows become `OTHER`.
     """
     text = column.astype(object).where(column.notna(), NO_VALUE).astype(str)
+    return text.where(text.isin(_frequent(text)), OTHER)
+
+
+def _frequent(text: pd.Series) -> frozenset[str]:
     counts = text.value_counts()
-    return text.where(~text.isin(counts.index[counts < LEAST_OF_LEVEL]), OTHER)
+    return frozenset(counts.index[counts >= LEAST_OF_LEVEL])
 
 
 def _covariates(customers: pa.Table) -> dict[str, pd.Series]:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.baseline import pooled
+from models.baseline import rare_together
 
 Array = NDArray[np.float64]
 
@@ -159,7 +159,7 @@ def _control(column: pd.Series, weight: Array) -> Array:
 
 def _levels(column: pd.Series) -> Array:
     """One column a level but the most frequent; ties go by name."""
-    text = pooled(column)
+    text = rare_together(column)
     counts = text.value_counts()
     names = sorted(counts.index, key=lambda name: (-int(counts[name]), name))
     return np.column_stack([np.zeros((len(text), 0)), *(text.eq(name).to_numpy(float) for name in names[1:])])

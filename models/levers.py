@@ -13,7 +13,7 @@ from features.errors import EmptyResultError
 from features.measures import Feature
 from features.study import Measure, Study
 from models.adjustment import AdjustmentSet, Exposure, adjustment_set
-from models.baseline import pooled
+from models.baseline import rare_together
 from models.doubts import COLUMNS as DOUBTS
 from models.doubts import doubts
 from models.effects import Effect, TargetRows, estimate_effect
@@ -358,7 +358,7 @@ def _numeric(panel: pd.DataFrame, covariates: Sequence[str]) -> list[str]:
 
 def _encoded(panel: pd.DataFrame, covariates: Sequence[str]) -> pd.DataFrame:
     """Intercept first, then the levels of covariates that are text, all but the first of each; rare ones are one."""
-    levels = {c: pooled(panel[c]) for c in covariates if c not in _numeric(panel, covariates)}
+    levels = {c: rare_together(panel[c]) for c in covariates if c not in _numeric(panel, covariates)}
     named = pd.DataFrame(levels, index=panel.index).assign(intercept=1.0)
     return pd.get_dummies(named, drop_first=True, dtype=float)
 

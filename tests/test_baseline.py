@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from models.baseline import LEAST_OF_LEVEL, NO_VALUE, OTHER, baseline_frame, known_levels, pooled
+from models.baseline import LEAST_OF_LEVEL, NO_VALUE, OTHER, baseline_frame, known_levels, rare_together
 
 MANY = LEAST_OF_LEVEL
 
@@ -49,6 +49,6 @@ def test_numbers_get_their_median_and_a_flag_and_no_flag_where_nobody_has_one():
 @pytest.mark.parametrize("dtype", [object, "category"])
 def test_rows_of_rare_levels_are_put_together_in_any_order(dtype):
     column = pd.Series(["a"] * MANY + ["b"] * (MANY - 1) + ["c", None], dtype=dtype)
-    found = pooled(column)
+    found = rare_together(column)
     assert found.value_counts().to_dict() == {"a": MANY, OTHER: MANY + 1}
-    assert pooled(column[::-1])[::-1].tolist() == found.tolist()
+    assert rare_together(column[::-1])[::-1].tolist() == found.tolist()
