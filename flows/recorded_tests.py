@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Final
 
 import pandas as pd
+from pyarrow.lib import ArrowInvalid
 
-from features.errors import ModelError
+from features.errors import ModelError, StoreError
+from features.sources import first_line
 from flows.storage import write_bytes
 from flows.tracking import Champion, Tracker
 from models.splits import cutoff_microseconds
@@ -50,13 +52,24 @@ def recorded_tests(version: Champion, outcome: str) -> pd.DataFrame | None:
     DataFrame or None
         customer_id and cutoff (see :func:`row_keys`), predicted; None where this store does not hold them: they were
         not recorded, or the version was trained on another store.
+
+    Raises
+    ------
+    StoreError
+        The file is damaged or cannot be read.
     """
     if not version.run_id:
         return None
+    path = _folder(version.tracker, version.run_id) / f"{outcome}.parquet"
     try:
-        return pd.read_parquet(_folder(version.tracker, version.run_id) / f"{outcome}.parquet")
+        return pd.read_parquet(path)
     except FileNotFoundError:
         return None
+    except (OSError, ArrowInvalid) as error:
+        raise StoreError(
+            f"'{path}' cannot be read: {first_line(error)}. What version {version.version} predicted when it was "
+            "trained was expected. Bring it back, or remove the file: versions are then compared without it."
+        ) from error
 
 
 def forget_tests(tracker: Tracker, run_id: str) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.errors import ModelError
+from features.errors import ModelError, StoreError
 from flows.recorded_tests import forget_tests, keep_tests, recorded_tests, row_keys
 from flows.tracking import Champion, Tracker
 
@@ -71,3 +71,12 @@ def test_a_run_named_like_a_path_is_refused(tmp_path: Path) -> None:
         with pytest.raises(ModelError, match="Letters and digits were expected"):
             forget_tests(tracker(tmp_path), name)
     assert (tmp_path / "scores").is_dir()
+
+
+def test_a_damaged_file_is_told_with_its_name(tmp_path: Path) -> None:
+    own = tracker(tmp_path)
+    keep_tests(own, "a1", "churn", ROWS)
+    path = tmp_path / "tested" / "a1" / "churn.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(StoreError, match=r"churn\.parquet' cannot be read: .*Bring it back, or remove the file"):
+        recorded_tests(version(own, "a1"), "churn")
