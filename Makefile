@@ -20,12 +20,13 @@ help: ## print this list
 
 setup: $(READY) ## create .venv and install the locked dependencies
 
-# The stamp is newer than the lock only after a complete installation: an interrupted one starts again.
+# The stamp is newer than the lock only after a complete installation: an interrupted one starts again. Python compiles
+# what is used when it is used, which is a part of what is installed.
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 2; }
 	@echo "Setting up .venv (a few minutes the first time) ..."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
@@ -47,10 +48,11 @@ checked: $(READY)
 	@$(BIN)/mypy
 
 # The files that take longest come first (tests/conftest.py): no worker is left with one at the end.
-# One thread a worker: more of them wait for each other by spinning.
+# One thread a worker: more of them wait for each other by spinning. Three workers on two cores: many tests wait for
+# processes, servers and databases.
 quick test-explore: export OMP_NUM_THREADS := 1
 quick: $(READY)
-	@$(BIN)/python -m pytest -m "not slow and not spark" -n 2 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m "not slow and not spark" -n 3 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(READY) ## the statistical runs of several minutes
 	@$(BIN)/python -m pytest -m slow
@@ -64,7 +66,7 @@ test-spark: $(SPARK_READY) ## the same features on Spark; installs pyspark (460 
 # pyspark is published as source only; what builds it is in the lock, so nothing is resolved here either.
 $(SPARK_READY): requirements-spark.lock $(READY)
 	@echo "Installing pyspark into .venv (two minutes the first time) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --no-build-isolation -r requirements-spark.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps --require-hashes --no-build-isolation -r requirements-spark.lock
 	@touch $(SPARK_READY)
 
 lint: $(READY) ## lint and format

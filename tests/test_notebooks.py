@@ -32,7 +32,7 @@ def _run(command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[st
     guard.mkdir(exist_ok=True)
     (guard / "sitecustomize.py").write_text(_NO_NETWORK, encoding="utf-8")
     home = {"XDG_CONFIG_HOME": str(folder / "config"), "XDG_STATE_HOME": str(folder / "state")}
-    paths = {"PYTHONPATH": f"{guard}{os.pathsep}{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
+    paths = {"PYTHONPATH": f"{guard}{os.pathsep}{ROOT}"}
     environment = os.environ | home | paths
     return subprocess.run(
         [sys.executable, *command],
