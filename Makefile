@@ -48,11 +48,10 @@ checked: $(READY)
 	@$(BIN)/mypy
 
 # The files that take longest come first (tests/conftest.py): no worker is left with one at the end.
-# One thread a worker: more of them wait for each other by spinning. Three workers on two cores: many tests wait for
-# processes, servers and databases.
+# One thread a worker: more of them wait for each other by spinning.
 quick test-explore: export OMP_NUM_THREADS := 1
 quick: $(READY)
-	@$(BIN)/python -m pytest -m "not slow and not spark" -n 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -m "not slow and not spark" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(READY) ## the statistical runs of several minutes
 	@$(BIN)/python -m pytest -m slow

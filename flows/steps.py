@@ -3,6 +3,7 @@
 The only module that imports Prefect, after the environment has been settled.
 """
 
+import logging
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -21,6 +22,9 @@ from prefect import Flow, Task, task  # noqa: E402 (Prefect reads the environmen
 from prefect.cache_policies import NO_CACHE  # noqa: E402
 from prefect.client.schemas.objects import State, TaskRun  # noqa: E402
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings  # noqa: E402
+
+# A heartbeat that finds its process at the end fails with a page of traceback, and nothing is lost by it.
+logging.getLogger("prefect.events.utilities").addFilter(lambda said: not said.getMessage().endswith(".heartbeat"))
 
 if "PREFECT__FLOW_RUN_ID" in os.environ:  # this process is a run that a server has asked for
     settle_run()
