@@ -28,12 +28,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from benchmarks.laid_out import laid_out
 from benchmarks.truth import prepare_study
 from features.company import simulate_company
-from features.company_files import write_company
-from features.layout import lay_out
 from features.panel import build_panel, read_panel
-from features.study import parse_study
 from models.additive import shapley
 from models.initiatives import Initiative, refusal
 from models.plans_file import parse_plans
@@ -69,9 +67,7 @@ class Offer:
 
 def one_company(folder: Path, customers: int, seed: int, hidden: float) -> pd.DataFrame:
     """Score the initiatives of one company by every method; one row per method and initiative."""
-    write_company(simulate_company(customers, seed, hidden_confounding=hidden), folder)
-    study = parse_study((folder / "study.yaml").read_text(encoding="utf-8"), "study.yaml")
-    layout = lay_out(study, folder, folder / "store")
+    study, layout = laid_out(simulate_company(customers, seed, hidden_confounding=hidden), folder)
     contract = build_panel(study, layout, folder / "store").contract
     panel = read_panel(folder / "store", contract.matured)
     numbers = [f.name for f in contract.features if pd.api.types.is_numeric_dtype(panel[f.name])]

@@ -26,18 +26,15 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from benchmarks.laid_out import laid_out
 from benchmarks.truth import expected_truth, prepare_study
-from features.company import Company, simulate_company
-from features.company_files import write_company
+from features.company import Company, live_weeks, simulate_company
 from features.company_initiatives import HORIZON_DAYS, INITIATIVES
 from features.company_people import WEEK
 from features.company_policy import CHANNELS, CompanyInitiative, Policy
-from features.company_record import MEASURES
-from features.company_state import HOUR, PLACES, Floats, Ints, Touches, start_state
+from features.company_record import MEASURES, Record, Recorder
+from features.company_state import HOUR, PLACES, Floats, Ints
 from features.company_world import live_week
-from features.layout import lay_out
-from features.luck import uniform
-from features.study import parse_study
 from models.exposures import (
     current,
     current_names,
@@ -69,9 +66,7 @@ def errors(customers: int, seed: int, lucks: int) -> pd.DataFrame:
     company = simulate_company(customers, seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_company(company, folder)
-        study = parse_study((folder / "study.yaml").read_text(encoding="utf-8"), "study.yaml")
-        layout = lay_out(study, folder, folder / "store")
+        study, layout = laid_out(company, folder)
         prepared = prepare_study(study, layout, seed)
         known = pa.concat_tables([bucket.customers for bucket in layout.all_buckets()]).unify_dictionaries()
         plans = parse_plans((folder / "initiatives.yaml").read_text(encoding="utf-8"), "initiatives.yaml", study)
@@ -130,16 +125,9 @@ def _without_chance(company: Company, prepared: Prepared, customers: Keys) -> Pr
 
 def _hazards(company: Company) -> Floats:
     """Give each customer's chance of leaving in each week; shape (weeks, customers), NaN where not there."""
-    world, people = company.world, company.people
-    state, gone = start_state(len(people)), np.zeros(len(people), np.bool_)
-    found = np.full((world.weeks, len(people)), np.nan)
-    for week in range(world.weeks):
-        rows = np.flatnonzero((people.first_week <= week) & ~gone)
-        here = people.take(rows)
-        lived = live_week(world, here, state.take(rows), week, Policy(world.seed, here))
-        found[week, rows] = lived.hazard
-        gone[rows[uniform(world.seed, "leaving", week, here.index) < lived.hazard]] = True
-        state.put(rows, lived.state)
+    found = np.full((company.world.weeks, len(company.people)), np.nan)
+    for one in live_weeks(company.world, company.people):
+        found[one.week, one.rows] = one.lived.hazard
     return found
 
 
@@ -188,20 +176,15 @@ class _Worlds:
         world, go_live, record = self._company.world, self._company.go_lives[number], self._company.record
         people, state = self._company.people.take(go_live.rows), go_live.state
         policy = Policy(world.seed, people, initiatives)
-        past = (record.at < world.week_start(go_live.week)) & np.isin(record.customer, people.index)
-        parts = [
-            pd.DataFrame(
-                {
-                    "customer": record.customer, "kind": record.kind, "channel": record.channel, "case": record.case,
-                    "at": record.at, **record.measures,
-                }
-            )[past]
-        ]  # fmt: skip
+        recorder, nobody, start = Recorder(world, people), np.zeros(0, np.int64), world.week_start(go_live.week)
         for week in range(go_live.week, go_live.week + HORIZON_DAYS // 7):
             lived = live_week(world, people, state, week, policy)
-            parts += [_touched(touches, people.index) for touches in lived.touches if len(touches.rows)]
+            recorder.add(week, people, state, lived)
+            recorder.leave(nobody, nobody)
             state = lived.state
-        return self._table(pd.concat(parts, ignore_index=True))
+        past, again = _touched(record), _touched(recorder.finish())
+        past = past[(past["at"] < start) & past["customer"].isin(people.index)]
+        return self._table(pd.concat([past, again[again["at"] >= start]], ignore_index=True))
 
     def _table(self, touched: pd.DataFrame) -> pa.Table:
         """Name touchpoints as the layout does."""
@@ -221,11 +204,10 @@ class _Worlds:
         return with_attempts(pa.table(columns | measures))
 
 
-def _touched(touches: Touches, index: Ints) -> pd.DataFrame:
-    """Lay out a week's touchpoints of one kind; nothing is rated."""
-    columns = {"customer": index[touches.rows], "kind": PLACES.index(touches.place), "channel": touches.channel}
-    columns |= {"case": touches.case, "at": touches.at}
-    return pd.DataFrame(columns | {name: touches.measures.get(name, np.nan) for name in MEASURES})
+def _touched(record: Record) -> pd.DataFrame:
+    """Lay out the touchpoints of a record."""
+    columns = {name: getattr(record, name) for name in ("customer", "kind", "channel", "case", "at")}
+    return pd.DataFrame(columns | record.measures)
 
 
 def _words(values: NDArray[np.str_]) -> pa.DictionaryArray:

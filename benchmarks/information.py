@@ -23,13 +23,12 @@ import numpy as np
 import pandas as pd
 from scipy.special import logit
 
-from features.company import Company, simulate_company
+from features.company import Company, live_weeks, simulate_company
 from features.company_initiatives import HORIZON_DAYS, INITIATIVES
 from features.company_people import People, World
 from features.company_policy import CompanyInitiative, Move, Policy
 from features.company_state import Floats, Now, State, Touches, start_state
 from features.company_world import Week, live_week, remember
-from features.luck import uniform
 
 STEP = 0.01
 """Added to theta: the memory of the worst moment bends where another moment becomes the worst."""
@@ -73,20 +72,15 @@ def bounds(company: Company) -> pd.DataFrame:
 def _information(company: Company, parts: Sequence[CompanyInitiative]) -> Floats:
     """Sum what each week says about the thetas, over the lives as they were lived; shape (parts, parts)."""
     world, people = company.world, company.people
-    state, felt = start_state(len(people)), [start_state(len(people)) for _ in parts]
-    gone, total = np.zeros(len(people), np.bool_), np.zeros((len(parts), len(parts)))
-    for week in range(world.weeks):
-        rows = np.flatnonzero((people.first_week <= week) & ~gone)
-        here, nobody = people.take(rows), Policy(world.seed, people.take(rows))
-        lived = live_week(world, here, state.take(rows), week, nobody)
-        odds, x = logit(lived.hazard), []
+    felt, total = [start_state(len(people)) for _ in parts], np.zeros((len(parts), len(parts)))
+    for one in live_weeks(world, people):
+        nobody, hazard = Policy(world.seed, one.people), one.lived.hazard
+        odds, x = logit(hazard), []
         for own, part in zip(felt, parts, strict=True):
-            slightly = _felt_more(world, here, own.take(rows), week, nobody, part)
+            slightly = _felt_more(world, one.people, own.take(one.rows), one.week, nobody, part)
             x.append((logit(slightly.hazard) - odds) / STEP)
-            own.put(rows, slightly.state)
-        total += (np.array(x) * lived.hazard * (1 - lived.hazard)) @ np.array(x).T
-        gone[rows[uniform(world.seed, "leaving", week, here.index) < lived.hazard]] = True
-        state.put(rows, lived.state)
+            own.put(one.rows, slightly.state)
+        total += (np.array(x) * hazard * (1 - hazard)) @ np.array(x).T
     return total
 
 

@@ -22,11 +22,11 @@ import pandas as pd
 import pyarrow as pa
 import yaml
 
+from benchmarks.laid_out import laid_out
 from benchmarks.measured import peak_bytes
 from features.company import simulate_company
-from features.company_files import write_company
 from features.errors import StoreError
-from features.layout import Bucket, Layout, lay_out, open_layout
+from features.layout import Bucket, Layout, open_layout
 from features.study import Study, parse_study
 from flows.histories import exposures_of, go_lives_of
 from models.cash import Cohort
@@ -188,9 +188,7 @@ def make_company(folder: Path, customers: int, seed: int) -> None:
         open_layout(folder / "store")
     except (StoreError, OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        write_company(simulate_company(customers, seed), folder)
-        study = parse_study((folder / "study.yaml").read_text(encoding="utf-8"), "study.yaml")
-        lay_out(study, folder, folder / "store")
+        laid_out(simulate_company(customers, seed), folder)
 
 
 def main() -> None:

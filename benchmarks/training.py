@@ -30,16 +30,14 @@ from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 
+from benchmarks.laid_out import laid_out
 from benchmarks.measured import peak_bytes
 from features.company import Company, GoLive, simulate_company
-from features.company_files import write_company
 from features.company_policy import Policy
 from features.company_world import live_week
-from features.layout import lay_out
 from features.measures import Feature
 from features.panel import build_panel, read_panel
 from features.snapshot import DAY
-from features.study import parse_study
 from models.churn import evaluate_churn, fit_churn
 from models.evaluation import known_rows, one_thread
 from models.metrics import Sample, churn_metrics
@@ -125,9 +123,7 @@ def oracle(customers: int, seed: int) -> None:
     company = simulate_company(customers, seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_company(company, folder)
-        study = parse_study((folder / "study.yaml").read_text(encoding="utf-8"), "study.yaml")
-        layout = lay_out(study, folder, folder / "store")
+        study, layout = laid_out(company, folder)
         contract = build_panel(study, layout, folder / "store").contract
         frame = read_panel(folder / "store", contract.matured)
     rng, known = np.random.default_rng(seed), (study.snapshot.gap_days + study.snapshot.horizon_days) * DAY

@@ -17,13 +17,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from benchmarks.laid_out import laid_out
 from benchmarks.plug_in import BoostedPlugIn
 from features.company import Company, Truth, simulate_company, truth_for
-from features.company_files import write_company
 from features.company_initiatives import INITIATIVES
-from features.layout import Layout, lay_out
+from features.layout import Layout
 from features.panel import build_panel, read_panel
-from features.study import Study, parse_study
+from features.study import Study
 from flows.histories import exposures_of, go_lives_of
 from models.initiatives import Initiative, refusal
 from models.levers import raw_contrast
@@ -51,9 +51,7 @@ def companies(customers: int, seeds: Iterable[int], hidden: float = 0.0, lucks: 
 def one_company(folder: Path, customers: int, seed: int, hidden: float, lucks: int = 1) -> pd.DataFrame:
     """Estimate all initiatives of one company; one row per initiative and outcome."""
     company = simulate_company(customers, seed, hidden_confounding=hidden)
-    write_company(company, folder)
-    study = parse_study((folder / "study.yaml").read_text(encoding="utf-8"), "study.yaml")
-    layout = lay_out(study, folder, folder / "store")
+    study, layout = laid_out(company, folder)
     contract = build_panel(study, layout, folder / "store").contract
     panel = read_panel(folder / "store", contract.matured)
     started = time.perf_counter()

@@ -6,7 +6,7 @@ order of drawing, the true effect of an initiative is the same world run again u
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -19,12 +19,12 @@ from features.company_people import WEEK, People, World, make_people, make_world
 from features.company_policy import CompanyInitiative, Policy
 from features.company_record import Record, Recorder
 from features.company_state import State, start_state
-from features.company_world import churned_at, live_week
+from features.company_world import Week, churned_at, live_week
 from features.errors import EmptyResultError, UnsupportedError
 from features.luck import uniform
 from features.snapshot import cutoffs, go_live_dates, midnight
 
-__all__ = ["COMPANY_GRID", "Company", "Truth", "simulate_company", "truth_for"]
+__all__ = ["COMPANY_GRID", "Company", "LivedWeek", "Truth", "live_weeks", "simulate_company", "truth_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +113,45 @@ class Truth:
     revenue_effect: float
     kind: str
     reached_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class LivedWeek:
+    """A week of all who are there.
+
+    Attributes
+    ----------
+    week : int
+        Which one.
+    rows : int array, shape (n,)
+        Customers at risk at its beginning.
+    people, state : People, State
+        They, and what they carry at its beginning.
+    lived : Week
+        What happened.
+    leavers : int array
+        Positions among them of those who leave at its end.
+    """
+
+    week: int
+    rows: NDArray[np.intp]
+    people: People
+    state: State
+    lived: Week
+    leavers: NDArray[np.intp]
+
+
+def live_weeks(world: World, people: People) -> Iterator[LivedWeek]:
+    """Live all weeks as they come, without any initiative; the same arguments give the same weeks."""
+    state, gone = start_state(len(people)), np.zeros(len(people), dtype=np.bool_)
+    for week in range(world.weeks):
+        rows = np.flatnonzero((people.first_week <= week) & ~gone)
+        here, carried = people.take(rows), state.take(rows)
+        lived = live_week(world, here, carried, week, Policy(world.seed, here))
+        leavers = np.flatnonzero(uniform(world.seed, "leaving", week, here.index) < lived.hazard)
+        yield LivedWeek(week, rows, here, carried, lived, leavers)
+        gone[rows[leavers]] = True
+        state.put(rows, lived.state)
 
 
 def simulate_company(
@@ -204,18 +243,12 @@ def _effects(company: Company, go_live: GoLive, initiatives: Sequence[CompanyIni
 def _live(world: World, people: People) -> tuple[Record, dict[int, GoLive]]:
     """Live all weeks; return what happened and, by date, the world as it stood at each possible go-live."""
     recorder, candidates, snapshots = Recorder(world, people), _candidates(world), {}
-    state, gone = start_state(len(people)), np.zeros(len(people), dtype=np.bool_)
-    for week in range(world.weeks):
-        rows = np.flatnonzero((people.first_week <= week) & ~gone)
-        here, carried = people.take(rows), state.take(rows)
-        if week in candidates:
-            snapshots[candidates[week]] = GoLive(candidates[week], week, rows, carried)
-        lived = live_week(world, here, carried, week, Policy(world.seed, here))
-        recorder.add(week, here, carried, lived)
-        leavers = np.flatnonzero(uniform(world.seed, "leaving", week, here.index) < lived.hazard)
-        recorder.leave(here.index[leavers], churned_at(world, here, week, leavers))
-        gone[rows[leavers]] = True
-        state.put(rows, lived.state)
+    for one in live_weeks(world, people):
+        if one.week in candidates:
+            date = candidates[one.week]
+            snapshots[date] = GoLive(date, one.week, one.rows, one.state)
+        recorder.add(one.week, one.people, one.state, one.lived)
+        recorder.leave(one.people.index[one.leavers], churned_at(world, one.people, one.week, one.leavers))
     return recorder.finish(), snapshots
 
 
